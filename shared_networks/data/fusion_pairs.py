@@ -1,0 +1,190 @@
+"""From what a user names, two files, two folders, a data list or a folder, to the list of pairs to fuse."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared_networks.data.folder_pairs import dataset_folders, pair_folders
+from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
+
+__all__ = ["FusionPairs", "resolve_pairs"]
+
+_SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
+_SECTIONS |= {"test": "test", "testing": "test"}
+"""Names a section may have in a file or folder, and the one it goes by here."""
+
+
+def resolve_pairs(
+    mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = ""
+) -> list[dict[str, Any]]:
+    """List the pairs that a user's keys name.
+
+    Exactly one way is used: ``mri`` with ``other``, ``datalist``, or ``dataset_dir``.
+
+    Args:
+        mri: file (picture, volume, or folder of one DICOM series) or folder of such files.
+        other: the same for CT, PET or SPECT; in two folders a pair has one name up to the file type.
+        datalist: JSON file: an object whose ``training``, ``validation`` and ``test`` (or ``testing``) are lists of
+            items, or one such list. An item holds ``mri`` and ``other`` (paths relative to the file), and may hold
+            ``modality``, ``case`` (the patient) and ``name`` (of the output).
+        dataset_dir: folder with a ``datalist.json``, or with folders ``mri`` and ``other``, either at its top or below
+            folders for modality, for section (``train``, ``test``), or for both.
+        section: ``"training"``, ``"validation"`` or ``"test"``; '' takes the test section when there is one, and
+            everything otherwise.
+
+    Returns:
+        Items with ``case`` (unique name for the output: name, or modality, patient and file name), ``modality``,
+        ``patient`` ('' where unknown), ``image`` ([MRI, other]); and ``refused``, the reason, where a pair is
+        known to be unusable (partner missing, name taken).
+
+    Raises:
+        InputError: when nothing, or more than one thing, is given, or when what is given holds no pair.
+    """
+    given = {"mri": mri, "other": other, "datalist": datalist, "dataset_dir": dataset_dir}
+    mri, other, datalist, dataset_dir = ("" if value is None else str(value) for value in given.values())
+    ways = [name for name, used in (("mri and other", mri or other), *list(given.items())[2:]) if used]
+    if not ways:
+        raise InputError("no images given: set mri and other (two files or two folders), datalist, or dataset_dir.")
+    if len(ways) > 1:
+        raise InputError(f"{', '.join(ways)} were given together: set only one of them.")
+    if mri or other:
+        if not (mri and other):
+            raise InputError(f"only {'mri' if mri else 'other'} was given: set both mri and other.")
+        pairs = _from_two(Path(mri), Path(other))
+    elif datalist:
+        pairs = _from_datalist(Path(datalist), section)
+    else:
+        pairs = _from_dataset_dir(Path(dataset_dir), section)
+    if not pairs:
+        raise InputError(f"{datalist or dataset_dir or mri}: no pairs found; expected {INPUT_KINDS}.")
+    return _named(pairs)
+
+
+class FusionPairs(Sequence):
+    """:func:`resolve_pairs` put off until the list is used, so that a config can be parsed before anything is given.
+
+    Args:
+        mri: see :func:`resolve_pairs`, as the others.
+        other: ...
+        datalist: ...
+        dataset_dir: ...
+        section: ...
+    """
+
+    def __init__(
+        self, mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = ""
+    ) -> None:
+        self._keys = {"mri": mri, "other": other, "datalist": datalist, "dataset_dir": dataset_dir, "section": section}
+        self._pairs: list[dict[str, Any]] | None = None
+
+    @property
+    def pairs(self) -> list[dict[str, Any]]:
+        """The list itself."""
+        if self._pairs is None:
+            self._pairs = resolve_pairs(**self._keys)
+        return self._pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.pairs[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.pairs)
+
+
+def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
+    for key, path in (("mri", mri), ("other", other)):
+        if not path.exists():
+            raise InputError(f"{path}: not found; {key} must be a file or a folder.")
+    folders = [path.is_dir() and file_kind(path) != "series" for path in (mri, other)]
+    if all(folders):
+        return pair_folders(mri, other)
+    if any(folders):
+        raise InputError(f"{mri} and {other}: one is a folder of images, the other one image; give two of a kind.")
+    return [{"image": [str(mri), str(other)]}]
+
+
+def _from_datalist(path: Path, section: str) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(f"{path}: not found; datalist must be a JSON file.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error}).") from error
+    if isinstance(content, list):
+        content = {"test": content}
+        section = ""
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object with lists training, validation or test.")
+    sections: dict[str, list] = {}
+    for name, items in content.items():
+        if isinstance(items, list) and _SECTIONS.get(name, ""):
+            sections.setdefault(_SECTIONS[name], []).extend(items)
+    return [_from_item(item, path) for item in _chosen(sections, section, path)]
+
+
+def _from_item(item: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(item, dict) or not isinstance(item.get("mri"), str) or not isinstance(item.get("other"), str):
+        raise InputError(f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}.")
+    pair = {"image": [str(path.parent / item[key]) for key in ("mri", "other")]}
+    return pair | {
+        "modality": str(item.get("modality", "")),
+        "patient": str(item.get("case", "")),
+        "name": str(item.get("name", "")),
+    }
+
+
+def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not found; dataset_dir must be a folder.")
+    if (folder / "datalist.json").is_file():
+        return _from_datalist(folder / "datalist.json", section)
+    sections: dict[str, list] = {}
+    for found, names in dataset_folders(folder):
+        part = next((_SECTIONS[name.lower()] for name in names if name.lower() in _SECTIONS), "")
+        modality = next((name for name in names if name.lower() not in _SECTIONS), "")
+        pairs = [pair | {"modality": modality} for pair in pair_folders(found / "mri", found / "other")]
+        sections.setdefault(part, []).extend(pairs)
+    if not sections:
+        raise InputError(
+            f"{folder}: neither a datalist.json nor folders mri and other in it (or in MODALITY/, "
+            "MODALITY/train/, MODALITY/test/)."
+        )
+    return _chosen(sections, section, folder)
+
+
+def _chosen(sections: dict[str, list], section: str, where: Path) -> list:
+    """Items of the section that was asked for; items without section ('') belong to every one."""
+    wanted = _SECTIONS.get(section.lower(), section)
+    if not wanted and "test" in sections:
+        wanted = "test"
+    if not wanted:
+        return [item for items in sections.values() for item in items]
+    if wanted not in sections and "" not in sections:
+        raise InputError(f"{where}: no section {section!r}; there is {', '.join(sections) or 'none'}.")
+    return sections.get(wanted, []) + sections.get("", [])
+
+
+def _named(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give every pair its output name; a pair whose name is taken (in any mix of capitals) is refused."""
+    taken: dict[str, str] = {}
+    items = []
+    for pair in pairs:
+        modality, patient = pair.get("modality", ""), pair.get("patient", "")
+        source = pair["image"][0] or pair["image"][1]
+        stem = file_stem(source)
+        parts = [modality, "" if stem.startswith(patient) else patient, stem]
+        case = safe_name(pair.get("name") or "_".join(part for part in parts if part))
+        item = {"case": case, "modality": modality, "patient": patient, "image": pair["image"]}
+        if "refused" in pair:
+            item["refused"] = pair["refused"]
+        elif case.lower() in taken:
+            item["refused"] = f"{source}: its output name {case} is that of {taken[case.lower()]}; rename one of them."
+        else:
+            taken[case.lower()] = source
+        items.append(item)
+    return items

@@ -1,0 +1,151 @@
+"""Labelled pictures for the pre-training of GeSeNet's semantic module, read into memory."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from monai.transforms import Compose, LoadImage, Orientation
+from PIL import Image
+
+from shared_networks.data.tissue_classes import pair_tissue_classes
+from shared_networks.errors import InputError
+
+__all__ = ["brain_slices", "labelled_slices", "pair_slices"]
+
+_MODALITIES = ("CT", "PET", "SPECT")
+_LESION, _WHITE = 4, 3
+_PERCENTILES = (0.5, 99.5)
+_MINIMUM_BRAIN = 0.05  # share of a slice that is brain; thinner caps teach nothing
+
+
+def _luminance(path: Path) -> np.ndarray:
+    """H x W in [0, 1]; colour by BT.601, as Pillow's conversion does."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("L"), np.float32) / 255.0
+    except OSError as error:
+        raise InputError(f"{path}: not a readable picture ({error}); replace or remove it.") from error
+
+
+def _item(case: str, group: str, picture: np.ndarray, label: np.ndarray) -> dict:
+    return {
+        "case": case,
+        "modality": group,
+        "image": np.ascontiguousarray(picture, np.float32)[None],
+        "label": np.ascontiguousarray(label, np.uint8)[None],
+    }
+
+
+def _with_mixtures(case: str, group: str, first: np.ndarray, second: np.ndarray, label: np.ndarray) -> list[dict]:
+    """Both sources and two plain fusions of them, all with the same label: fused images are what the module will see."""
+    pictures = (first, second, np.maximum(first, second), (first + second) / 2)
+    return [_item(case, group, picture, label) for picture in pictures]
+
+
+def brain_slices(brain_dir: str, section: str) -> list[dict]:
+    """Axial slices of labelled T1 and FLAIR volumes.
+
+    Volumes are turned to anterior up and the patient's right on the left of the picture, as the slice pairs are, and
+    scaled to [0, 1] between the 0.5th and 99.5th percentile of the voxels above 0. Lesions count as white matter.
+
+    Args:
+        brain_dir: folder with ``datalist.json``, whose section lists dicts with ``t1``, ``flair`` and ``label``
+            (0 background, 1 CSF, 2 grey matter, 3 white matter, 4 lesion).
+        section: "training" or "validation".
+
+    Returns:
+        Items of :func:`labelled_slices` with ``modality`` "brain".
+    """
+    listing = Path(brain_dir) / "datalist.json"
+    if not listing.is_file():
+        raise InputError(f"{listing}: no such file, expected the list of labelled volumes; set brain_dir to its folder.")
+    load = Compose([LoadImage(image_only=True, ensure_channel_first=True), Orientation("LAS", labels=None)])
+    items: list[dict] = []
+    for entry in json.loads(listing.read_text()).get(section, []):
+        volumes = {key: np.asarray(load(listing.parent / entry[key]))[0] for key in ("t1", "flair", "label")}
+        label = volumes["label"].round().astype(np.uint8)
+        label[label == _LESION] = _WHITE
+        scaled = []
+        for key in ("t1", "flair"):
+            volume = volumes[key].astype(np.float32)
+            low, high = np.percentile(volume[volume > 0], _PERCENTILES)
+            scaled.append(np.clip((volume - low) / (high - low), 0, 1) * (volume > 0))
+        name = str(entry.get("subject", Path(entry["t1"]).parent.name))
+        for index in range(label.shape[2]):
+            if (label[:, :, index] > 0).mean() >= _MINIMUM_BRAIN:
+                # Array axes (left, anterior) -> picture rows from anterior down, columns from the patient's right.
+                first, second, tissue = (np.rot90(v[:, :, index]) for v in (*scaled, label))
+                items += _with_mixtures(f"{name}_{index:03d}", "brain", first, second, tissue)
+    return items
+
+
+def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]], section: str) -> list[dict]:
+    """Pictures of the pairs below ``dataset_dir/MODALITY/train/{mri,other}``; folders of tests are never read.
+
+    The classes come from :func:`shared_networks.data.tissue_classes.pair_tissue_classes`, fitted case by case. The
+    case of a picture is its name without the last three digits.
+
+    Args:
+        dataset_dir: folder with CT, PET and SPECT or some of them.
+        validation_cases: cases of each modality that are kept for validation.
+        section: "training" or "validation".
+    """
+    items: list[dict] = []
+    for modality in _MODALITIES:
+        folder = Path(dataset_dir) / modality / "train"
+        cases: dict[str, list[Path]] = {}
+        for path in sorted((folder / "mri").glob("*.png")):
+            cases.setdefault(re.sub(r"\d{3}$", "", path.stem), []).append(path)
+        held_out = {str(case) for case in validation_cases.get(modality, ())}
+        for case, paths in cases.items():
+            if (case in held_out) != (section == "validation"):
+                continue
+            mri = [_luminance(path) for path in paths]
+            other = [_luminance(folder / "other" / path.name) for path in paths]
+            if len({picture.shape for picture in mri + other}) != 1:
+                raise InputError(f"{folder}: case {case} has pictures of several sizes, expected one; crop or remove it.")
+            labels = pair_tissue_classes(np.stack(mri), np.stack(other), modality)
+            for path, first, second, label in zip(paths, mri, other, labels, strict=True):
+                items += _with_mixtures(f"{modality}_{path.stem}", modality, first, second, label)
+    return items
+
+
+def labelled_slices(
+    section: str,
+    dataset_dir: str = "",
+    brain_dir: str = "",
+    validation_cases: Mapping[str, Sequence[str]] | None = None,
+    every: int = 1,
+) -> list[dict]:
+    """All labelled pictures of one section, from slice pairs, brain volumes or both.
+
+    Every slice gives four pictures with one label map: each source, their maximum and their mean.
+
+    Args:
+        section: "training" or "validation".
+        dataset_dir: see :func:`pair_slices`; '' for none.
+        brain_dir: see :func:`brain_slices`; '' for none.
+        validation_cases: cases of each modality kept for validation.
+        every: take each such slice only (validation need not see all of them).
+
+    Returns:
+        Items ``{"case", "modality", "image": float32 1 x H x W in [0, 1], "label": uint8 1 x H x W}``.
+
+    Raises:
+        InputError: when neither folder is given, nothing is found, or a file is missing or unreadable.
+    """
+    if section not in ("training", "validation"):
+        raise ValueError(f"section must be 'training' or 'validation', got {section!r}.")
+    if not dataset_dir and not brain_dir:
+        raise InputError("no data: set dataset_dir (folder with CT, PET, SPECT pairs), brain_dir (T1, FLAIR) or both.")
+    items = brain_slices(brain_dir, section) if brain_dir else []
+    if dataset_dir:
+        items += pair_slices(dataset_dir, validation_cases or {}, section)
+    # Four pictures a slice: whole slices are kept or left out.
+    items = [item for index, item in enumerate(items) if (index // 4) % every == 0]
+    if not items:
+        place = " and ".join(folder for folder in (dataset_dir, brain_dir) if folder)
+        raise InputError(f"{place}: no pictures for {section}, expected MODALITY/train/mri/*.png or datalist.json.")
+    return items

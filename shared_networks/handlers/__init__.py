@@ -1,0 +1,21 @@
+"""Ignite handlers."""
+
+from shared_networks.handlers.batch_report import BatchReport
+from shared_networks.handlers.best_checkpoint import BestCheckpoint
+from shared_networks.handlers.case_progress import CaseProgress
+from shared_networks.handlers.epoch_reseed import EpochReseed
+from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
+from shared_networks.handlers.gradient_clip import GradientClip
+from shared_networks.handlers.resume import newest_checkpoint
+from shared_networks.handlers.weight_ramp import WeightRamp
+
+__all__ = [
+    "BatchReport",
+    "BestCheckpoint",
+    "CaseProgress",
+    "EpochReseed",
+    "FusionEvaluationReport",
+    "GradientClip",
+    "WeightRamp",
+    "newest_checkpoint",
+]

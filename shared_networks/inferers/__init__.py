@@ -1,0 +1,5 @@
+"""How a network is run over pictures and volumes."""
+
+from shared_networks.inferers.fusion_inferer import FusionInferer
+
+__all__ = ["FusionInferer"]

@@ -1,0 +1,99 @@
+"""Inference on pictures of any size and, slice by slice, on volumes."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer, SliceInferer
+from monai.utils import convert_to_dst_type
+
+__all__ = ["FusionInferer"]
+
+
+class FusionInferer(Inferer):
+    """Run a two-dimensional fusion network on pictures or on volumes.
+
+    Pictures (B x 2 x H x W) go through the network as they are. A volume (B x 2 x X x Y x Z) is cut into whole slices
+    along one axis; at most ``sw_batch_size`` of them are in the network at a time, so that its memory does not grow
+    with their number. When a GPU runs out of memory, the number of slices (or pictures) at a time is halved down to
+    one, and then a volume's result is put together in main memory.
+
+    Args:
+        spatial_dim: axis along which a volume is cut: 0, 1 or 2.
+        sw_batch_size: slices in the network at a time.
+        return_masks: ask the network for its principal masks as further channels.
+
+    Raises:
+        ValueError: when ``spatial_dim`` is not 0, 1 or 2, or ``sw_batch_size`` is below 1.
+    """
+
+    def __init__(self, spatial_dim: int = 2, sw_batch_size: int = 8, return_masks: bool = False) -> None:
+        super().__init__()
+        if spatial_dim not in (0, 1, 2):
+            raise ValueError(f"spatial_dim must be 0, 1 or 2, got {spatial_dim!r}.")
+        if sw_batch_size < 1:
+            raise ValueError(f"sw_batch_size must be at least 1, got {sw_batch_size!r}.")
+        self.spatial_dim = spatial_dim
+        self.sw_batch_size = sw_batch_size
+        self.return_masks = return_masks
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Fuse a batch.
+
+        Args:
+            inputs: B x 2 x H x W or B x 2 x X x Y x Z.
+            network: maps B x 2 x H x W to B x C x H x W; called with ``return_masks=True`` when asked for.
+            args: passed to the network.
+            kwargs: passed to the network.
+
+        Returns:
+            B x C x H x W or B x C x X x Y x Z; a MetaTensor if ``inputs`` is one.
+        """
+        if self.return_masks:
+            kwargs["return_masks"] = True
+        network = partial(_call, network, args, kwargs)
+        plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        run = self._volume if plain.ndim == 5 else self._pictures
+        at_once = self.sw_batch_size if plain.ndim == 5 else plain.shape[0]
+        while True:
+            try:
+                output = run(plain, network, at_once, None)
+                break
+            except torch.cuda.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if at_once == 1:
+                    if plain.ndim != 5:
+                        raise
+                    output = run(plain, network, 1, "cpu")
+                    break
+                at_once //= 2
+                logging.getLogger(type(self).__name__).warning(f"GPU memory is full: going on with {at_once} at a time")
+        return convert_to_dst_type(output, inputs, device=output.device)[0] if inputs is not plain else output
+
+    @staticmethod
+    def _pictures(
+        inputs: torch.Tensor, network: Callable[..., torch.Tensor], at_once: int, device: str | None
+    ) -> torch.Tensor:
+        return torch.cat([network(part) for part in inputs.split(max(1, at_once))])
+
+    def _volume(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], at_once: int, device: str | None
+    ) -> torch.Tensor:
+        inferer = SliceInferer(
+            spatial_dim=self.spatial_dim,
+            roi_size=(-1, -1),
+            sw_batch_size=at_once,
+            overlap=0.0,
+            sw_device=inputs.device,
+            device=inputs.device if device is None else device,
+        )
+        return inferer(inputs, network)
+
+
+def _call(network: Callable[..., torch.Tensor], args: tuple, kwargs: dict[str, Any], x: torch.Tensor) -> torch.Tensor:
+    return network(x, *args, **kwargs)

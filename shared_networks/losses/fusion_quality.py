@@ -1,0 +1,84 @@
+"""Fusion quality metrics as a training loss."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from shared_networks.metrics import (
+    compute_correlation_of_differences,
+    compute_edge_preservation,
+    compute_mean_source_ssim,
+    compute_multi_exposure_ssim,
+    compute_soft_mutual_information,
+    compute_visual_information_fidelity,
+)
+
+__all__ = ["FusionQualityLoss"]
+
+_Images = torch.Tensor
+
+
+def _visual_information_8_bit(fused: _Images, source_a: _Images, source_b: _Images) -> torch.Tensor:
+    return compute_visual_information_fidelity(fused, source_a, source_b, definition="paper")
+
+
+def _deviation(fused: _Images, source_a: _Images, source_b: _Images) -> torch.Tensor:
+    return fused.std(dim=(1, 2, 3)) / 255.0
+
+
+def _bright_share(fused: _Images, source_a: _Images, source_b: _Images) -> torch.Tensor:
+    """Smooth share of pixels that reach the ceiling of the 8-bit SD: 16 grey levels above the mean."""
+    excess = fused - fused.mean(dim=(1, 2, 3), keepdim=True) - 16.0
+    return torch.sigmoid(excess / 4.0).mean(dim=(1, 2, 3))
+
+
+_TERMS: dict[str, Callable[[_Images, _Images, _Images], torch.Tensor]] = {
+    "multi_exposure_ssim": compute_multi_exposure_ssim,
+    "mean_source_ssim": compute_mean_source_ssim,
+    "correlation_of_differences": compute_correlation_of_differences,
+    "visual_information": compute_visual_information_fidelity,
+    "visual_information_8_bit": _visual_information_8_bit,
+    "mutual_information": compute_soft_mutual_information,
+    "edge_preservation": compute_edge_preservation,
+    "deviation": _deviation,
+    "bright_share": _bright_share,
+}
+
+
+class FusionQualityLoss(nn.Module):
+    """Minus the weighted sum of differentiable fusion metrics; not in the paper.
+
+    Eq. 10-13 pull the fused image to the maximum of the sources, which the plain maximum reaches without a network.
+    These terms reward what the published tables measure: the structure of both sources, what each has beyond the
+    other, visual and mutual information, edges, contrast. Patches in which the sources show nothing are left out,
+    since a constant patch has no structure to keep.
+
+    Args:
+        terms: weight by name; names are ``multi_exposure_ssim``, ``mean_source_ssim``, ``correlation_of_differences``,
+            ``visual_information`` and ``visual_information_8_bit`` (VIF, standard and as in the paper's tables),
+            ``mutual_information`` (smooth histogram), ``edge_preservation`` (Qabf), ``deviation`` (standard deviation
+            in units of the full range) and ``bright_share`` (what the 8-bit SD of the tables counts).
+        minimal_content: a patch counts when this share of its pixels exceeds 2 % of the range in either source.
+
+    Raises:
+        ValueError: when a term is unknown.
+    """
+
+    def __init__(self, terms: Mapping[str, float], minimal_content: float = 0.1) -> None:
+        super().__init__()
+        unknown = sorted(set(terms) - set(_TERMS))
+        if unknown:
+            raise ValueError(f"unknown terms {unknown}; there are {sorted(_TERMS)}.")
+        self.terms = {name: float(weight) for name, weight in terms.items() if weight}
+        self.minimal_content = minimal_content
+
+    def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+        """fused: B x 1 x H x W, sources: B x 2 x H x W, both in [0, 1], H and W at least 41 for VIF -> scalar."""
+        shown = (sources > 0.02).any(dim=1).to(fused.dtype).mean(dim=(1, 2)) >= self.minimal_content
+        if not self.terms or not bool(shown.any()):
+            return fused.sum() * 0.0
+        fused = fused[shown].clamp(0.0, 1.0) * 255.0
+        source_a, source_b = sources[shown, 0:1] * 255.0, sources[shown, 1:2] * 255.0
+        scores = [weight * _TERMS[name](fused, source_a, source_b).mean() for name, weight in self.terms.items()]
+        return -torch.stack(scores).sum()

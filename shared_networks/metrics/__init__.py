@@ -1,0 +1,54 @@
+"""Fusion quality metrics: a pure ``compute_*`` function on grey levels and a MONAI metric class for each."""
+
+from shared_networks.metrics.average_gradient import AverageGradientMetric, compute_average_gradient
+from shared_networks.metrics.base import FusionMetric
+from shared_networks.metrics.correlation_of_differences import (
+    CorrelationOfDifferencesMetric,
+    compute_correlation_of_differences,
+)
+from shared_networks.metrics.edge_preservation import EdgePreservationMetric, compute_edge_preservation
+from shared_networks.metrics.entropy import EntropyMetric, compute_entropy
+from shared_networks.metrics.feature_mutual_information import (
+    FeatureMutualInformationMetric,
+    compute_feature_mutual_information,
+)
+from shared_networks.metrics.mutual_information import MutualInformationMetric, compute_mutual_information
+from shared_networks.metrics.relative_score import RelativeFusionScore
+from shared_networks.metrics.soft_mutual_information import compute_soft_mutual_information
+from shared_networks.metrics.standard_deviation import StandardDeviationMetric, compute_standard_deviation
+from shared_networks.metrics.structural_similarity import (
+    MeanSourceSSIMMetric,
+    MultiExposureSSIMMetric,
+    compute_mean_source_ssim,
+    compute_multi_exposure_ssim,
+)
+from shared_networks.metrics.visual_information_fidelity import (
+    VisualInformationFidelityMetric,
+    compute_visual_information_fidelity,
+)
+
+__all__ = [
+    "AverageGradientMetric",
+    "CorrelationOfDifferencesMetric",
+    "EdgePreservationMetric",
+    "EntropyMetric",
+    "FeatureMutualInformationMetric",
+    "FusionMetric",
+    "MeanSourceSSIMMetric",
+    "MultiExposureSSIMMetric",
+    "MutualInformationMetric",
+    "RelativeFusionScore",
+    "StandardDeviationMetric",
+    "VisualInformationFidelityMetric",
+    "compute_average_gradient",
+    "compute_correlation_of_differences",
+    "compute_edge_preservation",
+    "compute_entropy",
+    "compute_feature_mutual_information",
+    "compute_mean_source_ssim",
+    "compute_multi_exposure_ssim",
+    "compute_mutual_information",
+    "compute_soft_mutual_information",
+    "compute_standard_deviation",
+    "compute_visual_information_fidelity",
+]

@@ -1,0 +1,41 @@
+"""Average gradient of the fused image, AG (Cui et al., Optics Communications 341, 2015)."""
+
+import torch
+
+from shared_networks.metrics.arguments import check_images
+from shared_networks.metrics.base import FusionMetric
+
+__all__ = ["AverageGradientMetric", "compute_average_gradient"]
+
+
+def compute_average_gradient(
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard"
+) -> torch.Tensor:
+    """Compute AG, the mean over pixels of sqrt((gx^2 + gy^2) / 2), in grey levels a pixel.
+
+    Gradients are central differences, one-sided at the borders (as ``numpy.gradient``). Both definitions are the same;
+    codes that use forward differences give higher values.
+
+    Args:
+        fused: B x 1 x H x W, 0..255, H and W at least 2.
+        source_a: B x 1 x H x W; only its shape is checked.
+        source_b: B x 1 x H x W; only its shape is checked.
+        definition: ``"standard"`` or ``"paper"``.
+
+    Returns:
+        Tensor (B,).
+
+    Raises:
+        ValueError: when the shapes do not fit or the definition is unknown.
+    """
+    check_images(fused, source_a, source_b, definition, smallest=2)
+    vertical, horizontal = torch.gradient(fused, dim=(2, 3))
+    return torch.sqrt((vertical.square() + horizontal.square()) / 2).mean(dim=(1, 2, 3))
+
+
+class AverageGradientMetric(FusionMetric):
+    """AG per image, see :func:`compute_average_gradient` and :class:`FusionMetric` for the arguments."""
+
+    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
+        """Return AG of images B x 1 x H x W in 0..255 as a tensor (B,)."""
+        return compute_average_gradient(fused, source_a, source_b, self.definition)

@@ -1,0 +1,40 @@
+"""Entropy of the fused image, EN (Roberts, Van Aardt and Ahmed, J. Appl. Remote Sens. 2008, doi 10.1117/1.2945910)."""
+
+import torch
+
+from shared_networks.metrics.arguments import check_images
+from shared_networks.metrics.base import FusionMetric
+from shared_networks.metrics.histograms import GREY_LEVELS, entropy_in_bits, grey_levels, histogram
+
+__all__ = ["EntropyMetric", "compute_entropy"]
+
+
+def compute_entropy(
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard"
+) -> torch.Tensor:
+    """Compute EN, the entropy in bits of the 256-bin histogram of the fused image, in [0, 8].
+
+    Values are rounded to whole grey levels. Both definitions are the same.
+
+    Args:
+        fused: B x 1 x H x W, 0..255.
+        source_a: B x 1 x H x W; only its shape is checked.
+        source_b: B x 1 x H x W; only its shape is checked.
+        definition: ``"standard"`` or ``"paper"``.
+
+    Returns:
+        Tensor (B,).
+
+    Raises:
+        ValueError: when the shapes do not fit or the definition is unknown.
+    """
+    check_images(fused, source_a, source_b, definition)
+    return entropy_in_bits(histogram(grey_levels(fused), GREY_LEVELS)).to(fused.dtype)
+
+
+class EntropyMetric(FusionMetric):
+    """EN per image, see :func:`compute_entropy` and :class:`FusionMetric` for the arguments."""
+
+    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
+        """Return EN of images B x 1 x H x W in 0..255 as a tensor (B,)."""
+        return compute_entropy(fused, source_a, source_b, self.definition)

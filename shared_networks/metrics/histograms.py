@@ -1,0 +1,33 @@
+"""Grey-level histograms of batches and their entropy."""
+
+import torch
+
+__all__ = ["GREY_LEVELS", "entropy_in_bits", "grey_levels", "histogram"]
+
+GREY_LEVELS = 256
+
+
+def grey_levels(images: torch.Tensor) -> torch.Tensor:
+    """Round B x 1 x H x W images in 0..255 to whole levels, B x HW, dtype int64."""
+    return images.flatten(1).round().clamp(0, GREY_LEVELS - 1).long()
+
+
+def histogram(values: torch.Tensor, bins: int) -> torch.Tensor:
+    """Count the values of each row.
+
+    Args:
+        values: B x N whole numbers in [0, bins).
+        bins: number of bins.
+
+    Returns:
+        B x bins relative frequencies, float64.
+    """
+    rows, count = values.shape
+    offset = torch.arange(rows, device=values.device).unsqueeze(1) * bins
+    counts = torch.bincount((values + offset).flatten(), minlength=rows * bins)
+    return counts.view(rows, bins).double() / count
+
+
+def entropy_in_bits(frequencies: torch.Tensor) -> torch.Tensor:
+    """Shannon entropy, base 2, over the last axis of a tensor of frequencies that sum to one."""
+    return torch.special.entr(frequencies).sum(dim=-1) / torch.log(frequencies.new_tensor(2.0))

@@ -1,0 +1,54 @@
+"""Standard deviation of the fused image, SD: its contrast."""
+
+import torch
+
+from shared_networks.metrics.arguments import check_images
+from shared_networks.metrics.base import FusionMetric
+
+__all__ = ["StandardDeviationMetric", "compute_standard_deviation"]
+
+_SATURATION = 255.0
+
+
+def compute_standard_deviation(
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard"
+) -> torch.Tensor:
+    """Compute SD of the grey levels.
+
+    ``"standard"``: sqrt(mean((F - mean F)^2)), differentiable (with gradient 0 where F is constant).
+
+    ``"paper"``: what the same formula gives for 8-bit images in MATLAB, where F - mean F is rounded and cannot fall
+    below 0, and its square cannot exceed 255. So only the brighter pixels count, all alike from 16 levels above the
+    mean, and no image scores more than sqrt(255) = 15.97.
+
+    Args:
+        fused: B x 1 x H x W, 0..255.
+        source_a: B x 1 x H x W; only its shape is checked.
+        source_b: B x 1 x H x W; only its shape is checked.
+        definition: ``"standard"`` or ``"paper"``.
+
+    Returns:
+        Tensor (B,).
+
+    Raises:
+        ValueError: when the shapes do not fit or the definition is unknown.
+    """
+    check_images(fused, source_a, source_b, definition)
+    deviation = fused - fused.mean(dim=(1, 2, 3), keepdim=True)
+    if definition == "paper":
+        # MATLAB rounds halves up, torch.round to even.
+        deviation = (deviation.clamp(min=0) + 0.5).floor()
+    variance = deviation.square()
+    if definition == "paper":
+        variance = variance.clamp(max=_SATURATION)
+    variance = variance.mean(dim=(1, 2, 3))
+    varies = variance > 0
+    return torch.where(varies, variance, torch.ones_like(variance)).sqrt() * varies
+
+
+class StandardDeviationMetric(FusionMetric):
+    """SD per image, see :func:`compute_standard_deviation` and :class:`FusionMetric` for the arguments."""
+
+    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
+        """Return SD of images B x 1 x H x W in 0..255 as a tensor (B,)."""
+        return compute_standard_deviation(fused, source_a, source_b, self.definition)

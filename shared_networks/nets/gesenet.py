@@ -1,0 +1,138 @@
+"""GeSeNet, the fusion network (Li et al., IEEE TNNLS 2023, doi 10.1109/TNNLS.2023.3293274)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shared_networks.blocks.edge_enhancement import EdgeEnhancement
+from shared_networks.blocks.global_refinement import GlobalRefinement
+from shared_networks.blocks.region_mask import RegionMask
+
+__all__ = ["GeSeNet"]
+
+
+class _Branch(nn.Module):
+    """Stem, edge enhancement E and region mask M of one modality, in either order."""
+
+    def __init__(
+        self,
+        edge_enhancement: bool,
+        region_mask: bool,
+        mask_before_edge: bool,
+        temperature: float,
+        mask_upsampling: str,
+    ) -> None:
+        super().__init__()
+        self.mask_before_edge = mask_before_edge
+        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.LeakyReLU(0.2))
+        if edge_enhancement:
+            self.edge: nn.Module = EdgeEnhancement(16, 32)
+        else:
+            self.edge = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.LeakyReLU(0.2))
+        self.mask: nn.Module | None = None
+        if region_mask:
+            self.mask = RegionMask(16 if mask_before_edge else 32, temperature, mask_upsampling)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """B x 1 x H x W -> edge-enhanced features, mask-optimised features (B x 32 x H x W each), principal mask."""
+        features = self.stem(x)
+        principal = torch.ones_like(x)
+        if self.mask is None:
+            edge = self.edge(features)
+            return edge, edge, principal
+        if self.mask_before_edge:
+            masked, principal = self.mask(features)
+            edge = self.edge(masked)
+            return edge, edge, principal
+        edge = self.edge(features)
+        masked, principal = self.mask(edge)
+        return edge, masked, principal
+
+
+class GeSeNet(nn.Module):
+    """General semantic-guided network with couple mask ensemble: one MRI and one CT, PET or SPECT picture in, one out.
+
+    Two branches (stem, edge enhancement E of Eq. 1, region mask M of Eq. 6 and 7) are joined by the global refinement R
+    (Eq. 3 and 8), to which the edge features of the second branch are added by a skip connection. With the default
+    structure it has 240,585 trainable parameters (paper: 0.240 M). Where the paper and the checkpoint that its authors
+    released differ, the structure is the checkpoint's: ReLU inside the mask generator, convolutions of R.
+
+    The switches are the ablations of the paper's Table III and Fig. 12.
+
+    Args:
+        edge_enhancement: without it a 3x3 convolution 16 -> 32 with LeakyReLU takes the place of E.
+        region_mask: without it M is the identity.
+        global_refinement: without it the joined features go to the decoder as they are.
+        skip: feed the second branch's edge features to the decoder.
+        mask_before_edge: M before E, as in Fig. 12(a).
+        temperature: theta of Eq. 6 and 7 (0.5 in the paper, 1 in the released code).
+        mask_upsampling: ``"transposed"`` (paper) or ``"bilinear"``, see
+            :class:`shared_networks.blocks.region_mask.RegionMaskGenerator`.
+        output_range: lowest and highest value that the output activation ``tanh(x) / 2 + 0.5`` is stretched to before
+            it is clamped to [0, 1]. The paper's (0, 1) never reaches 0, so that a black background turns grey; a
+            slightly wider range reaches both ends. In training values beyond [0, 1] keep 1 % of their excess, so
+            that the gradient does not vanish.
+
+    Example:
+        >>> GeSeNet()(torch.rand(1, 2, 33, 47)).shape
+        torch.Size([1, 1, 33, 47])
+    """
+
+    def __init__(
+        self,
+        edge_enhancement: bool = True,
+        region_mask: bool = True,
+        global_refinement: bool = True,
+        skip: bool = True,
+        mask_before_edge: bool = False,
+        temperature: float = 0.5,
+        mask_upsampling: str = "transposed",
+        output_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.lowest, self.highest = float(output_range[0]), float(output_range[1])
+        if not self.lowest <= 0.0 < 1.0 <= self.highest:
+            raise ValueError(f"output_range must contain [0, 1], got {tuple(output_range)}.")
+        self.skip = skip
+        branch = (edge_enhancement, region_mask, mask_before_edge, temperature, mask_upsampling)
+        self.mri = _Branch(*branch)
+        self.other = _Branch(*branch)
+        self.refinement = GlobalRefinement(64, 32) if global_refinement else None
+        self.decoder = nn.Sequential(
+            nn.Conv2d(96 if skip else 64, 32, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(32, 1, 3, padding=1)
+        )
+
+    def forward(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
+        """Fuse pictures of any size.
+
+        Args:
+            image: B x 2 x H x W in [0, 1]; channel 0 = MRI, channel 1 = CT or the luminance of PET or SPECT.
+            return_masks: append the principal masks of the two branches (hard outside training).
+
+        Returns:
+            B x 1 x H x W fused luminance in [0, 1], or B x 3 x H x W with the masks of the MRI and the other branch.
+        """
+        height, width = image.shape[2], image.shape[3]
+        padded = F.pad(image, [0, width % 2, 0, height % 2], mode="replicate")
+        return self.forward_even(padded, return_masks)[:, :, :height, :width]
+
+    def forward_even(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
+        """:meth:`forward` for even H and W, without padding in the graph: the form to export with dynamic axes."""
+        edge_mri, masked_mri, principal_mri = self.mri(image[:, 0:1])
+        edge_other, masked_other, principal_other = self.other(image[:, 1:2])
+        joined = torch.cat([masked_other, masked_mri], dim=1)
+        if self.refinement is not None:
+            joined = self.refinement(joined, edge_mri)
+        if self.skip:
+            joined = torch.cat([joined, edge_other], dim=1)
+        fused = self._activate(self.decoder(joined))
+        if return_masks:
+            return torch.cat([fused, principal_mri, principal_other], dim=1)
+        return fused
+
+    def _activate(self, x: torch.Tensor) -> torch.Tensor:
+        stretched = self.lowest + (self.highest - self.lowest) * (torch.tanh(x) / 2 + 0.5)
+        clamped = stretched.clamp(0.0, 1.0)
+        if self.training:
+            return clamped + 0.01 * (stretched - clamped)
+        return clamped

@@ -1,0 +1,58 @@
+"""What a file is, by its name: picture, volume or DICOM series; and which names may be used for output."""
+
+import re
+from pathlib import Path
+
+__all__ = ["INPUT_KINDS", "file_kind", "file_stem", "safe_name"]
+
+_PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+_VOLUME_SUFFIXES = (".nii", ".nii.gz")
+INPUT_KINDS = "PNG, TIFF, BMP or JPEG picture, NIfTI volume (.nii, .nii.gz) or folder of one DICOM series"
+"""For error messages."""
+
+
+def file_kind(path: str | Path) -> str:
+    """``"picture"``, ``"volume"``, ``"series"`` (a folder with DICOM files) or ``""`` (nothing that can be read).
+
+    Args:
+        path: file or folder; only a folder is looked into.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if path.is_dir():
+        try:
+            return "series" if any(_is_dicom(member) for member in path.iterdir()) else ""
+        except PermissionError:
+            return ""
+    if name.endswith(_PICTURE_SUFFIXES):
+        return "picture"
+    return "volume" if name.endswith(_VOLUME_SUFFIXES) else ""
+
+
+def _is_dicom(path: Path) -> bool:
+    """A .dcm file, or a file without suffix that carries the DICOM preamble."""
+    if path.suffix.lower() == ".dcm":
+        return True
+    if path.suffix or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def file_stem(path: str | Path) -> str:
+    """File name without ``.nii.gz``, ``.png`` and the like; other dots stay; a folder's name stays whole."""
+    name = Path(path).name
+    for suffix in sorted((*_PICTURE_SUFFIXES, *_VOLUME_SUFFIXES), key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def safe_name(name: str) -> str:
+    """A name that is one plain folder or file name on every system: letters, digits, ``.``, ``_``, ``-``.
+
+    Anything else becomes ``_``; dots at the ends go, so that ``..`` and hidden names cannot occur; at most 100
+    characters.
+    """
+    plain = re.sub(r"[^\w.-]+", "_", str(name)).strip(".")[:100].rstrip(".")
+    return plain or "case"

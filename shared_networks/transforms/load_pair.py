@@ -1,0 +1,179 @@
+"""Load the two sources of one case: MRI and CT, PET or SPECT; pictures or volumes."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from shared_networks.errors import InputError
+from shared_networks.transforms.colour import NEUTRAL_CHROMA, fuse_chroma
+from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem
+from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
+
+__all__ = ["LoadFusionPaird", "normalise_volume"]
+
+_MOST_SAMPLES = 2_000_000
+"""Voxels that percentiles are taken of; a larger volume is thinned evenly."""
+
+
+def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
+    """Scale a volume so that two percentiles of its non-zero voxels become 0 and 1, and clip.
+
+    Zero is left out because it is the background of skull-stripped and of cropped images. Where the percentiles
+    coincide (a mask), minimum and maximum of all voxels take their place; a constant volume becomes 0.
+
+    Args:
+        values: any shape, finite.
+        lower: percentile that becomes 0.
+        upper: percentile that becomes 1.
+
+    Returns:
+        float32 in [0, 1], same shape.
+    """
+    occupied = values[values != 0]
+    if occupied.size == 0:
+        return np.zeros_like(values, dtype=np.float32)
+    occupied = occupied[:: max(1, occupied.size // _MOST_SAMPLES)].astype(np.float64)
+    low, high = np.percentile(occupied, [lower, upper])
+    if not high > low:
+        low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return np.zeros_like(values, dtype=np.float32)
+    return ((values - low) / (high - low)).clip(0.0, 1.0).astype(np.float32)
+
+
+class LoadFusionPaird(MapTransform):
+    """Load MRI and other source, check that they belong together, and put them in [0, 1].
+
+    It is not a ``LoadImaged``, because MONAI Label replaces the reader of those. The value under the key may be
+
+    1. a list of two paths: MRI, other source;
+    2. the path of one NIfTI volume that holds both in its last axis (X x Y x Z x 2);
+    3. the path of the MRI alone, whose name ends with ``mri_suffix``; the other source lies beside it under the same
+       name with one of ``other_suffixes``.
+
+    8-bit pictures are divided by 255, 16-bit ones by 65535, colour-coded volumes by 255; grey volumes are scaled by
+    percentiles, see :func:`normalise_volume`. Of a coloured source the BT.601 luminance is the image, and the chroma of
+    both sources is joined by Eq. 5 of GeSeNet.
+
+    The result holds ``image`` (MetaTensor 2 x H x W with rows as in the picture, or 2 x X x Y x Z on the MRI's grid;
+    float32 in [0, 1]; channel 0 the MRI), ``chroma`` (tensor 2 x spatial, 0..255, neutral 128) and ``warning`` (remarks
+    on one line, '' for none). The affine of the image is the MRI's; its meta also holds ``bit_depth`` (8 or 16 for
+    pictures, 0 for volumes), ``filename_or_obj`` (MRI) and ``other_filename``.
+
+    Args:
+        keys: where the paths are and where the image goes.
+        chroma_key: where the chroma goes.
+        warning_key: where the remarks go.
+        resample: move the other source onto the MRI's grid where the grids differ, instead of refusing the pair.
+        mri_suffix: end of an MRI's name (before ``.nii.gz``, ``.png`` ...) in form 3.
+        other_suffixes: ends that take its place in the other source's name.
+
+    Raises:
+        InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
+            raises its value: the data list found the fault already.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        chroma_key: str = "chroma",
+        warning_key: str = "warning",
+        resample: bool = False,
+        mri_suffix: str = "_mri",
+        other_suffixes: Sequence[str] = ("_ct", "_pet", "_spect", "_other"),
+    ) -> None:
+        super().__init__(keys)
+        self.chroma_key = chroma_key
+        self.warning_key = warning_key
+        self.resample = resample
+        self.mri_suffix = mri_suffix
+        self.other_suffixes = tuple(other_suffixes)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` with image, chroma and warning set."""
+        if data.get("refused"):
+            raise InputError(str(data["refused"]))
+        d = dict(data)
+        for key in self.key_iterator(d):
+            mri, other = self._read_pair(d[key])
+            remarks = _check_contents(mri, other)
+            for source in (mri, other):
+                check_affine(source)
+                if not source.normalised:
+                    source.values, source.normalised = normalise_volume(source.values), True
+            if self.resample:
+                other = resample_onto(mri, other)
+            check_same_grid(mri, other)
+            d[key], d[self.chroma_key] = _to_tensors(mri, other)
+            d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks])
+        return d
+
+    def _read_pair(self, value: Any) -> list[Source]:
+        if isinstance(value, (str, Path)):
+            stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
+            if stacked is not None:
+                return stacked
+            value = [value, self._sibling(Path(value))]
+        if not isinstance(value, Sequence) or len(value) != 2:
+            raise InputError(f"{value!r}: expected two files, the MRI and the other source.")
+        mri, other = (Path(path) for path in value)
+        if mri.exists() and other.exists() and mri.samefile(other):
+            raise InputError(f"{mri}: given both as MRI and as the other source; expected two different images.")
+        return [read_source(mri), read_source(other)]
+
+    def _sibling(self, mri: Path) -> Path:
+        """The other source of form 3."""
+        stem = file_stem(mri)
+        ending = mri.name[len(stem) :]
+        names = " or ".join(f"*{suffix}{ending}" for suffix in self.other_suffixes)
+        if not stem.endswith(self.mri_suffix):
+            raise InputError(
+                f"{mri}: one file was given, but it is neither a volume with two channels last nor named "
+                f"*{self.mri_suffix}{ending} beside {names}; give two files: {INPUT_KINDS}."
+            )
+        base = stem[: len(stem) - len(self.mri_suffix)]
+        found = [path for suffix in self.other_suffixes if (path := mri.with_name(base + suffix + ending)).exists()]
+        if len(found) != 1:
+            fact = "no other source" if not found else f"{len(found)} other sources"
+            raise InputError(f"{mri}: {fact} beside it; expected exactly one file named {names}.")
+        return found[0]
+
+
+def _check_contents(mri: Source, other: Source) -> list[str]:
+    """Refuse an MRI without contents; remarks on what looks wrong but can be fused."""
+    remarks = []
+    if mri.values.min() == mri.values.max():
+        raise InputError(f"{mri.path}: the MRI is constant (every value {mri.values.min():g}); give the right image.")
+    if other.values.min() == other.values.max():
+        remarks.append(f"{other.path.name} is constant (every value {other.values.min():g}): nothing of it to fuse")
+    if mri.chroma is not None:
+        swapped = "; are the two swapped?" if other.chroma is None else ""
+        remarks.append(f"{mri.path.name}: the MRI is in colour{swapped}")
+    return remarks
+
+
+def _to_tensors(mri: Source, other: Source) -> tuple[MetaTensor, torch.Tensor]:
+    image = torch.from_numpy(np.stack([mri.values, other.values]).astype(np.float32))
+    neutral = torch.full_like(image, NEUTRAL_CHROMA)
+    chromas = [
+        neutral if source.chroma is None else torch.from_numpy(source.chroma.astype(np.float32))
+        for source in (mri, other)
+    ]
+    affine = np.eye(3) if mri.affine is None else mri.affine
+    meta = {
+        "filename_or_obj": str(mri.path),
+        "other_filename": str(other.path),
+        "original_affine": affine.copy(),
+        "spatial_shape": np.array(mri.values.shape),
+        # A channel axis named here makes SaveImaged fail on the one-channel result for some affines (MONAI 1.6.1).
+        "original_channel_dim": "no_channel",
+        "bit_depth": max(mri.bit_depth, other.bit_depth),
+    }
+    return MetaTensor(image, affine=torch.from_numpy(affine.copy()), meta=meta), fuse_chroma(*chromas)

@@ -1,0 +1,150 @@
+"""Write the fused image of one case in the format of its sources, and a picture that shows sources and result."""
+
+from collections.abc import Hashable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import SaveImaged
+from PIL import Image
+
+from shared_networks.transforms.colour import ycbcr_to_rgb
+from shared_networks.transforms.file_names import file_kind, safe_name
+from shared_networks.utils.atomic import atomic_path
+from shared_networks.visualize.side_by_side import side_by_side
+
+__all__ = ["SaveFusedd"]
+
+
+class SaveFusedd(SaveImaged):
+    """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)`` and ``<case>_comparison.png``.
+
+    Pictures become PNG with the sources' bit depth. Volumes become NIfTI on the MRI's grid: float32 in [0, 1] with the
+    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. Both files of a case appear
+    together or not at all. It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out.
+
+    When the files cannot be written (disk full, no permission), the case goes on without them, with the reason under
+    ``refused``.
+
+    Args:
+        keys: picture to write, 1 or 3 x spatial in [0, 1].
+        output_dir: folder of the results; '' writes nothing.
+        image_key: sources, 2 x spatial MetaTensor; its meta says what the MRI's file was.
+        chroma_key: chroma, to show the other source in colour.
+        masks_key: principal masks, 2 x spatial, for the comparison; may be missing.
+        case_key: name of the case.
+        spatial_dim: axis over which a volume was cut into slices; the comparison shows the fullest one.
+        comparison: write the comparison too.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "fused",
+        output_dir: str = "",
+        image_key: str = "image",
+        chroma_key: str = "chroma",
+        masks_key: str = "masks",
+        case_key: str = "case",
+        spatial_dim: int = 2,
+        comparison: bool = True,
+    ) -> None:
+        super().__init__(keys, output_dir=output_dir or ".", print_log=False)
+        self.output_dir = str(output_dir)
+        self.image_key = image_key
+        self.chroma_key = chroma_key
+        self.masks_key = masks_key
+        self.case_key = case_key
+        self.spatial_dim = spatial_dim
+        self.comparison = comparison
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the files; return ``data``, with ``refused`` set when they could not be written."""
+        d = dict(data)
+        if not self.output_dir:
+            return d
+        for key in self.key_iterator(d):
+            name = safe_name(d[self.case_key])
+            folder = Path(self.output_dir) / name
+            try:
+                self._write(d, key, folder, name)
+            except OSError as error:
+                d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
+        return d
+
+    def _write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
+        fused = np.asarray(d[key].as_subclass(torch.Tensor).cpu(), dtype=np.float32)
+        meta = d[self.image_key].meta
+        bit_depth = int(meta["bit_depth"])
+        is_new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with ExitStack() as files:
+                ending = "png" if bit_depth else "nii.gz"
+                path = files.enter_context(atomic_path(folder / f"{name}_fused.{ending}"))
+                if bit_depth:
+                    _write_picture(fused, path, bit_depth)
+                else:
+                    _write_volume(fused, path, d[self.image_key].affine, meta["filename_or_obj"])
+                if self.comparison:
+                    path = files.enter_context(atomic_path(folder / f"{name}_comparison.png"))
+                    self._compare(d, fused).save(path)
+        except BaseException:
+            if is_new and not any(folder.iterdir()):
+                folder.rmdir()
+            raise
+
+    def _compare(self, d: dict[Hashable, Any], fused: np.ndarray) -> Image.Image:
+        image = d[self.image_key].as_subclass(torch.Tensor).cpu()
+        chroma = torch.as_tensor(d[self.chroma_key]).as_subclass(torch.Tensor).cpu()
+        masks = d.get(self.masks_key)
+        return side_by_side(
+            mri=image[:1].numpy(),
+            other=ycbcr_to_rgb(image[1:2], chroma).clamp(0.0, 1.0).numpy(),
+            fused=fused,
+            masks=None if masks is None else np.asarray(masks.as_subclass(torch.Tensor).cpu()),
+            affine=np.asarray(d[self.image_key].affine),
+            spatial_dim=self.spatial_dim,
+        )
+
+
+def _write_picture(fused: np.ndarray, path: Path, bit_depth: int) -> None:
+    highest = 2**bit_depth - 1
+    pixels = np.rint(fused * highest).astype(np.uint8 if bit_depth == 8 else np.uint16)
+    pixels = np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+    if pixels.shape[-1] == 1:
+        Image.fromarray(pixels[..., 0]).save(path)
+    elif bit_depth == 8:
+        Image.fromarray(pixels).save(path)
+    else:
+        import itk  # Pillow cannot write 16-bit colour.
+
+        try:
+            itk.imwrite(itk.image_from_array(pixels, is_vector=True), str(path))
+        except RuntimeError as error:
+            raise OSError(" ".join(str(error).split())) from error
+
+
+def _write_volume(fused: np.ndarray, path: Path, affine: torch.Tensor, source: str) -> None:
+    affine = np.asarray(affine, dtype=np.float64)
+    if fused.shape[0] == 3:
+        voxels = np.zeros(fused.shape[1:], dtype=[(name, "u1") for name in "RGB"])
+        for name, channel in zip("RGB", fused, strict=True):
+            voxels[name] = np.rint(channel * 255.0)
+    else:
+        voxels = fused[0]
+    result = nib.Nifti1Image(voxels, affine)
+    if file_kind(source) == "volume":
+        mri = nib.load(source)
+        header = mri.header.copy()
+        if header.get_data_shape()[:3] == voxels.shape and np.array_equal(header.get_best_affine(), affine):
+            header.extensions.clear()
+            header.set_data_dtype(voxels.dtype)
+            header["cal_min"], header["cal_max"], header["intent_code"] = 0, 0, 0
+            header["descrip"] = b"fused image"
+            # With affine=None nibabel leaves both affines of the header and their codes as they are.
+            result = type(mri)(voxels, None, header)
+    nib.save(result, path)

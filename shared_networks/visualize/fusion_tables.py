@@ -1,0 +1,50 @@
+"""Markdown tables of fusion evaluations."""
+
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["comparison_table"]
+
+
+def comparison_table(
+    summaries: Sequence[dict[str, Any]],
+    published: dict[str, dict[str, float]] | None = None,
+    published_name: str = "published",
+) -> str:
+    """Compare methods on the same data, one table a modality; the best value of a column is bold.
+
+    Args:
+        summaries: what :class:`shared_networks.handlers.FusionEvaluationReport` wrote as JSON; same ``data`` in all.
+        published: ``{modality: {metric: value}}`` of a paper; its row is never bold, being another measurement.
+        published_name: name of that row.
+
+    Returns:
+        Markdown text that ends with the commands behind the figures.
+    """
+    published = published or {}
+    lines = [f"# Fusion quality on {summaries[0]['data']}", ""]
+    modalities = sorted({name for summary in summaries for name in summary["modalities"]})
+    for modality in modalities:
+        entries = [(s, s["modalities"][modality]) for s in summaries if modality in s["modalities"]]
+        names = list(entries[0][1]["metrics"])
+        best = {name: max(round(entry["metrics"][name]["mean"], 3) for _, entry in entries) for name in names}
+        lines += [f"## {modality or 'all'} ({entries[0][1]['images']} pairs)", ""]
+        lines += [f"| method | {' | '.join(names)} | s / image | parameters |"]
+        lines += ["|---" * (len(names) + 3) + "|"]
+        for summary, entry in entries:
+            cells = []
+            for name in names:
+                mean, spread = entry["metrics"][name]["mean"], entry["metrics"][name]["sd"]
+                text = f"{mean:.3f} ± {spread:.3f}"
+                cells.append(f"**{text}**" if round(mean, 3) == best[name] else text)
+            time = f"{summary['seconds_per_image']:.3f}"
+            lines.append(f"| {summary['method']} | {' | '.join(cells)} | {time} | {summary['parameters']:,} |")
+        if modality in published:
+            cells = [f"{published[modality][name]:.3f}" if name in published[modality] else "" for name in names]
+            lines.append(f"| {published_name} | {' | '.join(cells)} | | |")
+        lines.append("")
+    lines += ["Mean ± standard deviation over pairs. Made by:", ""]
+    for summary in summaries:
+        hardware = f"{summary['hardware']}, {summary['threads']} threads"
+        lines.append(f"- {summary['method']}: `{summary['command']}` ({summary['date']}, {hardware})")
+    return "\n".join(lines) + "\n"

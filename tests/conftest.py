@@ -1,0 +1,75 @@
+"""What several tests share: where the data are, small pairs on the disk, a checkpoint of random weights."""
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shared_networks.nets import GeSeNet
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Folder of the real images; tests that need it are skipped without it."""
+    folder = os.environ.get("FUSION_DATA_DIR", "")
+    if not folder:
+        pytest.skip("FUSION_DATA_DIR is not set")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def gesenet_bundle():
+    """Folder of the bundle in the repository."""
+    return ROOT / "gesenet_bundle"
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory):
+    """State dict of a GeSeNet with random weights, always the same ones."""
+    path = tmp_path_factory.mktemp("checkpoint") / "model.pt"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.save(GeSeNet().state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def write_picture(tmp_path):
+    """Function (name, pixels H x W or H x W x 3) -> path of the file below tmp_path."""
+
+    def write(name, pixels):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.asarray(pixels)).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_volume(tmp_path):
+    """Function (name, voxels, affine) -> path of the NIfTI file below tmp_path."""
+
+    def write(name, voxels, affine=None):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def noise():
+    """Function (shape, number) -> random 8-bit pixels, the same for the same number."""
+
+    def draw(shape, number=0):
+        return np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
+
+    return draw

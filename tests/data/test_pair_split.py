@@ -1,0 +1,56 @@
+"""Validation cases go by modality and patient."""
+
+import pytest
+
+from shared_networks.data import split_pairs, training_pairs
+from shared_networks.errors import InputError
+
+CASES = {"CT": ["33"], "PET": ["30"], "SPECT": ["18", "29"]}
+
+
+def pair(modality, patient, name):
+    return {"case": name, "modality": modality, "patient": patient, "image": ["a", "b"]}
+
+
+def test_same_number_in_another_modality_stays_in_training():
+    pairs = [pair("CT", "30", "a"), pair("PET", "30", "b"), pair("PET", "25", "c"), pair("PET", "30", "d")]
+    training, validation = split_pairs(pairs, {"PET": ["30"]})
+    assert [item["case"] for item in training] == ["a", "c"]
+    assert [item["case"] for item in validation] == ["b", "d"]
+
+
+def test_numbers_in_the_config_may_be_numbers():
+    training, validation = split_pairs([pair("CT", "3", "a"), pair("CT", "33", "b")], {"CT": [33]})
+    assert [item["case"] for item in training] == ["a"] and [item["case"] for item in validation] == ["b"]
+
+
+def test_a_case_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="not in the training data: CT 7, MR 1"):
+        split_pairs([pair("CT", "3", "a")], {"CT": ["7"], "MR": ["1"]})
+    with pytest.raises(InputError, match="every training pair is a validation case"):
+        split_pairs([pair("CT", "3", "a")], {"CT": ["3"]})
+
+
+def test_parts_of_a_folder(write_picture, noise):
+    for part in ("train", "validation"):
+        for source in ("mri", "other"):
+            path = write_picture(f"{part}/{source}/{part[0]}.png", noise((4, 4)))
+    root = path.parents[2]
+    assert [item["case"] for item in training_pairs("training", dataset_dir=str(root))] == ["t"]
+    assert [item["case"] for item in training_pairs("validation", dataset_dir=str(root))] == ["v"]
+    (root / "train" / "other" / "t.png").unlink()
+    with pytest.raises(InputError, match="no partner"):
+        training_pairs("training", dataset_dir=str(root))
+
+
+def test_real_split(data_dir):
+    folder = str(data_dir / "harvard")
+    training, validation = (training_pairs(part, "", folder, CASES) for part in ("training", "validation"))
+    assert len(training) + len(validation) == 90 + 176 + 223
+    assert {(item["modality"], item["patient"]) for item in validation} == {
+        ("CT", "33"),
+        ("PET", "30"),
+        ("SPECT", "18"),
+        ("SPECT", "29"),
+    }
+    assert not {item["case"] for item in training} & {item["case"] for item in validation}

@@ -1,0 +1,50 @@
+"""Names of inputs and outputs."""
+
+import pytest
+
+from shared_networks.transforms.file_names import file_kind, file_stem, safe_name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "stem"),
+    [
+        ("a/7.png", "picture", "7"),
+        ("a/7.TIF", "picture", "7"),
+        ("a/p.1.nii.gz", "volume", "p.1"),
+        ("a/p.nii", "volume", "p"),
+        ("a/notes.txt", "", "notes.txt"),
+        ("a/scan.dcm", "", "scan.dcm"),
+    ],
+)
+def test_kind_and_stem(name, kind, stem):
+    assert file_kind(name) == kind
+    assert file_stem(name) == stem
+
+
+def test_folder_is_a_series_when_it_holds_dicom(tmp_path):
+    assert file_kind(tmp_path) == ""
+    (tmp_path / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    assert file_kind(tmp_path) == "series"
+    (tmp_path / "IM0001").write_bytes(b"no dicom")
+    assert file_kind(tmp_path) == ""
+    (tmp_path / "1.dcm").write_bytes(b"")
+    assert file_kind(tmp_path) == "series"
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("patient 7", "patient_7"),
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("..", "case"),
+        ("", "case"),
+        ("/abs/olute", "_abs_olute"),
+        ("a\\b:c*?\n", "a_b_c_"),
+        ("CT_2004", "CT_2004"),
+        ("x" * 300, "x" * 100),
+    ],
+)
+def test_safe_name(name, safe):
+    assert safe_name(name) == safe
+    assert safe_name(safe) == safe
+    assert "/" not in safe_name(name)

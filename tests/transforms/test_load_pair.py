@@ -1,0 +1,169 @@
+"""The loader: what it makes of good pairs in its three forms, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import LoadImaged, SaveImaged
+
+from shared_networks.errors import InputError
+from shared_networks.transforms import LoadFusionPaird, normalise_volume, rgb_to_ycbcr
+
+
+def load(*paths, **kwargs):
+    value = list(paths) if len(paths) > 1 else paths[0]
+    return LoadFusionPaird(**kwargs)({"case": "a", "image": value})
+
+
+def test_percentiles_of_non_zero_voxels():
+    values = np.concatenate([np.zeros(5000), np.arange(1, 1002)]).reshape(-1, 1, 1).astype(np.float32)
+    scaled = normalise_volume(values).ravel()
+    # 0.5 % and 99.5 % of 1..1001 are 6 and 996
+    assert scaled[5005] == 0 and scaled[5995] == 1 and scaled[5500] == pytest.approx(0.5)
+    assert scaled[:5000].max() == 0 and scaled[-1] == 1 and scaled.dtype == np.float32
+
+
+def test_volumes_without_a_range():
+    assert not normalise_volume(np.zeros((3, 3, 3))).any()
+    assert not normalise_volume(np.full((3, 3, 3), 7.0)).any()
+    mask = np.zeros((3, 3, 3), np.float32)
+    mask[1] = 40
+    assert np.array_equal(normalise_volume(mask), mask / 40)
+    hounsfield = np.linspace(-1000, 3000, 4001, dtype=np.float32).reshape(-1, 1, 1)
+    assert normalise_volume(hounsfield)[0] == 0 and normalise_volume(hounsfield)[-1] == 1
+
+
+def test_large_volumes_are_thinned_without_a_shift():
+    values = np.arange(1, 6_000_001, dtype=np.float32).reshape(200, 200, 150)
+    scaled = normalise_volume(values)
+    assert scaled.ravel()[3_000_000] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_grey_pictures(write_picture, noise):
+    mri, ct = noise((5, 7)), noise((5, 7), 1)
+    d = load(write_picture("m.png", mri), write_picture("c.png", ct))
+    assert isinstance(d["image"], MetaTensor) and d["image"].dtype == torch.float32
+    assert np.array_equal(d["image"].numpy(), np.stack([mri, ct]).astype(np.float32) / 255)
+    assert torch.equal(d["chroma"], torch.full((2, 5, 7), 128.0))
+    assert d["warning"] == "" and d["case"] == "a" and d["image"].meta["bit_depth"] == 8
+
+
+def test_colour_picture_gives_luminance_and_its_chroma(write_picture, noise):
+    pet = noise((5, 7, 3), 1)
+    d = load(write_picture("m.png", noise((5, 7))), write_picture("p.png", pet))
+    luminance, chroma = rgb_to_ycbcr(torch.from_numpy(pet).permute(2, 0, 1).float() / 255)
+    assert torch.equal(d["image"][1:].as_tensor(), luminance)
+    assert torch.equal(d["chroma"], chroma)
+
+
+def test_swapped_sources_are_remarked(write_picture, noise):
+    d = load(write_picture("m.png", noise((5, 7, 3))), write_picture("p.png", noise((5, 7))))
+    assert "the MRI is in colour; are the two swapped?" in d["warning"]
+
+
+def test_deepest_source_gives_the_bit_depth(write_picture, noise):
+    deep = np.arange(35, dtype=np.uint16).reshape(5, 7) * 1900
+    assert load(write_picture("m.png", noise((5, 7))), write_picture("c.png", deep))["image"].meta["bit_depth"] == 16
+
+
+def test_volumes(write_volume):
+    rng = np.random.default_rng(0)
+    affine = np.array([[0, 0, 3, -10], [-1, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]])  # sagittal
+    mri, ct = (rng.normal(100, 20, (6, 7, 8)).astype(np.float32) for _ in range(2))
+    d = load(write_volume("m.nii.gz", mri, affine), write_volume("c.nii.gz", ct, affine))
+    assert d["image"].shape == (2, 6, 7, 8) and d["chroma"].shape == (2, 6, 7, 8)
+    assert torch.equal(d["image"].affine, torch.from_numpy(affine))
+    assert np.allclose(d["image"][0].numpy(), normalise_volume(mri))
+    assert np.allclose(d["image"][1].numpy(), normalise_volume(ct))
+    assert d["image"].meta["bit_depth"] == 0
+
+
+def test_one_stacked_file(write_volume):
+    voxels = np.random.default_rng(0).random((6, 7, 8, 2)).astype(np.float32)
+    d = load(str(write_volume("both.nii.gz", voxels, np.diag([1, 2, 3, 1]))))
+    assert np.allclose(d["image"][1].numpy(), normalise_volume(voxels[..., 1]))
+    assert torch.equal(d["image"].affine, torch.diag(torch.tensor([1.0, 2, 3, 1], dtype=torch.float64)))
+
+
+@pytest.mark.parametrize("ending", ["png", "nii.gz"])
+def test_sibling_is_found_by_its_suffix(write_picture, write_volume, noise, ending):
+    write, shape = (write_picture, (6, 7)) if ending == "png" else (write_volume, (6, 7, 8))
+    mri, pet = write(f"p1_mri.{ending}", noise(shape)), write(f"p1_pet.{ending}", noise(shape, 1))
+    both, listed = load(str(mri)), load(mri, pet)
+    assert torch.equal(both["image"].as_tensor(), listed["image"].as_tensor())
+    write(f"p1_ct.{ending}", noise(shape, 2))
+    with pytest.raises(InputError, match="2 other sources beside it"):
+        load(str(mri))
+    own = load(str(mri), other_suffixes=["_ct"])
+    assert torch.equal(own["image"][0].as_tensor(), listed["image"][0].as_tensor())
+    assert not torch.equal(own["image"][1].as_tensor(), listed["image"][1].as_tensor())
+
+
+def test_one_file_that_says_nothing_is_refused(write_volume, noise):
+    with pytest.raises(InputError, match=r"neither a volume with two channels last nor named \*_mri\.nii\.gz"):
+        load(str(write_volume("alone.nii.gz", noise((4, 5, 6)))))
+    with pytest.raises(InputError, match="no other source beside it"):
+        load(str(write_volume("alone_mri.nii.gz", noise((4, 5, 6)))))
+
+
+def test_resample_moves_the_other_source(write_volume, noise):
+    mri = write_volume("m.nii.gz", noise((8, 8, 8)))
+    other = write_volume("c.nii.gz", noise((4, 4, 4), 1), np.diag([2.0, 2, 2, 1]))
+    with pytest.raises(InputError, match="sizes differ"):
+        load(mri, other)
+    d = load(mri, other, resample=True)
+    assert d["image"].shape == (2, 8, 8, 8)
+    assert torch.equal(d["image"].affine, torch.eye(4, dtype=torch.float64))
+    assert "resampled onto the grid of m.nii.gz" in d["warning"]
+
+
+def test_bad_pairs_are_refused_in_one_line(write_picture, write_volume, noise, tmp_path):
+    good, volume = write_picture("good.png", noise((6, 6))), write_volume("good.nii.gz", noise((6, 6, 6)))
+    flat = write_picture("flat.png", np.full((6, 6), 9, np.uint8))
+    bad = [
+        ([good, good], "given both as MRI and as the other source"),
+        ([good, tmp_path / "none.png"], r"none\.png: file not found"),
+        ([flat, good], r"flat\.png: the MRI is constant \(every value 0\.035"),
+        ([good, write_picture("wide.png", noise((6, 7)))], "6 x 6 against 6 x 7"),
+        ([good, volume], "one is a picture, the other a volume"),
+        ([volume, write_volume("moved.nii.gz", noise((6, 6, 6)), np.diag([-1, 1, 1, 1]))], "orientation differs"),
+        ([volume, write_volume("nan.nii.gz", np.full((6, 6, 6), np.nan))], "216 NaN"),
+        ([volume, write_volume("time.nii.gz", noise((6, 6, 6, 9)))], "4D image"),
+        ([good], "expected two files"),
+        (7, "expected two files"),
+    ]
+    for value, message in bad:
+        with pytest.raises(InputError, match=message) as caught:
+            LoadFusionPaird()({"image": value})
+        assert "\n" not in str(caught.value)
+
+
+def test_refusal_of_the_data_list_is_raised():
+    with pytest.raises(InputError, match="^no partner$"):
+        LoadFusionPaird()({"image": ["a", ""], "refused": "no partner"})
+
+
+def test_constant_other_source_is_remarked(write_picture, noise):
+    d = load(write_picture("m.png", noise((6, 6))), write_picture("c.png", np.zeros((6, 6), np.uint8)))
+    assert "c.png is constant" in d["warning"] and not d["image"][1].any()
+
+
+def test_it_is_no_loadimaged():
+    assert not isinstance(LoadFusionPaird(), LoadImaged)
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        np.array([[0, 0, 3, -10], [-1, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]]),
+        np.diag([-1.0, -1, 2, 1]),
+    ],
+)
+def test_monais_own_saver_takes_a_one_channel_result(write_volume, noise, tmp_path, affine):
+    mri, ct = (write_volume(f"{n}.nii.gz", noise((6, 1, 8), n), affine) for n in range(2))
+    image = load(mri, ct)["image"]
+    SaveImaged(keys="pred", output_dir=tmp_path / "out", separate_folder=False, print_log=False)({"pred": image[:1]})
+    import nibabel as nib
+
+    saved = nib.load(tmp_path / "out" / "0_trans.nii.gz")
+    assert saved.shape == (6, 1, 8) and np.allclose(saved.affine, affine)
