@@ -7,9 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from PIL import Image
-
-from shared_networks.nets import GeSeNet
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,12 +29,21 @@ def gesenet_bundle():
 
 
 @pytest.fixture(scope="session")
-def random_checkpoint(tmp_path_factory):
-    """State dict of a GeSeNet with random weights, always the same ones."""
-    path = tmp_path_factory.mktemp("checkpoint") / "model.pt"
+def random_network(gesenet_bundle):
+    """The network of inference.json in evaluation mode, with random weights, always the same ones."""
+    parser = ConfigParser()
+    parser.read_config(str(gesenet_bundle / "configs" / "inference.json"))
+    parser["bundle_root"] = str(gesenet_bundle)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        torch.save(GeSeNet().state_dict(), path)
+        return parser.get_parsed_content("network_def").eval()
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(random_network, tmp_path_factory):
+    """State dict of ``random_network``."""
+    path = tmp_path_factory.mktemp("checkpoint") / "model.pt"
+    torch.save(random_network.state_dict(), path)
     return path
 
 

@@ -80,9 +80,9 @@ class PoolingFusing(nn.Module):
 
 
 class BilateralAttentionFusion(nn.Module):
-    """One step of the decoder: channel attention on the high-level maps, spatial attention on the low-level maps, fusing.
+    """One step of the decoder: channel attention on high-level maps, spatial attention on low-level maps, fusing.
 
-    The paper's abstract and figures fix the three parts and their order; widths and the inside of each part are ours.
+    The paper fixes the three parts and their order; widths and the inside of each part are ours.
 
     Args:
         high_channels: channels of the deeper, coarser maps.

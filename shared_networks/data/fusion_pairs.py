@@ -65,12 +65,7 @@ def resolve_pairs(
 class FusionPairs(Sequence):
     """:func:`resolve_pairs` put off until the list is used, so that a config can be parsed before anything is given.
 
-    Args:
-        mri: see :func:`resolve_pairs`, as the others.
-        other: ...
-        datalist: ...
-        dataset_dir: ...
-        section: ...
+    The arguments are those of :func:`resolve_pairs`.
     """
 
     def __init__(

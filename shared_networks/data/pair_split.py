@@ -34,7 +34,10 @@ def split_pairs(
     missing = sorted(wanted - found)
     if missing:
         names = ", ".join(f"{modality} {patient}" for modality, patient in missing)
-        raise InputError(f"validation_cases names cases that are not in the training data: {names}; correct the key.")
+        raise InputError(
+            f"validation_cases names cases that are not in the training data: {names}; correct the key, or set it to "
+            "{} to take the data's own validation section."
+        )
     if not parts[0]:
         raise InputError("every training pair is a validation case: name fewer cases in validation_cases.")
     return parts

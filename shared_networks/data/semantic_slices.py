@@ -39,9 +39,39 @@ def _item(case: str, group: str, picture: np.ndarray, label: np.ndarray) -> dict
 
 
 def _with_mixtures(case: str, group: str, first: np.ndarray, second: np.ndarray, label: np.ndarray) -> list[dict]:
-    """Both sources and two plain fusions of them, all with the same label: fused images are what the module will see."""
+    """Both sources and two plain fusions of them with one label: fused images are what the module will judge."""
     pictures = (first, second, np.maximum(first, second), (first + second) / 2)
     return [_item(case, group, picture, label) for picture in pictures]
+
+
+def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray]:
+    """T1 and FLAIR, each X x Y x Z in [0, 1] and 0 outside the brain, and the label map, all with axes left, anterior,
+    superior."""
+    load = Compose([LoadImage(image_only=True, ensure_channel_first=True), Orientation("LAS", labels=None)])
+    volumes = {}
+    for key in ("t1", "flair", "label"):
+        path = folder / str(entry.get(key, key))
+        if key not in entry or not path.is_file():
+            raise InputError(f"{path}: no such file, expected t1, flair and label of every entry; add or remove it.")
+        try:
+            volumes[key] = np.asarray(load(path))[0]
+        except Exception as error:
+            raise InputError(
+                f"{path}: not a readable volume ({type(error).__name__}); replace or remove it."
+            ) from error
+        if volumes[key].shape != volumes["t1"].shape or not (volumes[key] > 0).any():
+            raise InputError(
+                f"{path}: shape {volumes[key].shape} (T1: {volumes['t1'].shape}) or no value above 0, expected one "
+                "grid and some content; resample or remove it."
+            )
+    scaled = []
+    for key in ("t1", "flair"):
+        volume = volumes[key].astype(np.float32)
+        low, high = np.percentile(volume[volume > 0], _PERCENTILES)
+        scaled.append(np.clip((volume - low) / max(high - low, 1e-6), 0, 1) * (volume > 0))
+    label = volumes["label"].round().astype(np.uint8)
+    label[label == _LESION] = _WHITE
+    return scaled, label
 
 
 def brain_slices(brain_dir: str, section: str) -> list[dict]:
@@ -57,21 +87,16 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
 
     Returns:
         Items of :func:`labelled_slices` with ``modality`` "brain".
+
+    Raises:
+        InputError: for a missing list or file, and for volumes that are unreadable, empty or of different shapes.
     """
     listing = Path(brain_dir) / "datalist.json"
     if not listing.is_file():
-        raise InputError(f"{listing}: no such file, expected the list of labelled volumes; set brain_dir to its folder.")
-    load = Compose([LoadImage(image_only=True, ensure_channel_first=True), Orientation("LAS", labels=None)])
+        raise InputError(f"{listing}: no such file, expected the list of volumes; set brain_dir to its folder.")
     items: list[dict] = []
     for entry in json.loads(listing.read_text()).get(section, []):
-        volumes = {key: np.asarray(load(listing.parent / entry[key]))[0] for key in ("t1", "flair", "label")}
-        label = volumes["label"].round().astype(np.uint8)
-        label[label == _LESION] = _WHITE
-        scaled = []
-        for key in ("t1", "flair"):
-            volume = volumes[key].astype(np.float32)
-            low, high = np.percentile(volume[volume > 0], _PERCENTILES)
-            scaled.append(np.clip((volume - low) / (high - low), 0, 1) * (volume > 0))
+        scaled, label = _volumes(listing.parent, entry)
         name = str(entry.get("subject", Path(entry["t1"]).parent.name))
         for index in range(label.shape[2]):
             if (label[:, :, index] > 0).mean() >= _MINIMUM_BRAIN:
@@ -91,6 +116,9 @@ def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]],
         dataset_dir: folder with CT, PET and SPECT or some of them.
         validation_cases: cases of each modality that are kept for validation.
         section: "training" or "validation".
+
+    Raises:
+        InputError: for a picture without partner, an unreadable one, or a case with several sizes.
     """
     items: list[dict] = []
     for modality in _MODALITIES:
@@ -105,7 +133,7 @@ def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]],
             mri = [_luminance(path) for path in paths]
             other = [_luminance(folder / "other" / path.name) for path in paths]
             if len({picture.shape for picture in mri + other}) != 1:
-                raise InputError(f"{folder}: case {case} has pictures of several sizes, expected one; crop or remove it.")
+                raise InputError(f"{folder}: case {case} has several sizes, expected one; crop or remove it.")
             labels = pair_tissue_classes(np.stack(mri), np.stack(other), modality)
             for path, first, second, label in zip(paths, mri, other, labels, strict=True):
                 items += _with_mixtures(f"{modality}_{path.stem}", modality, first, second, label)

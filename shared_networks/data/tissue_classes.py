@@ -104,7 +104,8 @@ def pair_tissue_classes(mri: np.ndarray, other: np.ndarray, modality: str) -> np
        contrast need not be known.
     3. Responsibilities are smoothed with a Gaussian of one pixel before the highest one is taken.
 
-    Nobody drew these classes: they teach the semantic module to tell regions apart, they are no ground truth.
+    Nobody drew these classes: they teach the semantic module to tell regions apart, they are no ground truth. Where
+    one tissue fills much more than half of a case's brain the robust spread is too narrow, and the other two merge.
 
     Args:
         mri: N x H x W in [0, 1], the pictures of one case.

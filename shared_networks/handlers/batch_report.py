@@ -1,6 +1,7 @@
 """The report of a run over many cases."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ignite.engine import Engine, Events
@@ -59,5 +60,6 @@ class BatchReport:
             temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _break_off(self, engine: Engine, error: Exception) -> None:
-        self._write(engine)
+        with suppress(OSError):  # the first error is the one to show
+            self._write(engine)
         raise error

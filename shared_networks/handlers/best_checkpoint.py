@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
@@ -53,6 +54,9 @@ class BestCheckpoint:
         if not value > self.best_value:
             return
         self.best_value, self.best_epoch = value, engine.state.epoch
+        # Every process of a distributed run sees the same gathered metric; one of them writes.
+        if idist.get_rank() != 0:
+            return
         network = getattr(self.network, "module", self.network)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(self.path) as temporary:

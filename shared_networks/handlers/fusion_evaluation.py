@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
@@ -77,10 +78,14 @@ class FusionEvaluationReport:
         self.seconds.append((time.perf_counter() - self._started) / len(engine.state.batch["image"]))
 
     def _note_cases(self, engine: Engine) -> None:
-        for item in engine.state.output:
+        for item in engine.state.batch:
             self.cases.append((str(item.get("case", len(self.cases))), str(item.get("modality", ""))))
 
     def _write(self, engine: Engine) -> None:
+        # In a distributed run the metrics are gathered already, rank after rank; the cases follow in the same order.
+        self.cases = [case for part in idist.all_gather(self.cases, group=None) for case in part]
+        if idist.get_rank() != 0:
+            return
         values = {name: detail.flatten().tolist() for name, detail in engine.state.metric_details.items()}
         self.output_dir.mkdir(parents=True, exist_ok=True)
         stem = f"{self.data}_{self.method}"
@@ -91,7 +96,8 @@ class FusionEvaluationReport:
                 writer.writerow([case, modality, *(f"{column[row]:.6f}" for column in values.values())])
         with atomic_path(self.output_dir / f"{stem}.json") as path:
             path.write_text(json.dumps(self._summary(values), indent=2) + "\n", encoding="utf-8")
-        summaries = [json.loads(file.read_text("utf-8")) for file in sorted(self.output_dir.glob(f"{self.data}_*.json"))]
+        files = sorted(self.output_dir.glob(f"{self.data}_*.json"))
+        summaries = [json.loads(file.read_text("utf-8")) for file in files]
         with atomic_path(self.output_dir / f"{self.data}_comparison.md") as path:
             path.write_text(comparison_table(summaries, self.published, self.published_name), encoding="utf-8")
 

@@ -32,7 +32,7 @@ def _load_weights(segmenter: nn.Module, checkpoint: str) -> None:
 
 
 class SemanticLoss(nn.Module):
-    """Semantic loss (Eq. 15-17): ``L_S = CE(S_main(F), I_o) + delta * CE(S_sub(F), I_o)`` with a frozen semantic module.
+    """Semantic loss (Eq. 15-17): ``L_S = CE(S_main(F), I_o) + delta * CE(S_sub(F), I_o)``, frozen module S.
 
     The paper does not say where ``I_o`` comes from. Our reading: the class with the highest mean softmax (main head) of
     the module on the two source images, without gradient. Taken from the fused image itself it would be satisfied

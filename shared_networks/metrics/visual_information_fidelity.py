@@ -76,7 +76,7 @@ def compute_visual_information_fidelity(
     has more contrast than its sources). A source without any variance has no information and counts 0.
 
     ``"paper"``: the products r r, f f and r f of the finest scale saturate at 255, as they do when the images are 8-bit
-    integers in MATLAB; so that scale says almost nothing, and values are lower. Its inputs are whole grey levels.
+    integers in MATLAB, so that scale says little but in the darkest parts. Its inputs are whole grey levels.
 
     Differentiable (``"standard"``).
 

@@ -16,10 +16,10 @@ class BilateralAttentionSegmenter(nn.Module):
     """Light segmenter with two heads, after C. Peng et al., "Bilateral attention decoder: A lightweight decoder for
     real-time semantic segmentation", Neural Networks 137:188-199, 2021 (reference [39] of the GeSeNet paper).
 
-    Backbone: a residual network of basic blocks with maps at 1/4, 1/8, 1/16 and 1/32 of the input. Decoder: two steps of
-    channel attention on the high-level maps, spatial attention on the low-level maps and pooling fusing,
+    Backbone: a residual network of basic blocks with maps at 1/4, 1/8, 1/16 and 1/32 of the input. Decoder: two steps
+    of channel attention on the high-level maps, spatial attention on the low-level maps and pooling fusing,
     1/32 -> 1/16 -> 1/8. The main head reads the maps at 1/8, the auxiliary head those at 1/16; both are upsampled to
-    the input. The authors' backbone is not used: with the default widths the module has 3.0 M parameters, so that its
+    the input. The authors' backbone is not used: with the default widths the module has 3.1 M parameters, so that its
     weights can be shipped.
 
     Args:

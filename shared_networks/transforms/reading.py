@@ -15,6 +15,7 @@ from shared_networks.transforms.file_names import INPUT_KINDS, file_kind
 
 __all__ = ["Source", "read_source", "read_stacked_volume"]
 
+
 @dataclass
 class Source:
     """One source image as it was read.

@@ -2,5 +2,6 @@
 
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.utils.memory import keep_freed_memory
+from shared_networks.utils.run_check import check_run
 
-__all__ = ["atomic_path", "keep_freed_memory"]
+__all__ = ["atomic_path", "check_run", "keep_freed_memory"]

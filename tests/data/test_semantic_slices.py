@@ -1,7 +1,6 @@
 """Labelled pictures for the semantic module: what is read, how it is turned and scaled, and what is kept apart."""
 
 import json
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -89,7 +88,7 @@ def test_every_takes_whole_slices(tmp_path):
 
 
 def test_bad_input_is_one_line_that_says_what_to_do(tmp_path):
-    with pytest.raises(InputError, match="set dataset_dir .* brain_dir"):
+    with pytest.raises(InputError, match=r"set dataset_dir .* brain_dir"):
         labelled_slices("training")
     with pytest.raises(InputError, match=r"no pictures for training, expected MODALITY/train/mri/\*.png"):
         labelled_slices("training", dataset_dir=str(tmp_path))
@@ -103,10 +102,30 @@ def test_bad_input_is_one_line_that_says_what_to_do(tmp_path):
         labelled_slices("training", dataset_dir=str(tmp_path))
 
 
-@pytest.mark.skipif(not os.environ.get("FUSION_DATA_DIR"), reason="FUSION_DATA_DIR is not set")
-def test_real_pairs_hold_every_class_in_plausible_shares():
-    folder = Path(os.environ["FUSION_DATA_DIR"]) / "harvard"
-    items = pair_slices(str(folder), {"SPECT": ["18"]}, "validation")
+@pytest.mark.parametrize("key", ["t1", "flair", "label"])
+def test_bad_volumes_are_refused_by_name(tmp_path, key):
+    _brain(tmp_path)
+    path = tmp_path / f"{key}.nii.gz"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match=rf"{key}.nii.gz: not a readable volume \(.*\); replace or remove it"):
+        brain_slices(str(tmp_path), "training")
+    nib.save(nib.Nifti1Image(np.zeros((20, 24, 3), np.uint8), AFFINES["RAS"]), path)
+    with pytest.raises(InputError, match=rf"{key}.nii.gz: shape .* or no value above 0"):
+        brain_slices(str(tmp_path), "training")
+    path.unlink()
+    with pytest.raises(InputError, match=rf"{key}.nii.gz: no such file"):
+        brain_slices(str(tmp_path), "training")
+
+
+def test_volumes_of_different_shapes_are_refused(tmp_path):
+    _brain(tmp_path)
+    nib.save(nib.Nifti1Image(np.ones((20, 24, 4), np.uint8), AFFINES["RAS"]), tmp_path / "flair.nii.gz")
+    with pytest.raises(InputError, match=r"flair.nii.gz: shape \(20, 24, 4\) \(T1: \(20, 24, 3\)\)"):
+        brain_slices(str(tmp_path), "training")
+
+
+def test_real_pairs_hold_every_class_in_plausible_shares(data_dir):
+    items = pair_slices(str(data_dir / "harvard"), {"SPECT": ["18"]}, "validation")
     assert len(items) == 4 * 34
     share = np.bincount(np.concatenate([item["label"].ravel() for item in items[::4]]), minlength=6)
     share = share / share.sum()

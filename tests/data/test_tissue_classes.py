@@ -9,23 +9,23 @@ from shared_networks.errors import InputError
 AIR, FLUID, GREY, WHITE, BRIGHT, METABOLIC = range(6)
 
 
-def _head() -> tuple[np.ndarray, np.ndarray]:
-    """Concentric head, 128 x 128: class map and distance from the centre."""
+def _head(white: int) -> tuple[np.ndarray, np.ndarray]:
+    """Concentric head, 128 x 128, white matter up to a radius: class map and distance from the centre."""
     rows, columns = np.mgrid[:128, :128] - 63.5
     radius = np.hypot(rows, columns)
     truth = np.full(radius.shape, AIR)
-    for limit, tissue in ((58, BRIGHT), (50, GREY), (40, WHITE), (14, FLUID)):
+    for limit, tissue in ((58, BRIGHT), (50, GREY), (white, WHITE), (16, FLUID)):
         truth[radius < limit] = tissue
     return truth, radius
 
 
 def _picture(truth: np.ndarray, levels: dict[int, float], seed: int) -> np.ndarray:
-    picture = np.vectorize(lambda tissue: levels.get(tissue, 0.0))(truth)
-    noise = np.random.default_rng(seed).normal(0, 0.01, truth.shape) * (picture > 0)
+    picture = np.array([levels.get(tissue, 0.0) for tissue in range(6)])[truth]
+    noise = np.random.default_rng(seed).normal(0, 0.02, truth.shape) * (picture > 0)
     return np.clip(picture + noise, 0, 1).astype(np.float32)[None]
 
 
-T1 = {FLUID: 0.15, GREY: 0.5, WHITE: 0.7, BRIGHT: 0.9, METABOLIC: 0.5}
+T1 = {FLUID: 0.2, GREY: 0.5, WHITE: 0.7, BRIGHT: 0.9, METABOLIC: 0.5}
 T2 = {FLUID: 0.9, GREY: 0.45, WHITE: 0.35, BRIGHT: 0.5, METABOLIC: 0.45}
 
 
@@ -35,8 +35,8 @@ def _agreement(labels: np.ndarray, truth: np.ndarray, tissue: int) -> float:
 
 @pytest.mark.parametrize("contrast", [T1, T2], ids=["T1", "T2"])
 def test_ct_classes_do_not_depend_on_the_mri_contrast(contrast):
-    truth, _ = _head()
-    ct = _picture(truth, {FLUID: 0.3, GREY: 0.5, WHITE: 0.45, BRIGHT: 1.0}, seed=1)
+    truth, _ = _head(white=34)
+    ct = _picture(truth, {FLUID: 0.3, GREY: 0.5, WHITE: 0.45, BRIGHT: 1.1}, seed=1)
     labels = pair_tissue_classes(_picture(truth, contrast, seed=0), ct, "CT")[0]
     assert labels.dtype == np.uint8
     for tissue in (AIR, FLUID, GREY, WHITE, BRIGHT):
@@ -47,9 +47,9 @@ def test_ct_classes_do_not_depend_on_the_mri_contrast(contrast):
 @pytest.mark.parametrize("modality", ["PET", "SPECT"])
 @pytest.mark.parametrize("contrast", [T1, T2], ids=["T1", "T2"])
 def test_functional_pictures_add_the_hyper_metabolic_class(contrast, modality):
-    truth, radius = _head()
-    columns = np.arange(128)[None, :].repeat(128, 0)
-    truth[(radius < 30) & (radius >= 20) & (columns > 64)] = METABOLIC
+    truth, radius = _head(white=28)
+    right = np.arange(128)[None, :] >= 64
+    truth[(radius >= 30) & (radius < 40) & right] = METABOLIC
     uptake = _picture(truth, {GREY: 0.6, WHITE: 0.4, METABOLIC: 0.95}, seed=1)
     labels = pair_tissue_classes(_picture(truth, contrast, seed=0), uptake, modality)[0]
     for tissue in range(6):
@@ -57,8 +57,8 @@ def test_functional_pictures_add_the_hyper_metabolic_class(contrast, modality):
 
 
 def test_fat_that_a_brain_window_shows_black_is_bright():
-    truth, radius = _head()
-    ct = _picture(truth, {FLUID: 0.3, GREY: 0.5, WHITE: 0.45, BRIGHT: 1.0}, seed=1)
+    truth, radius = _head(white=34)
+    ct = _picture(truth, {FLUID: 0.3, GREY: 0.5, WHITE: 0.45, BRIGHT: 1.1}, seed=1)
     scalp = (radius >= 58) & (radius < 62)
     mri = _picture(truth, T2, seed=0)
     mri[0, scalp] = 0.8
@@ -66,8 +66,8 @@ def test_fat_that_a_brain_window_shows_black_is_bright():
 
 
 def test_same_pictures_give_the_same_classes():
-    truth, _ = _head()
-    mri, ct = _picture(truth, T2, 0), _picture(truth, {FLUID: 0.3, GREY: 0.5, WHITE: 0.45, BRIGHT: 1.0}, 1)
+    truth, _ = _head(white=34)
+    mri, ct = _picture(truth, T2, 0), _picture(truth, {FLUID: 0.3, GREY: 0.5, WHITE: 0.45, BRIGHT: 1.1}, 1)
     assert np.array_equal(pair_tissue_classes(mri, ct, "CT"), pair_tissue_classes(mri, ct, "CT"))
 
 

@@ -12,7 +12,7 @@ from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
 
 
 class _Brightness(nn.Module):
-    """Two classes; main logits (0, 4x - 2), auxiliary logits (0, 0), through a batch norm that would move in training."""
+    """Two classes; main logits (0, 4x - 2), auxiliary logits (0, 0), through a batch norm that could move."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,8 @@ def test_labels_come_from_the_mean_softmax_of_the_two_sources():
     # One pixel each: sigmoid(4x - 2) of the sources must exceed 0.5 on average for class 1.
     sources = torch.tensor([[0.9, 0.2], [0.0, 0.6], [0.5, 0.55]]).reshape(3, 2, 1, 1)
     expected = [
-        int(sum(1 / (1 + math.exp(2 - 4 * x)) for x in pair) / 2 > 0.5) for pair in [(0.9, 0.2), (0.0, 0.6), (0.5, 0.55)]
+        int(sum(1 / (1 + math.exp(2 - 4 * x)) for x in pair) / 2 > 0.5)
+        for pair in [(0.9, 0.2), (0.0, 0.6), (0.5, 0.55)]
     ]
     assert expected == [1, 0, 1]
     assert SemanticLoss(_Brightness()).labels(sources).flatten().tolist() == expected

@@ -139,7 +139,7 @@ def test_bad_pairs_are_refused_in_one_line(write_picture, write_volume, noise, t
 
 
 def test_refusal_of_the_data_list_is_raised():
-    with pytest.raises(InputError, match="^no partner$"):
+    with pytest.raises(InputError, match=r"^no partner$"):
         LoadFusionPaird()({"image": ["a", ""], "refused": "no partner"})
 
 

@@ -87,7 +87,7 @@ def test_dicom_series_equals_the_volume_made_from_it(data_dir):
     index = np.array([42, 64, 9])
     there = np.linalg.inv(volume.affine) @ source.affine @ np.append(index, 1)
     near = np.rint(there[:3]).astype(int)
-    patch = volume.get_fdata()[tuple(slice(i - 2, i + 3) for i in near[:2]) + (near[2],)]
+    patch = volume.get_fdata()[near[0] - 2 : near[0] + 3, near[1] - 2 : near[1] + 3, near[2]]
     assert patch.min() * 0.9 <= source.values[tuple(index)] <= patch.max() * 1.1
 
 

@@ -1,0 +1,123 @@
+"""The first item of every bundle's ``initialize``: refuse, in one line, a run that cannot mean what its user wants."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, create_workflow, run, run_workflow
+
+from shared_networks.errors import InputError
+from shared_networks.utils.config_keys import is_referred_to, unknown_keys
+from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
+
+__all__ = ["check_run"]
+
+
+def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[str] = ()) -> None:
+    """Check the override keys and the inputs of a bundle run before anything is built.
+
+    MONAI's runner takes any ``--name value`` without a word, also a mistyped one, and a missing folder shows up as a
+    traceback from some inner part. A config uses this function like so (MONAI has no way to pass it the overrides, so
+    it finds the workflow that is being initialised on the call stack)::
+
+        "check_run": {
+            "_target_": "shared_networks.utils.check_run",
+            "_requires_": "@import_paths",
+            "required": [
+                {"any_of": ["dataset_dir", "datalist"], "remedy": "give --dataset_dir FOLDER or --datalist FILE"},
+                {"any_of": ["semantic_checkpoint"], "needed": "$@beta > 0", "remedy": "train it with ..."}
+            ],
+            "not_empty": ["train#dataset#data"]
+        },
+        "initialize": ["@import_paths", "@check_run"]
+
+    What is checked depends on who asks:
+
+    - ``python -m monai.bundle run``: override keys, ``required``, ``not_empty``. A failure ends the process with one
+      line and exit code 1; a later :class:`InputError` is printed as one line too.
+    - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
+    - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
+    - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
+
+    Args:
+        required: what must be given. ``any_of``: ids of paths of which at least one must be set; each one that is
+            set must exist. ``remedy``: what the user can do. ``needed`` (default true): whether the requirement
+            holds. A requirement whose ids nothing in the config refers to any more, because an override or an overlay
+            replaced what used them, is passed over.
+        not_empty: ids of lists; they are built and counted, so that what they say about the input is said first.
+
+    Raises:
+        InputError: see above; the message is one line.
+        SystemExit: the same, when the process is the stock runner.
+    """
+    frames = _calling_frames()
+    initialize = frames.get(ConfigWorkflow.initialize.__code__)
+    creation = frames.get(create_workflow.__code__)
+    if initialize is None or creation is None:
+        return
+    workflow: ConfigWorkflow = initialize.f_locals["self"]
+    is_command = runs_as_bundle_command()
+    if is_command:
+        shorten_input_errors()
+    try:
+        _check_keys(workflow, creation.f_locals["config_file"], creation.f_locals["_args"])
+        if run.__code__ in frames or run_workflow.__code__ in frames:
+            for requirement in required:
+                _check_requirement(workflow.parser, **requirement)
+            for key in not_empty:
+                _check_list(workflow.parser, key)
+    except InputError as error:
+        if is_command:
+            raise SystemExit(f"error: {error}") from None
+        raise
+
+
+def _calling_frames() -> dict[CodeType, FrameType]:
+    """The innermost frame of each function on the call stack."""
+    frames: dict[CodeType, FrameType] = {}
+    frame = inspect.currentframe()
+    while frame is not None:
+        frames.setdefault(frame.f_code, frame)
+        frame = frame.f_back
+    return frames
+
+
+def _check_keys(
+    workflow: ConfigWorkflow, config_file: str | Sequence[str] | None, arguments: Mapping[str, Any]
+) -> None:
+    own = set(inspect.signature(ConfigWorkflow.__init__).parameters)
+    ids = {workflow.init_id, workflow.run_id, workflow.final_id}
+    given = [key for key in arguments if key not in own | ids]
+    unknown = unknown_keys(given, ConfigParser.load_config_files(config_file), workflow.parser.get())
+    if unknown:
+        raise InputError("; ".join(unknown))
+
+
+def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str, needed: bool = True) -> None:
+    in_use = [key for key in any_of if is_referred_to(key, parser.get())]
+    if not (needed and in_use):
+        return
+    values = {key: parser.get_parsed_content(key) for key in in_use}
+    paths = {key: Path(str(value)) for key, value in values.items() if value not in ("", None)}
+    if not paths:
+        raise InputError(f"{' or '.join(in_use)} is not set: {remedy}")
+    for key, path in paths.items():
+        if not path.exists():
+            raise InputError(f"{key}: {path} does not exist: {remedy}")
+
+
+def _check_list(parser: ConfigParser, key: str) -> None:
+    try:
+        count = len(parser.get_parsed_content(key))
+    except Exception as error:
+        fault = find_input_error(error)
+        # What is not the input's fault keeps its traceback.
+        if fault is None:
+            raise
+        raise fault from None
+    if not count:
+        raise InputError(
+            f"{' '.join(ReferenceResolver.split_id(key))} is empty: check the folder or data list that was given"
+        )

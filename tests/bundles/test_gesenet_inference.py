@@ -1,0 +1,287 @@
+"""inference.json from end to end, mostly in process; the stock runner for what only it shows."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle.properties import InferProperties
+from monai.transforms import SaveImaged
+from PIL import Image
+
+from shared_networks.convert import convert_gesenet_checkpoint
+from shared_networks.data import resolve_pairs
+from shared_networks.errors import InputError
+from shared_networks.nets import GeSeNet
+from shared_networks.transforms import LoadFusionPaird, normalise_volume, rgb_to_ycbcr
+
+
+@pytest.fixture
+def config(gesenet_bundle):
+    return gesenet_bundle / "configs" / "inference.json"
+
+
+@pytest.fixture
+def fuse(config, gesenet_bundle, random_checkpoint, tmp_path):
+    """Function (overrides) -> output folder, after initialize, run and finalize."""
+
+    def run(**override):
+        override = {key: str(value) if hasattr(value, "parts") else value for key, value in override.items()}
+        keys = {"output_dir": str(tmp_path / "out"), "checkpoint": str(random_checkpoint), "device": "cpu"} | override
+        workflow = ConfigWorkflow(
+            str(config), workflow_type="infer", logging_file=False, bundle_root=str(gesenet_bundle), **keys
+        )
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+        return tmp_path / "out"
+
+    return run
+
+
+def test_parses_with_everything_empty_and_has_all_properties(config, gesenet_bundle):
+    workflow = ConfigWorkflow(
+        str(config), workflow_type="infer", logging_file=False, bundle_root=str(gesenet_bundle), device="cpu"
+    )
+    workflow.initialize()
+    workflow.properties = dict(InferProperties)  # what metadata.json must hold is tested elsewhere
+    assert workflow.check_properties() == []
+    assert isinstance(workflow.network_def, GeSeNet)
+    with pytest.raises(InputError, match="no images given"):
+        len(workflow.dataset)
+
+
+def test_network_is_the_trained_one(config):
+    inference, train = (json.loads((config.parent / name).read_text()) for name in (config.name, "train.json"))
+    assert inference["network_def"] == train["network_def"]
+    keys = [value[1:] for value in train["network_def"].values() if value.startswith("@") and value != "@import_paths"]
+    assert keys and {key: inference[key] for key in keys} == {key: train[key] for key in keys}
+
+
+def test_references_are_those_that_tools_look_for(config):
+    content = json.loads(config.read_text())
+    assert content["dataset"]["transform"] == "@preprocessing"
+    assert content["evaluator"]["postprocessing"] == "@postprocessing"
+    assert content["evaluator"]["val_handlers"] == "@handlers"
+    assert content["inferring"] == "%run"
+    assert content["network_def"]["_target_"] == "shared_networks.nets.GeSeNet"
+    assert all(isinstance(handler, dict) and "_target_" in handler for handler in content["handlers"])
+    ours = re.findall(r'"_target_": "shared_networks[^"]*",\s*"([^"]*)"', config.read_text())
+    assert ours and set(ours) == {"_requires_"}
+
+
+def test_grey_pair_is_what_the_network_gives(fuse, write_picture, noise, random_network):
+    mri, ct = noise((33, 47)), noise((33, 47), 1)
+    out = fuse(mri=write_picture("m/7.png", mri), other=write_picture("o/9.png", ct))
+    with torch.no_grad():
+        expected = random_network(torch.from_numpy(np.stack([mri, ct]))[None].float() / 255)[0, 0] * 255
+    saved = np.asarray(Image.open(out / "7" / "7_fused.png"))
+    assert np.abs(saved - expected.numpy()).max() <= 0.51
+    assert Image.open(out / "7" / "7_comparison.png").size[0] == 4 * 47 * 5 + 3 * 4
+
+
+def test_colour_of_the_pet_is_kept(fuse, write_picture, noise):
+    # middle greys only, so that no channel is clipped and the chroma can be read back
+    pet = 96 + noise((24, 20, 3), 1) // 8
+    out = fuse(mri=write_picture("m.png", 80 + noise((24, 20)) // 4), other=write_picture("p.png", pet))
+    saved = torch.from_numpy(np.asarray(Image.open(out / "m" / "m_fused.png")).copy()).permute(2, 0, 1).float() / 255
+    _, chroma = rgb_to_ycbcr(saved)
+    _, expected = rgb_to_ycbcr(torch.from_numpy(pet).permute(2, 0, 1).float() / 255)
+    assert (chroma - expected).abs().max() <= 1.0
+
+
+def test_real_pet(fuse, data_dir):
+    folder = data_dir / "harvard" / "PET" / "test"
+    out = fuse(mri=folder / "mri" / "41041.png", other=folder / "other" / "41041.png")
+    fused = np.asarray(Image.open(out / "41041" / "41041_fused.png")).astype(float)
+    pet = np.asarray(Image.open(folder / "other" / "41041.png")).astype(float)
+    inside = (fused > 0).all(axis=-1) & (fused < 255).all(axis=-1)
+    assert inside.mean() > 0.2
+    red, green, blue = range(3)
+    for first, second in ((red, green), (blue, green)):  # differences of channels carry the chroma
+        difference = (fused[..., first] - fused[..., second]) - (pet[..., first] - pet[..., second])
+        assert np.abs(difference[inside]).max() <= 1.0
+
+
+def test_stretch_option_follows_the_released_rule(fuse, write_picture, noise):
+    paths = {"mri": write_picture("m.png", noise((24, 20))), "other": write_picture("p.png", noise((24, 20, 3)))}
+    saved = np.asarray(Image.open(fuse(**paths, stretch=True) / "m" / "m_fused.png"))
+    assert saved.min() == 0 and saved.max() == 255
+
+
+def test_official_pictures_with_the_released_weights_and_output_rule(fuse, data_dir, tmp_path):
+    official = data_dir / "gesenet_official"
+    convert_gesenet_checkpoint(official / "model" / "GeSeNet.pth", tmp_path / "released.pt")
+    structure = {"mask_upsampling": "transposed", "output_range": [0.0, 1.0], "checkpoint": tmp_path / "released.pt"}
+    for modality in ("CT", "PET", "SPECT"):
+        pairs = official / "test_images" / f"MRI_{modality}"
+        out = fuse(mri=pairs / "MRI", other=pairs / modality, stretch=True, comparison=False, **structure)
+        for name in ("1", "2"):
+            fused = np.asarray(Image.open(out / name / f"{name}_fused.png").convert("RGB")).astype(float)
+            expected = np.asarray(Image.open(official / "results" / f"MRI_{modality}" / f"{name}.png").convert("RGB"))
+            assert 10 * np.log10(255**2 / ((fused - expected) ** 2).mean()) >= 46
+            assert np.abs(fused - expected).mean() <= 0.7
+
+
+def test_sizes_and_depths_of_a_folder(fuse, write_picture, noise, tmp_path):
+    shapes = {"a": (31, 18), "b": (24, 24), "c": (24, 24), "d": (7, 50), "e": (24, 24)}
+    for name, shape in shapes.items():
+        write_picture(f"m/{name}.png", noise(shape))
+        write_picture(f"o/{name}.tif", noise(shape, 1).astype(np.uint16) * 257 if name == "e" else noise(shape, 1))
+    out = fuse(mri=tmp_path / "m", other=tmp_path / "o", batch_size=3)
+    for name, shape in shapes.items():
+        saved = np.asarray(Image.open(out / name / f"{name}_fused.png"))
+        assert saved.shape == shape and saved.dtype == (np.uint16 if name == "e" else np.uint8)
+    assert json.loads((out / "run_report.json").read_text())["counts"] == {"ok": 5, "warned": 0, "refused": 0}
+    alone = fuse(mri=tmp_path / "m/c.png", other=tmp_path / "o/c.tif", output_dir=str(tmp_path / "alone"))
+    del alone
+    assert np.array_equal(
+        np.asarray(Image.open(out / "c" / "c_fused.png")),
+        np.asarray(Image.open(tmp_path / "alone" / "c" / "c_fused.png")),
+    )
+
+
+def test_datalist_and_dataset_dir(fuse, write_picture, noise, tmp_path):
+    for name in ("1", "2"):
+        write_picture(f"d/PET/test/mri/{name}.png", noise((16, 16)))
+        write_picture(f"d/PET/test/other/{name}.png", noise((16, 16, 3)))
+    out = fuse(dataset_dir=tmp_path / "d")
+    assert sorted(path.name for path in out.iterdir()) == ["PET_1", "PET_2", "run_report.json"]
+    item = {"mri": "PET/test/mri/1.png", "other": "PET/test/other/1.png", "name": "mine"}
+    (tmp_path / "d" / "list.json").write_text(json.dumps({"test": [item]}))
+    out = fuse(datalist=tmp_path / "d" / "list.json")
+    assert (out / "mine" / "mine_fused.png").is_file()
+
+
+@pytest.mark.parametrize("slice_axis", [0, 1, 2])
+def test_volume_slice_by_slice(fuse, write_volume, random_network, slice_axis):
+    affine = np.array([[0, 0, 3, -10], [-1, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]])
+    rng = np.random.default_rng(0)
+    voxels = [rng.normal(100, 30, (13, 10, 7)).astype(np.float32) for _ in range(2)]
+    paths = [write_volume(f"{n}.nii.gz", values, affine) for n, values in enumerate(voxels)]
+    out = fuse(mri=paths[0], other=paths[1], slice_axis=slice_axis, sw_batch_size=3)
+    saved = nib.load(out / "0" / "0_fused.nii.gz")
+    assert np.array_equal(saved.affine, affine)
+    slices = torch.from_numpy(np.stack([normalise_volume(values) for values in voxels])).unbind(slice_axis + 1)
+    with torch.no_grad():
+        expected = torch.stack([random_network(part[None])[0, 0] for part in slices], dim=slice_axis)
+    assert np.abs(saved.get_fdata() - expected.numpy()).max() < 1e-5
+
+
+def test_sample_pictures(fuse, gesenet_bundle):
+    sample = gesenet_bundle / "sample_data"
+    out = fuse(mri=sample / "mri", other=sample / "other")
+    assert Image.open(out / "axial" / "axial_fused.png").size == (96, 112)
+
+
+def test_sample_slice_is_that_of_the_sample_volume(gesenet_bundle):
+    sample = gesenet_bundle / "sample_data"
+    pair = LoadFusionPaird()(resolve_pairs(mri=sample / "mri", other=sample / "other")[0])["image"].numpy()
+    volume = LoadFusionPaird()({"image": [str(sample / "volume" / f"{n}.nii.gz") for n in ("t1", "flair")]})["image"]
+    # voxel axes are L, A, S: upright means front up, right on the left
+    upright = volume[..., 37].numpy().swapaxes(1, 2)[:, ::-1]
+    assert np.abs(pair - upright).max() <= 0.5 / 255 + 1e-6
+    text = (sample / "ATTRIBUTION.txt").read_text()
+    assert "Creative Commons" in text and "10.1007/s12021-017-9348-7" in text and "Changes made" in text
+
+
+def test_monai_label_path(config, gesenet_bundle, write_volume, noise, random_network):
+    """What MONAI Label 0.8.5 does with the file: no read_meta, SaveImaged dropped, pre/inferer/post run one by one."""
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    parser.config.update({"bundle_root": str(gesenet_bundle)})
+    parser["displayable_configs"].update({"scale_to_255": True})
+    parser.parse()
+    pre = parser.get_parsed_content("preprocessing").transforms
+    post = [t for t in parser.get_parsed_content("postprocessing").transforms if not isinstance(t, SaveImaged)]
+    path = write_volume("p_mri.nii.gz", noise((9, 8, 7)))
+    write_volume("p_pet.nii.gz", noise((9, 8, 7), 1))
+    data = {"image": str(path)}
+    for transform in pre:
+        data = transform(data)
+    with torch.no_grad():
+        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], random_network)[0]
+    for transform in post:
+        data = transform(data)
+    assert data["pred"].shape == (1, 9, 8, 7)
+    assert 1 < data["pred"].max() <= 255 and data["pred"].min() >= 0
+    assert data["image"].meta["spatial_shape"].tolist() == [9, 8, 7]
+    assert len(post) == 3
+
+
+def test_stock_runner_refuses_bad_pairs_one_line_each_and_goes_on(
+    config, gesenet_bundle, random_checkpoint, write_picture, write_volume, noise, tmp_path
+):
+    good = {}
+    for name in ("good1", "size", "truncated", "lonely", "good2", "nan", "time", "moved", "volume"):
+        if name in ("nan", "time", "moved", "volume"):
+            good[name] = [write_volume(f"{side}/{name}.nii.gz", noise((8, 8, 4), n)) for n, side in enumerate("mo")]
+        else:
+            good[name] = [write_picture(f"{side}/{name}.png", noise((40, 40), n)) for n, side in enumerate("mo")]
+    write_picture("o/size.png", noise((40, 41)))
+    good["truncated"][0].write_bytes(good["truncated"][0].read_bytes()[:300])
+    good["lonely"][1].unlink()
+    write_volume("o/nan.nii.gz", np.full((8, 8, 4), np.nan, np.float32))
+    write_volume("m/time.nii.gz", noise((8, 8, 4, 3)))
+    write_volume("o/moved.nii.gz", noise((8, 8, 4)), np.diag([1.0, 1, -1, 1]))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", str(config)]
+    keys = {"bundle_root": gesenet_bundle, "mri": tmp_path / "m", "other": tmp_path / "o", "output_dir": out}
+    keys |= {"checkpoint": random_checkpoint, "batch_size": 2, "num_workers": 1, "device": "cpu"}
+    for key, value in keys.items():
+        command += [f"--{key}", str(value)]
+    # from a folder that knows nothing of the repository, so that import_paths has to do its work
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    expected = {
+        "size": "the sizes differ, 40 x 40 against 40 x 41",
+        "truncated": "cannot be read",
+        "lonely": "no partner",
+        "nan": "256 NaN or infinite values",
+        "time": "4D image",
+        "moved": "the orientation differs, RAS against RAI",
+    }
+    report = json.loads((out / "run_report.json").read_text())
+    assert report["counts"] == {"ok": 3, "warned": 0, "refused": 6}
+    reasons = {entry["case"]: entry["reason"] for entry in report["cases"] if entry["status"] == "refused"}
+    assert reasons.keys() == expected.keys()
+    for case, reason in expected.items():
+        assert reason in reasons[case]
+        assert (done.stdout + done.stderr).count(f"{case} refused: {reasons[case]}") == 1
+    results = {path.relative_to(out).as_posix() for path in out.rglob("*_fused.*")}
+    assert results == {"good1/good1_fused.png", "good2/good2_fused.png", "volume/volume_fused.nii.gz"}
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "error: no images given: set mri and other (two files or two folders), datalist, or dataset_dir."),
+        ({"mri": "a.png", "othr": "b.png"}, "error: unknown key 'othr' (did you mean 'other'?)"),
+    ],
+)
+def test_stock_runner_ends_with_one_line_when_nothing_can_be_done(
+    config, gesenet_bundle, random_checkpoint, tmp_path, keys, message
+):
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config)]
+    for key, value in ({"bundle_root": gesenet_bundle, "checkpoint": random_checkpoint} | keys).items():
+        command += [f"--{key}", str(value)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == message
+    assert "Traceback" not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_case_ends_the_workflow_with_code_2(fuse, write_picture, noise, tmp_path):
+    write_picture("m/1.png", noise((8, 8)))
+    write_picture("o/2.png", noise((8, 8)))
+    with pytest.raises(SystemExit) as caught:
+        fuse(mri=tmp_path / "m", other=tmp_path / "o")
+    assert caught.value.code == 2

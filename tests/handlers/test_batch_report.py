@@ -1,0 +1,87 @@
+"""The report of a batch, and the bar over its cases, under a real evaluator."""
+
+import json
+
+import pytest
+import torch
+from monai.engines import SupervisedEvaluator
+from monai.transforms import Compose
+
+from shared_networks.data import CaseLog, FusionDataset, PairLoader
+from shared_networks.errors import InputError
+from shared_networks.handlers import BatchReport, CaseProgress
+from shared_networks.transforms import LoadFusionPaird
+
+
+def make(write_picture, noise, tmp_path, bad=(), post=None, count=4, batch_size=2):
+    data = []
+    for number in range(count):
+        paths = [write_picture(f"{number}{side}.png", noise((6, 6), number + side)) for side in range(2)]
+        if number in bad:
+            paths[0].write_bytes(b"")
+        data.append({"case": str(number), "image": [str(path) for path in paths]})
+    log = CaseLog()
+    dataset = FusionDataset(data, LoadFusionPaird())
+    report, progress = BatchReport(log, str(tmp_path / "out")), CaseProgress(log, dataset)
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=PairLoader(dataset, log, batch_size=batch_size),
+        network=torch.nn.Conv2d(2, 1, 1),
+        postprocessing=None if post is None else Compose([post]),
+        val_handlers=[report, progress],
+    )
+    return evaluator, log, progress
+
+
+def read(tmp_path):
+    return json.loads((tmp_path / "out" / "run_report.json").read_text())
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8])
+@pytest.mark.parametrize("bad", [(), (0,), (3,), (1, 2)])
+def test_every_case_is_reported_once(write_picture, noise, tmp_path, batch_size, bad):
+    evaluator, log, progress = make(write_picture, noise, tmp_path, bad, batch_size=batch_size)
+    evaluator.run()
+    report = read(tmp_path)
+    assert report["counts"] == {"ok": 4 - len(bad), "warned": 0, "refused": len(bad)}
+    assert sorted(entry["case"] for entry in report["cases"]) == ["0", "1", "2", "3"]
+    assert {entry["case"] for entry in report["cases"] if entry["status"] == "refused"} == {str(n) for n in bad}
+    assert log.exit_code() == (2 if bad else 0)
+    assert progress.bar.total == 4 and progress.bar.n == 4
+
+
+def test_all_cases_refused(write_picture, noise, tmp_path):
+    evaluator, _, progress = make(write_picture, noise, tmp_path, bad=(0, 1, 2, 3))
+    evaluator.run()
+    assert read(tmp_path)["counts"] == {"ok": 0, "warned": 0, "refused": 4}
+    assert progress.bar.n == 4
+
+
+def test_what_could_not_be_saved_is_refused(write_picture, noise, tmp_path):
+    def fail_one(data):
+        return {**data, "refused": "disk full"} if data["case"] == "2" else data
+
+    evaluator, log, _ = make(write_picture, noise, tmp_path, post=fail_one)
+    evaluator.run()
+    assert {"case": "2", "status": "refused", "reason": "disk full"} in read(tmp_path)["cases"]
+    assert log.count("ok") == 3 and log.exit_code() == 2
+
+
+def test_a_run_that_breaks_off_leaves_its_report(write_picture, noise, tmp_path):
+    def defect(data):
+        if data["case"] == "2":
+            raise KeyError("a defect")
+        return data
+
+    evaluator, _, _ = make(write_picture, noise, tmp_path, post=defect)
+    with pytest.raises(RuntimeError):
+        evaluator.run()
+    assert read(tmp_path)["counts"] == {"ok": 2, "warned": 0, "refused": 0}
+
+
+def test_unwritable_folder_stops_the_run_at_once(write_picture, noise, tmp_path):
+    evaluator, log, _ = make(write_picture, noise, tmp_path)
+    (tmp_path / "out").write_text("a file is in the way")
+    with pytest.raises(InputError, match="results cannot be written"):
+        evaluator.run()
+    assert log.entries == []

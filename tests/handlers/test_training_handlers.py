@@ -1,0 +1,122 @@
+"""Reseeding, ramps, clipping, best weights and resuming."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.data import Dataset
+from monai.engines import SupervisedTrainer
+from monai.transforms import RandRotate90d
+
+from shared_networks.handlers import BestCheckpoint, EpochReseed, GradientClip, WeightRamp, newest_checkpoint
+from shared_networks.handlers.epoch_reseed import epoch_seed
+
+
+def _draws(dataset):
+    return random.random(), np.random.rand(), torch.rand(1).item(), dataset.transform.R.rand()
+
+
+def _randomness(first_epoch, last_epoch, seed=3, rank=0):
+    dataset = Dataset([{"image": torch.zeros(1, 2, 2)}], RandRotate90d("image"))
+    seen = {}
+    engine = Engine(lambda engine, batch: seen.setdefault(engine.state.epoch, _draws(dataset)))
+    engine.state.epoch = first_epoch - 1
+    EpochReseed(seed, dataset, rank).attach(engine)
+    engine.load_state_dict({"epoch": first_epoch - 1, "max_epochs": last_epoch, "epoch_length": 1})
+    engine.run([0])
+    return seen
+
+
+def test_a_resumed_epoch_draws_what_the_uninterrupted_one_drew():
+    whole = _randomness(1, 4)
+    resumed = _randomness(3, 4)
+    assert resumed == {epoch: whole[epoch] for epoch in (3, 4)}
+    assert len(set(whole.values())) == 4
+
+
+def test_seeds_differ_between_runs_epochs_and_ranks():
+    seeds = {epoch_seed(seed, epoch, rank) for seed in range(5) for epoch in range(5) for rank in range(5)}
+    assert len(seeds) == 125
+    assert _randomness(1, 1, rank=1) != _randomness(1, 1, rank=0)
+
+
+def test_ramp_grows_linearly_and_stays():
+    loss = torch.nn.Module()
+    loss.weight = 0.0
+    engine = Engine(lambda engine, batch: loss.weight)
+    seen = []
+    WeightRamp(loss, "weight", weight=2.0, epochs=4).attach(engine)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda e: seen.append(e.state.output))
+    engine.run([0], max_epochs=6)
+    assert seen == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+
+
+def test_ramp_refuses_a_weight_that_is_not_there():
+    with pytest.raises(ValueError, match="no weight 'weigth'"):
+        WeightRamp(torch.nn.Module(), "weigth", 1.0, 1)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(0.5, 0.5), (0.0, 6.0), (100.0, 6.0)])
+def test_gradient_norm_is_limited_in_a_real_trainer(limit, expected):
+    network = torch.nn.Linear(1, 1, bias=False)
+    norms = []
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=[{"image": torch.tensor([[3.0]]), "label": torch.tensor([[0.0]])}],
+        network=network,
+        optimizer=optimizer,
+        loss_function=lambda prediction, label: 2 * prediction,
+        train_handlers=[GradientClip(network, limit)],
+    )
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda e: norms.append(network.weight.grad.norm().item()))
+    trainer.run()
+    assert norms[0] == pytest.approx(expected, rel=1e-4)
+
+
+def _validate(handler, value, epoch):
+    evaluator = Engine(lambda engine, batch: None)
+    handler.attach(evaluator)
+    evaluator.state.key_metric_name = "score"
+
+    @evaluator.on(Events.STARTED)
+    def _set(engine):
+        engine.state.metrics["score"] = value
+
+    evaluator.run([0], max_epochs=epoch)
+
+
+def test_only_a_better_validation_replaces_the_weights_also_after_a_resume(tmp_path):
+    network = torch.nn.Linear(2, 1)
+    path = tmp_path / "models" / "model.pt"
+    handler = BestCheckpoint(network, str(path))
+    _validate(handler, 0.7, epoch=2)
+    kept = {key: value.clone() for key, value in network.state_dict().items()}
+    torch.nn.init.constant_(network.weight, 5.0)
+    _validate(handler, float("nan"), epoch=3)
+    resumed = BestCheckpoint(network, str(path))
+    resumed.load_state_dict(handler.state_dict())
+    _validate(resumed, 0.6, epoch=4)
+    assert resumed.state_dict() == {"best_value": 0.7, "best_epoch": 2}
+    saved = torch.load(path, weights_only=True)
+    assert all(torch.equal(saved[key], kept[key]) for key in kept)
+    _validate(resumed, 0.8, epoch=5)
+    assert torch.equal(torch.load(path, weights_only=True)["weight"], network.weight)
+    assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
+
+
+def test_newest_readable_checkpoint_is_found(tmp_path):
+    assert newest_checkpoint(str(tmp_path)) == ""
+    for number in (1, 2):
+        path = tmp_path / f"checkpoint_{number}.pt"
+        torch.save({"epoch": number}, path)
+        stamp = 1_000_000_000 * number
+        os.utime(path, ns=(stamp, stamp))
+    assert newest_checkpoint(str(tmp_path)).endswith("checkpoint_2.pt")
+    whole = (tmp_path / "checkpoint_2.pt").read_bytes()
+    (tmp_path / "checkpoint_2.pt").write_bytes(whole[: len(whole) // 2])
+    assert newest_checkpoint(str(tmp_path)).endswith("checkpoint_1.pt")
