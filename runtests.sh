@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Style and tests in .venv. `./runtests.sh` runs everything but the long matrices, `./runtests.sh --full` those too;
+# further arguments go to pytest. FUSION_DATA_DIR may name a folder of real images; tests that need it skip without.
+set -euo pipefail
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+. "$ROOT/.ci/environment.sh"
+prepare_environment test
+cd "$ROOT"
+
+selection=(-m "not full")
+if [ "${1:-}" = --full ]; then
+    selection=()
+    shift
+fi
+if [ "$(uname -s)" = Linux ]; then
+    # glibc: keep freed tensors instead of mapping fresh pages for each, which on virtual machines costs most of the time.
+    export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=200000000
+fi
+
+code=0
+say "ruff"
+"$PYTHON" -m ruff check . || code=$?
+"$PYTHON" -m ruff format --check . || code=$?
+say "pytest"
+"$PYTHON" -m pytest --durations=10 ${selection[@]+"${selection[@]}"} "$@" || code=$?
+exit "$code"
