@@ -29,10 +29,10 @@ sys.exit(not (2, 11) <= tuple(int(part) for part in version("torch").split(".")[
             source=(--extra-index-url "$index")
         fi
         say "installing PyTorch (CPU)"
-        "$PYTHON" -m pip install --quiet ${source[@]+"${source[@]}"} torch==2.13.0 && return
+        "$PYTHON" -m pip install -qq ${source[@]+"${source[@]}"} torch==2.13.0 && return
     fi
     say "installing PyTorch"
-    "$PYTHON" -m pip install --quiet 'torch>=2.11,<2.14'
+    "$PYTHON" -m pip install -qq 'torch>=2.11,<2.14'
 }
 
 # prepare_environment [EXTRA]: make or complete .venv and set PYTHON. A stamp makes the next call with the same
@@ -56,6 +56,6 @@ prepare_environment() {
     say "installing into .venv (the first time takes some minutes)"
     install_torch
     say "installing the package and its requirements"
-    "$PYTHON" -m pip install --quiet --editable "$ROOT${extra:+[$extra]}"
+    "$PYTHON" -m pip install -qq --editable "$ROOT${extra:+[$extra]}"
     echo "$wanted" >"$stamp"
 }

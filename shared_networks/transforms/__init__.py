@@ -2,12 +2,14 @@
 
 from shared_networks.transforms.colour import FuseColourd, fuse_chroma, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
+from shared_networks.transforms.picture_luminance import PictureLuminanced
 from shared_networks.transforms.save_fused import SaveFusedd
 from shared_networks.transforms.split_masks import SplitMasksd
 
 __all__ = [
     "FuseColourd",
     "LoadFusionPaird",
+    "PictureLuminanced",
     "SaveFusedd",
     "SplitMasksd",
     "fuse_chroma",

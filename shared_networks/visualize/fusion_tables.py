@@ -43,7 +43,11 @@ def comparison_table(
             cells = [f"{published[modality][name]:.3f}" if name in published[modality] else "" for name in names]
             lines.append(f"| {published_name} | {' | '.join(cells)} | | |")
         lines.append("")
-    lines += ["Mean ± standard deviation over pairs. Made by:", ""]
+    lines += [
+        "Mean ± standard deviation over pairs, of the luminance of the saved 8-bit pictures; `_8bit` are the older 8-bit",
+        "forms of a metric that the published table uses. Time is that of the fastest image. Made by:",
+        "",
+    ]
     for summary in summaries:
         hardware = f"{summary['hardware']}, {summary['threads']} threads"
         lines.append(f"- {summary['method']}: `{summary['command']}` ({summary['date']}, {hardware})")
