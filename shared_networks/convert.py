@@ -45,7 +45,9 @@ _SHARED_PARTS = {
     "decoder1.conv": "decoder.2",
 }
 # The released forward pass never calls this batch normalisation.
-_UNUSED = tuple(f"decoder1.bn.{name}" for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"))
+_UNUSED = tuple(
+    f"decoder1.bn.{name}" for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+)
 
 
 def _gesenet_names() -> dict[str, str]:
@@ -104,7 +106,9 @@ def convert_gesenet_checkpoint(source: str, destination: str) -> list[str]:
     try:
         released = torch.load(source, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{source}: not a checkpoint that can be loaded with weights_only=True ({error!r}).") from error
+        raise InputError(
+            f"{source}: not a checkpoint that can be loaded with weights_only=True ({error!r})."
+        ) from error
     if not isinstance(released, dict) or not all(isinstance(v, torch.Tensor) for v in released.values()):
         raise InputError(f"{source}: expected a plain state dict of tensors.")
     converted, unused = convert_gesenet_state_dict(released)

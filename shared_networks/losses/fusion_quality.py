@@ -59,15 +59,23 @@ class FusionQualityLoss(nn.Module):
             ``visual_information`` and ``visual_information_8_bit`` (VIF, standard and as in the paper's tables),
             ``mutual_information`` (smooth histogram), ``edge_preservation`` (Qabf), ``deviation`` (standard deviation
             in units of the full range) and ``bright_share`` (what the 8-bit SD of the tables counts).
+        ceilings: value by name beyond which a term is not rewarded further, e.g. SCD, whose maximum is a fused image
+            brighter than both sources.
         minimal_content: a patch counts when this share of its pixels exceeds 2 % of the range in either source.
 
     Raises:
         ValueError: when a term is unknown.
     """
 
-    def __init__(self, terms: Mapping[str, float], minimal_content: float = 0.1) -> None:
+    def __init__(
+        self,
+        terms: Mapping[str, float],
+        ceilings: Mapping[str, float] | None = None,
+        minimal_content: float = 0.1,
+    ) -> None:
         super().__init__()
-        unknown = sorted(set(terms) - set(_TERMS))
+        self.ceilings = dict(ceilings or {})
+        unknown = sorted((set(terms) | set(self.ceilings)) - set(_TERMS))
         if unknown:
             raise ValueError(f"unknown terms {unknown}; there are {sorted(_TERMS)}.")
         self.terms = {name: float(weight) for name, weight in terms.items() if weight}
@@ -80,5 +88,8 @@ class FusionQualityLoss(nn.Module):
             return fused.sum() * 0.0
         fused = fused[shown].clamp(0.0, 1.0) * 255.0
         source_a, source_b = sources[shown, 0:1] * 255.0, sources[shown, 1:2] * 255.0
-        scores = [weight * _TERMS[name](fused, source_a, source_b).mean() for name, weight in self.terms.items()]
+        scores = []
+        for name, weight in self.terms.items():
+            values = _TERMS[name](fused, source_a, source_b)
+            scores.append(weight * values.clamp(max=self.ceilings.get(name, float("inf"))).mean())
         return -torch.stack(scores).sum()

@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
-__all__ = ["is_referred_to", "unknown_keys"]
+__all__ = ["is_referred_to", "mistaken_booleans", "unknown_keys"]
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -40,6 +40,26 @@ def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping
             known = is_referred_to(key, merged)
         if not known:
             found.append(f"unknown key '{key}' ({_suggestion(name, parents, candidates, section)})")
+    return found
+
+
+def mistaken_booleans(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
+    """Describe the switches that were given as text: ``--key false`` gives the text "false", which is true.
+
+    Args:
+        given: override keys and values.
+        files: content of the config files, merged, before the overrides.
+
+    Returns:
+        One text for each such key, in the given order.
+    """
+    found = []
+    for key, value in given.items():
+        if not isinstance(value, str) or value.startswith(("$", "@", "%")):
+            continue
+        # A switch may be an expression in the file, so that only the text given shows that it is one.
+        if value in ("true", "false") or isinstance(_look_up(files, ReferenceResolver.split_id(key)), bool):
+            found.append(f"{key} must be True or False (with a capital letter), got '{value}'")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, create_workflow, run, run_workflow
 
 from shared_networks.errors import InputError
-from shared_networks.utils.config_keys import is_referred_to, unknown_keys
+from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, unknown_keys
 from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
 
 __all__ = ["check_run"]
@@ -89,10 +89,11 @@ def _check_keys(
 ) -> None:
     own = set(inspect.signature(ConfigWorkflow.__init__).parameters)
     ids = {workflow.init_id, workflow.run_id, workflow.final_id}
-    given = [key for key in arguments if key not in own | ids]
-    unknown = unknown_keys(given, ConfigParser.load_config_files(config_file), workflow.parser.get())
-    if unknown:
-        raise InputError("; ".join(unknown))
+    given = {key: value for key, value in arguments.items() if key not in own | ids}
+    files = ConfigParser.load_config_files(config_file)
+    faults = unknown_keys(given, files, workflow.parser.get()) + mistaken_booleans(given, files)
+    if faults:
+        raise InputError("; ".join(faults))
 
 
 def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str, needed: bool = True) -> None:

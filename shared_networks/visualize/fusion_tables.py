@@ -44,8 +44,8 @@ def comparison_table(
             lines.append(f"| {published_name} | {' | '.join(cells)} | | |")
         lines.append("")
     lines += [
-        "Mean ± standard deviation over pairs, of the luminance of the saved 8-bit pictures; `_8bit` are the older 8-bit",
-        "forms of a metric that the published table uses. Time is that of the fastest image. Made by:",
+        "Mean ± standard deviation over pairs, of the luminance of the saved 8-bit pictures; `_8bit` marks the older",
+        "8-bit form of a metric that the published table uses. Time is that of the fastest image. Made by:",
         "",
     ]
     for summary in summaries:

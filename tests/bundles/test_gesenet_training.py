@@ -125,7 +125,8 @@ def test_a_killed_training_goes_on_where_it_was(gesenet_bundle, overrides, tmp_p
     settings = {**overrides, "max_epochs": 400, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
     for key, value in settings.items():
         arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    with subprocess.Popen([*command, "training", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as p:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*command, "training", *arguments], **quiet) as p:
         deadline = time.monotonic() + 180
         while not list(tmp_path.glob("fusion_checkpoint_epoch=*.pt")) and time.monotonic() < deadline:
             assert p.poll() is None, "the training ended by itself"

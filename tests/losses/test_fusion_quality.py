@@ -17,9 +17,7 @@ def sources():
 def test_it_is_minus_the_weighted_sum_of_the_metrics(sources):
     fused = sources.mean(dim=1, keepdim=True)
     grey = [image * 255 for image in (fused, sources[:, :1], sources[:, 1:])]
-    expected = -(
-        2 * compute_correlation_of_differences(*grey).mean() + 3 * compute_edge_preservation(*grey).mean()
-    )
+    expected = -(2 * compute_correlation_of_differences(*grey).mean() + 3 * compute_edge_preservation(*grey).mean())
     loss = FusionQualityLoss({"correlation_of_differences": 2.0, "edge_preservation": 3.0, "deviation": 0.0})
     assert loss(fused, sources).item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -67,3 +65,12 @@ def test_only_black_patches_give_zero_with_a_zero_gradient():
 def test_an_unknown_term_is_named():
     with pytest.raises(ValueError, match="sharpness"):
         FusionQualityLoss({"sharpness": 1.0})
+
+
+def test_beyond_its_ceiling_a_term_has_no_gradient(sources):
+    fused = sources.mean(dim=1, keepdim=True).requires_grad_(True)
+    terms = {"correlation_of_differences": 2.0}
+    FusionQualityLoss(terms, ceilings={"correlation_of_differences": -1.9})(fused, sources).backward()
+    assert torch.equal(fused.grad, torch.zeros_like(fused))
+    free = FusionQualityLoss(terms)(fused, sources)
+    assert FusionQualityLoss(terms, ceilings={"correlation_of_differences": 2.0})(fused, sources) == free

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_networks.utils.config_keys import is_referred_to, unknown_keys
+from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, unknown_keys
 
 FILES = {
     "epochs": 2,
@@ -70,6 +70,24 @@ def test_new_key_that_another_override_uses_is_known():
 )
 def test_is_referred_to(text, expected):
     assert is_referred_to("data", {"a": [{"b": text}]}) is expected
+
+
+@pytest.mark.parametrize("text", ["false", "true", "no", ""])
+def test_text_for_a_switch_is_a_mistake(text):
+    files = {"train": {"amp": False}}
+    assert mistaken_booleans({"train#amp": text}, files) == [
+        f"train#amp must be True or False (with a capital letter), got '{text}'"
+    ]
+
+
+def test_switch_that_is_an_expression_in_the_file():
+    files = {"amp": "$torch.cuda.is_available()", "name": "x"}
+    assert len(mistaken_booleans({"amp": "false", "name": "no"}, files)) == 1
+
+
+@pytest.mark.parametrize("value", [True, False, 0, "$@device.type == 'cuda'", "@other", "%other"])
+def test_good_value_for_a_switch(value):
+    assert mistaken_booleans({"resume": value}, {"resume": True}) == []
 
 
 def test_reference_to_the_whole_counts_for_the_part():

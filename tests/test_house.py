@@ -1,0 +1,147 @@
+"""Rules that hold for the whole repository."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from monai.bundle import ConfigParser
+
+from shared_networks.utils.config_keys import mistaken_booleans, unknown_keys
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLES = sorted(ROOT.glob("*_bundle"))
+PACKAGE = sorted((ROOT / "shared_networks").rglob("*.py"))
+TEXT = {".py", ".json", ".md", ".txt", ".sh", ".toml", ".conf", ""}
+DOCUMENTS = [ROOT / "README.md", *(bundle / "docs" / "README.md" for bundle in BUNDLES)]
+
+
+def repository_files():
+    """Files that are in the repository or would be with the next commit."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    files = (ROOT / name for name in listing.stdout.splitlines())
+    return [path for path in files if path.is_file() and path.suffix in TEXT and path.name != "LICENSE"]
+
+
+def imports(path):
+    """Dotted names of the modules that a Python file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def commands(document):
+    """Shell commands of a document's bash blocks, each split into words."""
+    for block in re.findall(r"```bash\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                yield words
+
+
+def test_nothing_is_left_open_and_no_machine_is_named():
+    # Put together here, so that this file does not hold them.
+    words = ["TO" + "DO", "FIX" + "ME", "# no" + "qa"]
+    places = ["/wo" + "rk/", "/tm" + "p/", "/ho" + "me/", "../sha" + "red/"]
+    for path in repository_files():
+        text = path.read_text(encoding="utf-8")
+        for word in words if path.relative_to(ROOT) == Path(".ci/run") else words + places:
+            assert word not in text, f"{path}: {word}"
+
+
+def test_files_are_short():
+    for path in repository_files():
+        if path.suffix == ".py":
+            lines = len(path.read_text(encoding="utf-8").splitlines())
+            assert lines <= (300 if path in PACKAGE else 400), f"{path}: {lines} lines"
+
+
+def test_checkpoints_are_loaded_without_code():
+    found = 0
+    for path in [*PACKAGE, *ROOT.glob("benchmarks/*.py"), *ROOT.glob("tests/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                found += 1
+                assert "weights_only=True" in [ast.unparse(keyword) for keyword in node.keywords], path
+    assert found
+
+
+def test_rooms_depend_in_one_direction():
+    forbidden = {"blocks": ("nets", "losses"), "nets": ("losses",), "metrics": ("losses", "handlers")}
+    for path in PACKAGE:
+        room = path.relative_to(ROOT / "shared_networks").parts[0]
+        for name in imports(path):
+            assert not any(bundle.name in name for bundle in BUNDLES), path
+            assert not name.startswith(tuple(f"shared_networks.{other}" for other in forbidden.get(room, ()))), path
+
+
+def test_every_import_is_a_requirement():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    required = {re.split(r"[<>=!~\[ ]", line)[0].lower() for line in text.split()}
+    distributions = packages_distributions()
+    for path in PACKAGE:
+        for name in {module.split(".")[0] for module in imports(path)} - {"shared_networks"}:
+            if name not in sys.stdlib_module_names:
+                assert required & {found.lower() for found in distributions[name]}, f"{path}: {name}"
+
+
+def test_importing_the_package_is_cheap():
+    code = "import sys, shared_networks; sys.exit(int('torch' in sys.modules or 'monai' in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_licences():
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert text.split()[:4] == ["Apache", "License", "Version", "2.0,"]
+    assert "END OF TERMS AND CONDITIONS" in text
+    for folder in (*BUNDLES, ROOT / "tests" / "monai_schema"):
+        assert (folder / "LICENSE").read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("name", ["quickstart.sh", "runtests.sh", ".ci/run", ".ci/environment.sh"])
+def test_scripts_are_well_formed(name):
+    assert subprocess.run(["bash", "-n", str(ROOT / name)], check=False).returncode == 0
+    assert (ROOT / name).stat().st_mode & 0o100 or name.endswith("environment.sh")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.parent.name)
+def test_links_of_documents_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.parent.name)
+def test_commands_of_documents_can_be_given(document):
+    """Files that the commands name are there, and the configs know the keys."""
+    runs = 0
+    for words in commands(document):
+        if words[0].startswith("./"):
+            assert (ROOT / words[0]).is_file(), words[0]
+        if "monai.bundle" not in words:
+            continue
+        runs += 1
+        arguments = words[words.index("run") + 1 :]
+        run_id = arguments.pop(0)
+        given = {key.removeprefix("--"): value for key, value in zip(arguments[::2], arguments[1::2], strict=True)}
+        names = given.pop("config_file")
+        files = ast.literal_eval(names) if names.startswith("[") else [names]
+        content = ConfigParser.load_config_files([str(ROOT / name) for name in files])
+        assert run_id in content
+        assert (ROOT / given["bundle_root"]).is_dir()
+        assert unknown_keys(given, content, content) + mistaken_booleans(given, content) == []
+        for value in given.values():
+            if "sample_data" in value:
+                assert (ROOT / value).exists(), value
+    assert runs
