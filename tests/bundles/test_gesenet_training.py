@@ -242,16 +242,33 @@ def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_
 
 
 @pytest.mark.full
-def test_two_processes_train_and_evaluate_together(trained, gesenet_bundle, overrides, tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    configs = [str(gesenet_bundle / "configs" / name) for name in ("train.json", "multi_gpu_train.json")]
-    arguments = ["monai.bundle", "run", "training", "--config_file", str(configs)]
-    settings = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+def test_two_processes_train_and_evaluate_as_one_does(gesenet_bundle, overrides, tmp_path):
+    def launch(run_id, configs, settings):
+        files = [str(gesenet_bundle / "configs" / name) for name in configs]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+        command += ["-m", "monai.bundle", "run", run_id, "--config_file", str(files)]
+        for key, value in settings.items():
+            command += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    settings = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "two")}
     settings.pop("device")
-    for key, value in settings.items():
-        arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*launcher, *arguments], capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+    launch("training", ["train.json", "multi_gpu_train.json"], settings)
     assert (tmp_path / "fusion_checkpoint_epoch=1.pt").is_file()
-    assert (tmp_path / "model.pt").is_file()
+    # Training and validation write a file each, in the first process only.
+    assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 2
+
+    settings = {key: overrides[key] for key in ("bundle_root", "dataset_dir")}
+    settings |= {"data_name": "tiny", "checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "two")}
+    launch("evaluating", ["train.json", "evaluate.json", "multi_gpu_evaluate.json"], settings)
+    settings |= {"output_dir": str(tmp_path / "one"), "device": overrides["device"]}
+    run(gesenet_bundle, ["train.json", "evaluate.json"], **settings)
+    tables = []
+    for folder in ("one", "two"):
+        with (tmp_path / folder / "tiny_gesenet.csv").open() as file:
+            tables.append({row.pop("case"): row for row in csv.DictReader(file)})
+    assert tables[0].keys() == tables[1].keys()
+    for case, row in tables[0].items():
+        assert float(tables[1][case]["Qabf"]) == pytest.approx(float(row["Qabf"]), abs=1e-4)
