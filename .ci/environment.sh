@@ -17,19 +17,15 @@ find_python() {
     fail "no Python 3.10 to 3.13 with venv found; install one (on Debian and Ubuntu: python3 and python3-venv)"
 }
 
-# On Linux, PyPI's torch brings several GB of CUDA libraries; without an NVIDIA GPU take a CPU build where one can be had.
+# Without an NVIDIA GPU, one fixed version is asked for first: package indexes that serve CPU builds have that one.
 install_torch() {
     if "$PYTHON" -c 'import sys; from importlib.metadata import version
 sys.exit(not (2, 11) <= tuple(int(part) for part in version("torch").split(".")[:2]) < (2, 14))' 2>/dev/null; then
         return
     fi
     if [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1; then
-        local index=https://download.pytorch.org/whl/cpu source=()
-        if "$PYTHON" -c "import urllib.request as u; u.urlopen('$index/torch/', timeout=10)" 2>/dev/null; then
-            source=(--extra-index-url "$index")
-        fi
-        say "installing PyTorch (CPU)"
-        "$PYTHON" -m pip install -qq ${source[@]+"${source[@]}"} torch==2.13.0 && return
+        say "installing PyTorch 2.13.0"
+        "$PYTHON" -m pip install -qq torch==2.13.0 && return
     fi
     say "installing PyTorch"
     "$PYTHON" -m pip install -qq 'torch>=2.11,<2.14'
