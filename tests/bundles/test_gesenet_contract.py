@@ -44,6 +44,7 @@ def dataset(tmp_path):
                 Image.fromarray(np.random.default_rng(number).integers(0, 256, (130, 132), np.uint8)).save(path)
                 item[part] = str(path.relative_to(tmp_path / "data"))
             items.append(item)
+    sections["test"] = sections["validation"]
     (tmp_path / "data" / "datalist.json").write_text(json.dumps(sections))
     return tmp_path / "data"
 
