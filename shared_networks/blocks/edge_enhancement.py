@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 from shared_networks.blocks.gradients import sobel_kernels
 
 __all__ = ["EdgeEnhancement", "GradientFilter"]
@@ -46,12 +47,14 @@ class EdgeEnhancement(nn.Module):
         self.dense_projection = nn.Conv2d(3 * in_channels, out_channels, 1)
         self.gradient_filter = GradientFilter(in_channels)
         self.gradient_projection = nn.Conv2d(in_channels, out_channels, 1)
-        self.dense_activation = nn.LeakyReLU(0.2)
-        self.activation = nn.LeakyReLU(0.1)
+        self.dense_activation = nn.LeakyReLU(0.2, inplace=True)
+        self.activation = nn.LeakyReLU(0.1, inplace=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """B x in_channels x H x W -> B x out_channels x H x W."""
-        dense = torch.cat([x, self.dense_activation(self.dense1(x))], dim=1)
-        dense = torch.cat([dense, self.dense_activation(self.dense2(dense))], dim=1)
+        first = self.dense_activation(self.dense1(x))
+        second = convolve_concatenation([x, first], self.dense2.weight, self.dense2.bias)
+        second = self.dense_activation(second)
         gradient = self.gradient_projection(self.gradient_filter(x))
-        return self.activation(self.dense_projection(dense) + gradient)
+        dense = convolve_concatenation([x, first, second], self.dense_projection.weight, self.dense_projection.bias)
+        return self.activation(dense + gradient)

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from shared_networks.blocks.concatenated_convolution import convolve_concatenation
+
 __all__ = ["GlobalRefinement"]
 
 
@@ -21,16 +23,27 @@ class GlobalRefinement(nn.Module):
         super().__init__()
         self.scale = nn.Sequential(
             nn.Conv2d(condition_channels, condition_channels, 3, padding=1),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(0.1, inplace=True),
             nn.Conv2d(condition_channels, channels, 3, padding=1),
         )
         self.shift = nn.Sequential(
             nn.Conv2d(condition_channels, condition_channels, 1),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(0.1, inplace=True),
             nn.Conv2d(condition_channels, channels, 1),
         )
-        self.merge = nn.Sequential(nn.Conv2d(2 * channels, channels, 3, padding=1), nn.LeakyReLU(0.01))
+        self.merge = nn.Sequential(nn.Conv2d(2 * channels, channels, 3, padding=1), nn.LeakyReLU(0.01, inplace=True))
 
-    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """x: B x channels x H x W, condition: B x condition_channels x H x W -> B x channels x H x W."""
-        return self.merge(torch.cat([x, self.scale(condition)], dim=1)) + self.shift(condition)
+    def forward(self, x: list[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
+        """Refine.
+
+        Args:
+            x: the parts, B x C_k x H x W, whose concatenation of ``channels`` channels is refined.
+            condition: B x condition_channels x H x W.
+
+        Returns:
+            B x channels x H x W.
+        """
+        parts = list(x)
+        parts.append(self.scale(condition))
+        merged = convolve_concatenation(parts, self.merge[0].weight, self.merge[0].bias)
+        return self.merge[1](merged) + self.shift(condition)

@@ -1,5 +1,6 @@
 """How a network is run over pictures and volumes."""
 
+from shared_networks.inferers.background_skipping import BackgroundSkipping
 from shared_networks.inferers.fusion_inferer import FusionInferer
 
-__all__ = ["FusionInferer"]
+__all__ = ["BackgroundSkipping", "FusionInferer"]

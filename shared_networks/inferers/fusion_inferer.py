@@ -10,6 +10,8 @@ from monai.data import MetaTensor
 from monai.inferers import Inferer, SliceInferer
 from monai.utils import convert_to_dst_type
 
+from shared_networks.inferers.background_skipping import BackgroundSkipping
+
 __all__ = ["FusionInferer"]
 
 
@@ -25,12 +27,20 @@ class FusionInferer(Inferer):
         spatial_dim: axis along which a volume is cut: 0, 1 or 2.
         sw_batch_size: slices in the network at a time.
         return_masks: ask the network for its principal masks as further channels.
+        skip_background: compute only the rectangle of a picture or slice that is not black, see
+            :class:`shared_networks.inferers.BackgroundSkipping`: faster where the anatomy is small in the picture.
 
     Raises:
         ValueError: when ``spatial_dim`` is not 0, 1 or 2, or ``sw_batch_size`` is below 1.
     """
 
-    def __init__(self, spatial_dim: int = 2, sw_batch_size: int = 8, return_masks: bool = False) -> None:
+    def __init__(
+        self,
+        spatial_dim: int = 2,
+        sw_batch_size: int = 8,
+        return_masks: bool = False,
+        skip_background: bool = False,
+    ) -> None:
         super().__init__()
         if spatial_dim not in (0, 1, 2):
             raise ValueError(f"spatial_dim must be 0, 1 or 2, got {spatial_dim!r}.")
@@ -39,6 +49,8 @@ class FusionInferer(Inferer):
         self.spatial_dim = spatial_dim
         self.sw_batch_size = sw_batch_size
         self.return_masks = return_masks
+        self.skip_background = skip_background
+        self._skipping: BackgroundSkipping | None = None
 
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
@@ -56,6 +68,11 @@ class FusionInferer(Inferer):
         """
         if self.return_masks:
             kwargs["return_masks"] = True
+        if self.skip_background:
+            # Kept from call to call: it remembers the network's answer to a black picture.
+            if self._skipping is None or self._skipping.network is not network:
+                self._skipping = BackgroundSkipping(network)
+            network = self._skipping
         network = partial(_call, network, args, kwargs)
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         run = self._volume if plain.ndim == 5 else self._pictures

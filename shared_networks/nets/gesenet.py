@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 from shared_networks.blocks.edge_enhancement import EdgeEnhancement
 from shared_networks.blocks.global_refinement import GlobalRefinement
 from shared_networks.blocks.region_mask import RegionMask
@@ -21,21 +22,25 @@ class _Branch(nn.Module):
         mask_before_edge: bool,
         temperature: float,
         mask_upsampling: str,
+        inference_form: str,
     ) -> None:
         super().__init__()
         self.mask_before_edge = mask_before_edge
-        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.LeakyReLU(0.2))
+        self.stem = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.LeakyReLU(0.2, inplace=True))
         if edge_enhancement:
             self.edge: nn.Module = EdgeEnhancement(16, 32)
         else:
-            self.edge = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.LeakyReLU(0.2))
+            self.edge = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.LeakyReLU(0.2, inplace=True))
         self.mask: nn.Module | None = None
         if region_mask:
-            self.mask = RegionMask(16 if mask_before_edge else 32, temperature, mask_upsampling)
+            self.mask = RegionMask(16 if mask_before_edge else 32, temperature, mask_upsampling, inference_form)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """B x 1 x H x W -> edge-enhanced features, mask-optimised features (B x 32 x H x W each), principal mask."""
         features = self.stem(x)
+        if not self.training and features.device.type == "cpu":
+            # oneDNN convolves faster in this order; training keeps the order that its caller chose.
+            features = features.contiguous(memory_format=torch.channels_last)
         principal = torch.ones_like(x)
         if self.mask is None:
             edge = self.edge(features)
@@ -72,6 +77,8 @@ class GeSeNet(nn.Module):
             it is clamped to [0, 1]. The paper's (0, 1) never reaches 0, so that a black background turns grey; a
             slightly wider range reaches both ends. In training values beyond [0, 1] keep 1 % of their excess, so
             that the gradient does not vanish.
+        inference_form: ``"masked"``, ``"sparse"`` or ``"straight"``: how the region mask convolutions are computed
+            outside training, with equal results, see :class:`shared_networks.blocks.region_mask.RegionMask`.
 
     Example:
         >>> GeSeNet()(torch.rand(1, 2, 33, 47)).shape
@@ -88,18 +95,21 @@ class GeSeNet(nn.Module):
         temperature: float = 0.5,
         mask_upsampling: str = "transposed",
         output_range: tuple[float, float] = (0.0, 1.0),
+        inference_form: str = "masked",
     ) -> None:
         super().__init__()
         self.lowest, self.highest = float(output_range[0]), float(output_range[1])
         if not self.lowest <= 0.0 < 1.0 <= self.highest:
             raise ValueError(f"output_range must contain [0, 1], got {tuple(output_range)}.")
         self.skip = skip
-        branch = (edge_enhancement, region_mask, mask_before_edge, temperature, mask_upsampling)
+        branch = (edge_enhancement, region_mask, mask_before_edge, temperature, mask_upsampling, inference_form)
         self.mri = _Branch(*branch)
         self.other = _Branch(*branch)
         self.refinement = GlobalRefinement(64, 32) if global_refinement else None
         self.decoder = nn.Sequential(
-            nn.Conv2d(96 if skip else 64, 32, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(32, 1, 3, padding=1)
+            nn.Conv2d(96 if skip else 64, 32, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(32, 1, 3, padding=1),
         )
 
     def forward(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
@@ -120,15 +130,22 @@ class GeSeNet(nn.Module):
         """:meth:`forward` for even H and W, without padding in the graph: the form to export with dynamic axes."""
         edge_mri, masked_mri, principal_mri = self.mri(image[:, 0:1])
         edge_other, masked_other, principal_other = self.other(image[:, 1:2])
-        joined = torch.cat([masked_other, masked_mri], dim=1)
-        if self.refinement is not None:
-            joined = self.refinement(joined, edge_mri)
-        if self.skip:
-            joined = torch.cat([joined, edge_other], dim=1)
-        fused = self._activate(self.decoder(joined))
+        fused = self.decode(edge_mri, masked_mri, edge_other, masked_other)
         if return_masks:
             return torch.cat([fused, principal_mri, principal_other], dim=1)
         return fused
+
+    def decode(
+        self, edge_mri: torch.Tensor, masked_mri: torch.Tensor, edge_other: torch.Tensor, masked_other: torch.Tensor
+    ) -> torch.Tensor:
+        """Edge-enhanced and mask-optimised features of both branches (B x 32 x H x W) -> B x 1 x H x W fused."""
+        joined = [masked_other, masked_mri]
+        if self.refinement is not None:
+            joined = [self.refinement(joined, edge_mri)]
+        if self.skip:
+            joined.append(edge_other)
+        decoded = convolve_concatenation(joined, self.decoder[0].weight, self.decoder[0].bias)
+        return self._activate(self.decoder[2](self.decoder[1](decoded)))
 
     def _activate(self, x: torch.Tensor) -> torch.Tensor:
         stretched = self.lowest + (self.highest - self.lowest) * (torch.tanh(x) / 2 + 0.5)

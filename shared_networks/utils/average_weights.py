@@ -1,0 +1,64 @@
+"""Mean of the weights of several checkpoints of one training.
+
+``python -m shared_networks.utils.average_weights OUT CHECKPOINT CHECKPOINT [...]``
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from shared_networks.errors import InputError
+from shared_networks.utils.atomic import atomic_path
+
+__all__ = ["average_weights", "main"]
+
+
+def average_weights(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Mean of every floating point entry; other entries (counters) are the first state's.
+
+    The mean of checkpoints late in a training lies nearer to the middle of the minimum that they wander about in, and
+    usually generalises better (Izmailov et al., UAI 2018).
+
+    Args:
+        states: state dicts of one network, at least one.
+
+    Raises:
+        InputError: when there is none, or when their keys or shapes differ.
+    """
+    if not states:
+        raise InputError("No checkpoint to average: give at least one.")
+    shapes = [{key: value.shape for key, value in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes[1:]):
+        raise InputError("The checkpoints hold different networks: average checkpoints of one training only.")
+    return {
+        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value.clone()
+        for key, value in states[0].items()
+    }
+
+
+def _load(path: str) -> dict[str, torch.Tensor]:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint.")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    return content.get("model", content)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if len(arguments) < 2:
+            raise InputError("Usage: python -m shared_networks.utils.average_weights OUT CHECKPOINT [CHECKPOINT ...]")
+        mean = average_weights([_load(path) for path in arguments[1:]])
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 1
+    with atomic_path(arguments[0]) as temporary:
+        torch.save(mean, temporary)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
