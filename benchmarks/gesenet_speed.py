@@ -1,0 +1,247 @@
+"""Time and memory of GeSeNet's inference forms against the arithmetic floor of the machine.
+
+``python -m benchmarks.gesenet_speed [--pairs FOLDER] [--released CONVERTED.pt] [--sizes 256 1024] [--batches 1 16]
+[--device cpu] [--dtype float32] [--threads N] [--compile] [--out FOLDER] [--quick]``
+
+The floor is the number of multiply-adds of the network with every pixel principal, divided by the rate that one
+3x3 convolution of 32 to 32 channels reaches in the same process on maps of the same size; the forms are timed in turns
+with it, so that a change of the machine's clock meets all of them. Every size and batch has a process of its own for
+each form to tell its peak memory. Writes ``gesenet_speed.json`` and ``.md``.
+"""
+
+import argparse
+import copy
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from monai.bundle import ConfigParser
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.peak_memory import peak_memory_of_process
+from shared_networks.inferers import BackgroundSkipping
+from shared_networks.nets import GeSeNet
+from shared_networks.transforms import LoadFusionPaird
+
+__all__ = ["main", "measure"]
+
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLE = ROOT / "gesenet_bundle"
+FORMS = ("straight", "masked", "sparse", "background skipped")
+
+
+def load_network(checkpoint: Path, form: str) -> GeSeNet:
+    """The network as the bundle configures it, or with the paper's settings for the released weights."""
+    parser = ConfigParser()
+    parser.read_config(BUNDLE / "configs" / "inference.json")
+    options = {key: parser.get(key) for key in ("temperature", "mask_upsampling", "output_range")}
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if "mri.mask.generator.upsample.weight" in state:
+        options = {}
+    network = GeSeNet(**options, inference_form="masked" if form == "background skipped" else form).eval()
+    network.load_state_dict(state)
+    return network
+
+
+def load_pairs(folder: Path | None, size: int, batch: int) -> torch.Tensor:
+    """Pairs of PNG files (folders ``mri`` and ``other``, equal names), resized to batch x 2 x size x size."""
+    folder = BUNDLE / "sample_data" if folder is None else folder
+    paths = sorted((folder / "mri").glob("*.png"))
+    step = max(1, len(paths) // batch)
+    chosen = [paths[(index * step) % len(paths)] for index in range(batch)]
+    load = LoadFusionPaird(keys="image")
+    images = []
+    for path in chosen:
+        item = load({"case": path.stem, "image": [str(path), str(folder / "other" / path.name)]})
+        images.append(item["image"].as_tensor()[None].contiguous())
+    resized = [torch.nn.functional.interpolate(image, (size, size), mode="bilinear") for image in images]
+    return torch.cat(resized)
+
+
+def multiply_adds(network: GeSeNet, image: torch.Tensor) -> int:
+    """Multiply-adds of one forward pass in which every pixel is principal and no convolution is done twice."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        all_principal(network)(image)
+    return counter.get_total_flops() // 2
+
+
+def all_principal(network: GeSeNet) -> GeSeNet:
+    """A copy of the network whose spatial masks are 1 everywhere."""
+    network = copy.deepcopy(network)
+    for branch in (network.mri, network.other):
+        upsample = branch.mask.generator.upsample
+        last = upsample[1] if isinstance(upsample, torch.nn.Sequential) else upsample
+        with torch.no_grad():
+            last.bias.copy_(torch.tensor([-1e4, 1e4]))
+    return network
+
+
+def seconds_in_turns(calls: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, float]:
+    """Median time of each call; the calls take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            _synchronise(device)
+            start = time.perf_counter()
+            call()
+            _synchronise(device)
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+@torch.no_grad()
+def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) -> dict:
+    """Time, difference and memory of every form for one size and batch.
+
+    Returns:
+        A dict with ``floor_seconds``, ``principal_share`` and, for every form, ``seconds``, ``times_the_floor``,
+        ``largest_difference`` to the straight form (in units of the full range) and ``peak_bytes``.
+    """
+    device, dtype = torch.device(given.device), getattr(torch, given.dtype)
+    image = load_pairs(given.pairs, size, batch).to(device, dtype)
+    networks = {form: load_network(checkpoint, form).to(device, dtype) for form in FORMS}
+    if device.type == "cuda":
+        networks = {form: network.to(memory_format=torch.channels_last) for form, network in networks.items()}
+    calls: dict[str, Callable] = dict(networks)
+    calls["background skipped"] = BackgroundSkipping(networks["background skipped"])
+    if given.compile:
+        calls["masked, compiled"] = torch.compile(networks["masked"])
+    calls["masked, all principal"] = all_principal(networks["masked"])
+    total = multiply_adds(load_network(checkpoint, "masked"), torch.rand(1, 2, 64, 64)) * batch * (size / 64) ** 2
+
+    expected = calls["straight"](image, return_masks=True)
+    differences = {name: (call(image) - expected[:, :1]).abs().max().item() for name, call in calls.items()}
+    layout = {"device": device, "dtype": dtype, "memory_format": torch.channels_last}
+    convolution = torch.nn.Conv2d(32, 32, 3, padding=1).to(**layout)
+    features = torch.rand(batch, 32, size, size).to(**layout)
+    timed = {name: (lambda call=call: call(image)) for name, call in calls.items()}
+    seconds = seconds_in_turns({"convolution": lambda: convolution(features), **timed}, given.repeats, device)
+    floor = total / (features.numel() * 32 * 9 / seconds.pop("convolution"))
+    forms = {}
+    for name, value in seconds.items():
+        peak = None if given.quick or "," in name else _peak(given, checkpoint, size, batch, name)
+        forms[name] = {
+            "seconds": value,
+            "times_the_floor": value / floor,
+            "largest_difference": differences[name],
+            "peak_bytes": peak,
+        }
+    return {
+        "size": size,
+        "batch": batch,
+        "weights": checkpoint.name,
+        "multiply_adds": int(total),
+        "floor_seconds": floor,
+        "principal_share": expected[:, 1:].float().mean((0, 2, 3)).tolist(),
+        "forms": forms,
+    }
+
+
+def _peak(given: argparse.Namespace, checkpoint: Path, size: int, batch: int, form: str) -> int:
+    """Peak memory of a new process that runs one form once."""
+    pairs = [] if given.pairs is None else ["--pairs", str(given.pairs)]
+    arguments = [*pairs, "--device", given.device, "--dtype", given.dtype]
+    arguments += ["--sizes", str(size), "--batches", str(batch)]
+    command = [sys.executable, "-m", "benchmarks.gesenet_speed", "--once", form, "--checkpoint", str(checkpoint)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, check=True)
+    return int(done.stdout.split()[-1])
+
+
+@torch.no_grad()
+def _once(given: argparse.Namespace) -> int:
+    device, dtype = torch.device(given.device), getattr(torch, given.dtype)
+    network = load_network(given.checkpoint, given.once).to(device, dtype)
+    image = load_pairs(given.pairs, given.sizes[0], given.batches[0]).to(device, dtype)
+    (BackgroundSkipping(network) if given.once == "background skipped" else network)(image)
+    return peak_memory_of_process(device)
+
+
+def main(arguments: Sequence[str] | None = None) -> dict:
+    """Run the benchmark and return what it wrote as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_speed")
+    parser.add_argument("--pairs", type=Path, default=None, help="folder with mri/ and other/; default: the samples")
+    parser.add_argument("--released", type=Path, default=None, help="converted released checkpoint, measured too")
+    parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--quick", action="store_true", help="one tiny picture, no memory")
+    parser.add_argument("--once", choices=FORMS, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    if given.once:
+        return {"peak_bytes": _once(given)}
+    if given.quick:
+        given.sizes, given.batches, given.repeats = [64], [1], 1
+    # More than 4 megapixels at a time would only measure how much memory a machine has.
+    runs = [(size, batch) for size in given.sizes for batch in given.batches if size * size * batch <= 2**22]
+    checkpoints = [given.checkpoint] + ([given.released] if given.released else [])
+    result = {
+        "command": f"python -m benchmarks.gesenet_speed {' '.join(arguments or sys.argv[1:])}".strip(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "hardware": _hardware(given.device),
+        "torch": torch.__version__,
+        "dtype": given.dtype,
+        "runs": [measure(given, checkpoint, size, batch) for checkpoint in checkpoints for size, batch in runs],
+    }
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "gesenet_speed.json").write_text(json.dumps(result, indent=2) + "\n")
+    (given.out / "gesenet_speed.md").write_text(table(result))
+    return result
+
+
+def _hardware(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def table(result: dict) -> str:
+    """Markdown of what :func:`main` returns."""
+    lines = [
+        "| weights | size | batch | form | ms a pair | times the floor | largest difference | peak memory, MiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in result["runs"]:
+        floor = 1000 * run["floor_seconds"] / run["batch"]
+        where = f"| {run['weights']} | {run['size']} | {run['batch']} "
+        lines.append(f"{where}| *arithmetic floor* | {floor:.1f} | 1 | | |")
+        for name, form in run["forms"].items():
+            peak = "" if form["peak_bytes"] is None else f"{form['peak_bytes'] / 2**20:.0f}"
+            each = 1000 * form["seconds"] / run["batch"]
+            ratio, difference = f"{form['times_the_floor']:.2f}", f"{form['largest_difference']:.1e}"
+            lines.append(f"{where}| {name} | {each:.1f} | {ratio} | {difference} | {peak} |")
+    shares = [f"{run['size']} px {'/'.join(f'{s:.2f}' for s in run['principal_share'])}" for run in result["runs"]]
+    lines += [
+        "",
+        "The difference is to the straight form, 1 being the full range. Principal share of the MRI and the other "
+        f"branch: {'; '.join(shares)}.",
+        f"`{result['command']}` ({result['date']}, {result['hardware']}, {result['dtype']}, torch {result['torch']})",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    outcome = main()
+    print(outcome["peak_bytes"] if "peak_bytes" in outcome else table(outcome))
