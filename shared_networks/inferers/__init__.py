@@ -1,6 +1,7 @@
 """How a network is run over pictures and volumes."""
 
 from shared_networks.inferers.background_skipping import BackgroundSkipping
+from shared_networks.inferers.encode_once import EncodeOnceInferer
 from shared_networks.inferers.fusion_inferer import FusionInferer
 
-__all__ = ["BackgroundSkipping", "FusionInferer"]
+__all__ = ["BackgroundSkipping", "EncodeOnceInferer", "FusionInferer"]

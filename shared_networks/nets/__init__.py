@@ -1,7 +1,21 @@
 """Whole networks, as the configs name them."""
 
 from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
+from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
 from shared_networks.nets.gesenet import GeSeNet
+from shared_networks.nets.rmr_fusion import RMRFusionNet
+from shared_networks.nets.semantic_head_only import SemanticHeadOnly
 from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion
+from shared_networks.nets.ux_net import UXNet3D
 
-__all__ = ["AverageFusion", "BilateralAttentionSegmenter", "GeSeNet", "LaplacianPyramidFusion", "MaximumFusion"]
+__all__ = [
+    "AverageFusion",
+    "BilateralAttentionSegmenter",
+    "DegradationAutoencoder",
+    "GeSeNet",
+    "LaplacianPyramidFusion",
+    "MaximumFusion",
+    "RMRFusionNet",
+    "SemanticHeadOnly",
+    "UXNet3D",
+]

@@ -1,0 +1,58 @@
+"""The fusion module FN of RMR-Fusion: dense convolutions on the features of both modalities (paper, Fig. 5)."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+__all__ = ["DenseFusion"]
+
+
+class _DenseLayer(nn.Module):
+    """3x3x3 convolution and PReLU on the channel concatenation of several tensors, which is never built.
+
+    A convolution is linear in its input channels, so it is the sum of one convolution for each tensor. Without the
+    copies that ``torch.cat`` makes, the module keeps a third of the memory for the backward pass.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(in_channels, out_channels, 3, padding=1)
+        self.activation = nn.PReLU(out_channels)
+
+    def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        weights = self.convolution.weight.split([int(part.shape[1]) for part in inputs], dim=1)
+        total = F.conv3d(inputs[0], weights[0], self.convolution.bias, padding=1)
+        for part, weight in zip(inputs[1:], weights[1:], strict=True):
+            total = total.add_(F.conv3d(part, weight, padding=1))
+        return self.activation(total)
+
+
+class DenseFusion(nn.Module):
+    """Fusion module FN of Zhang et al., AAAI 2024: features of both modalities to fused features.
+
+    Five 3x3x3 convolutions with PReLU, each on the input and all results before it, then one more on the last
+    result. With the default widths it has 145,344 parameters.
+
+    Args:
+        in_channels: channels of the features of both modalities together.
+        out_channels: channels of every layer and of the fused features.
+        depth: number of densely connected convolutions.
+
+    Example:
+        >>> DenseFusion()(torch.rand(1, 32, 5, 6, 7)).shape
+        torch.Size([1, 16, 5, 6, 7])
+    """
+
+    def __init__(self, in_channels: int = 32, out_channels: int = 16, depth: int = 5) -> None:
+        super().__init__()
+        self.dense = nn.ModuleList(
+            _DenseLayer(in_channels + index * out_channels, out_channels) for index in range(depth)
+        )
+        self.last = _DenseLayer(out_channels, out_channels)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """B x in_channels x X x Y x Z (first modality, then second) -> B x out_channels x X x Y x Z."""
+        results = [features]
+        for layer in self.dense:
+            results.append(layer(results))
+        return self.last(results[-1:])

@@ -1,0 +1,144 @@
+"""Inference of RMR-Fusion on whole volumes: the encoders run once, only the semantic head slides."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer, sliding_window_inference
+from monai.utils import convert_to_dst_type, fall_back_tuple
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
+
+__all__ = ["EncodeOnceInferer"]
+
+# Side of the encoder's attention window in voxels, and overlap of the blocks of a volume that is encoded in blocks.
+_WINDOW = 14
+_OVERLAP = 2 * _WINDOW
+
+
+class EncodeOnceInferer(Inferer):
+    """Encode and fuse a volume once, decode the fused features, and slide the semantic head over them.
+
+    The network is one with the methods ``encode_fuse``, ``decode`` and ``semantic_head``
+    (:class:`shared_networks.nets.RMRFusionNet`), bare or inside DistributedDataParallel. The head sees
+    Gaussian-weighted overlapping windows that cover every voxel. A network without these methods (TorchScript, a
+    wrapper of ONNX) gets an ordinary sliding window over the whole of it, and the log says so.
+
+    When a GPU runs out of memory, the windows at a time and the block size are halved, then the result is put
+    together in main memory.
+
+    Args:
+        roi_size: window of the head (of the whole network in the ordinary case); -1 stands for the volume's axis.
+        sw_batch_size: windows in the head at a time.
+        overlap: part of a window that the next one covers again, in [0, 1).
+        encode_max_voxels: larger volumes are encoded and decoded in blocks of at most so many voxels (but sides of up
+            to 56), which overlap by 28 voxels and are blended; smaller ones in one piece, which is exact.
+        device: where the logits are put together; the network's device when None.
+        progress: show a bar over the windows.
+
+    Raises:
+        ValueError: when ``sw_batch_size`` or ``encode_max_voxels`` is below 1.
+    """
+
+    def __init__(
+        self,
+        roi_size: Sequence[int] = (64, 64, 64),
+        sw_batch_size: int = 1,
+        overlap: float = 0.5,
+        encode_max_voxels: int = 4_000_000,
+        device: torch.device | str | None = None,
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("sw_batch_size", sw_batch_size), ("encode_max_voxels", encode_max_voxels)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value!r}.")
+        self.roi_size = tuple(roi_size)
+        self.sw_batch_size = sw_batch_size
+        self.overlap = overlap
+        self.encode_max_voxels = encode_max_voxels
+        self.device = device
+        self.progress = progress
+        self.logger = logging.getLogger(type(self).__name__)
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Fuse and segment volumes.
+
+        Args:
+            inputs: B x 2 x X x Y x Z, every axis at least 1.
+            network: see the class.
+            args: passed to a network without the three methods.
+            kwargs: passed to a network without the three methods.
+
+        Returns:
+            B x (J + 1) x X x Y x Z, logits and fused volume; a MetaTensor if ``inputs`` is one.
+        """
+        if isinstance(network, (DistributedDataParallel, DataParallel)):
+            network = network.module
+        plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
+        if all(callable(getattr(network, name, None)) for name in ("encode_fuse", "decode", "semantic_head")):
+            output = self._encode_once(plain, network)
+        else:
+            self.logger.info(
+                f"{type(network).__name__} cannot encode a volume once: sliding a window over the whole network"
+            )
+            output = self._slide(plain, lambda x: network(x, *args, **kwargs), self.roi_size)
+        return convert_to_dst_type(output, inputs, device=output.device)[0] if inputs is not plain else output
+
+    def _encode_once(self, inputs: torch.Tensor, network: Any) -> torch.Tensor:
+        # Windows are blended in the precision of the input, also where autocast computes in a lower one.
+        features = self._in_blocks(inputs, lambda x: network.encode_fuse(x).to(inputs.dtype))
+        size = tuple(features.shape[2:])
+        # A window is never larger than the volume: the head pads to what it needs, which is less than a window.
+        window = tuple(min(pair) for pair in zip(fall_back_tuple(self.roi_size, size), size, strict=True))
+        logits = self._slide(features, network.semantic_head, window)
+        fused = self._in_blocks(features, lambda x: network.decode(x).to(inputs.dtype))
+        return torch.cat([logits, fused.to(logits.device)], dim=1)
+
+    def _slide(
+        self, x: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor], window: Sequence[int]
+    ) -> torch.Tensor:
+        at_once, device = self.sw_batch_size, self.device
+        while True:
+            try:
+                return sliding_window_inference(
+                    x,
+                    window,
+                    at_once,
+                    predictor,
+                    overlap=self.overlap,
+                    mode="gaussian",
+                    padding_mode="replicate",
+                    device=device,
+                    progress=self.progress,
+                )
+            except torch.cuda.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if at_once > 1:
+                    at_once //= 2
+                elif device is None or torch.device(device).type != "cpu":
+                    device = "cpu"
+                else:
+                    raise
+                self.logger.warning(f"GPU memory is full: going on with {at_once} windows, put together on {device}")
+
+    def _in_blocks(self, x: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """The whole volume at once, or overlapping blocks of it when it is too large."""
+        size = tuple(x.shape[2:])
+        block = block_size(size, self.encode_max_voxels, _WINDOW, _OVERLAP)
+        while True:
+            try:
+                return in_overlapping_blocks(x, predictor, block, _OVERLAP)
+            except torch.cuda.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                smaller = block_size(size, math.prod(block) // 2, _WINDOW, _OVERLAP)
+                if smaller == block:
+                    raise
+                block = smaller
+                self.logger.warning(f"GPU memory is full: going on in blocks of {block} voxels")

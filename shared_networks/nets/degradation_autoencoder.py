@@ -1,0 +1,113 @@
+"""The degradation-robust autoencoder of RMR-Fusion, stage 1 (Zhang et al., AAAI 2024, Eq. 1-5, Fig. 4)."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shared_networks.blocks.feature_decoder import FeatureDecoder
+from shared_networks.blocks.swin_encoder import SwinEncoder
+from shared_networks.errors import InputError
+
+__all__ = ["DegradationAutoencoder"]
+
+
+class DegradationAutoencoder(nn.Module):
+    """Two encoders of the same form with weights of their own, and one decoder for both modalities.
+
+    Each modality is encoded by its own encoder (Eq. 1) and decoded by the shared decoder (Eq. 2). With the default
+    settings it has 2 * 359,084 + 8,713 parameters.
+
+    For training, clean and degraded volumes go through the network together, one after the other in the batch, with
+    ``return_features=True``: images and features of both come back from one call, which keeps distributed training
+    (where only ``forward`` may be called) as simple as the rest.
+
+    Args:
+        feature_channels: channels of the features of one modality.
+        windows_per_group: windows in one call of the attention, see
+            :class:`shared_networks.blocks.grouped_window_attention.GroupedWindowAttention`.
+
+    Example:
+        >>> DegradationAutoencoder()(torch.rand(1, 2, 33, 20, 1)).shape
+        torch.Size([1, 2, 33, 20, 1])
+    """
+
+    def __init__(self, feature_channels: int = 16, windows_per_group: int = 64) -> None:
+        super().__init__()
+        self.feature_channels = feature_channels
+        self.encoder_x = SwinEncoder(1, feature_channels, windows_per_group=windows_per_group)
+        self.encoder_y = SwinEncoder(1, feature_channels, windows_per_group=windows_per_group)
+        self.decoder = FeatureDecoder(feature_channels)
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """Eq. 1: features of both modalities.
+
+        Args:
+            image: B x 2 x X x Y x Z in [0, 1]; channel 0 = X (T1), channel 1 = Y (T2-FLAIR). Any size.
+
+        Returns:
+            B x 2C x X x Y x Z, C = ``feature_channels``: the features of X, then those of Y.
+        """
+        return torch.cat([self.encoder_x(image[:, 0:1]), self.encoder_y(image[:, 1:2])], dim=1)
+
+    def decode(self, features: torch.Tensor) -> torch.Tensor:
+        """Eq. 2 and 6: features of one modality or fused ones, B x C x spatial -> image B x 1 x spatial."""
+        return self.decoder(features)
+
+    def forward(self, image: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        """Encode and reconstruct both modalities.
+
+        Args:
+            image: B x 2 x X x Y x Z in [0, 1].
+            return_features: append the features, as the loss of Eq. 4 needs them.
+
+        Returns:
+            B x 2 x X x Y x Z reconstructions (not clamped), or B x (2 + 2C) x X x Y x Z: reconstructions, features of
+            X, features of Y.
+        """
+        features = self.encode(image)
+        halves = features.split(self.feature_channels, dim=1)
+        images = [self.decode(half) for half in halves]
+        return torch.cat([*images, features] if return_features else images, dim=1)
+
+    def load(self, path: str | Path, command: str = "") -> "DegradationAutoencoder":
+        """Take the weights of a stage 1 checkpoint, all of them and no others.
+
+        Args:
+            path: file with a state dict, or with one under the key ``model`` as training writes it.
+            command: what makes the checkpoint; part of the error message.
+
+        Returns:
+            This network.
+
+        Raises:
+            InputError: when the file is missing, cannot be read or holds other weights; the network is unchanged.
+        """
+        remedy = "train stage 1 first" + (f": {command}" if command else " (train_autoencoder.json)")
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: the stage 1 checkpoint is missing; {remedy}")
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{path}: not a readable checkpoint ({reason}); {remedy}") from error
+        state = content.get("model", content) if isinstance(content, dict) else content
+        fault = self._mismatch(state)
+        if fault:
+            raise InputError(f"{path}: not a checkpoint of this autoencoder ({fault}); {remedy}")
+        self.load_state_dict(state)
+        return self
+
+    def _mismatch(self, state: object) -> str:
+        """Say the first difference between a state dict and this network's, or ''."""
+        if not isinstance(state, dict):
+            return f"holds a {type(state).__name__}, expected named tensors"
+        expected = self.state_dict()
+        for name, tensor in expected.items():
+            if not isinstance(state.get(name), torch.Tensor):
+                return f"{name} is missing"
+            if state[name].shape != tensor.shape:
+                return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
+        unknown = [name for name in state if name not in expected]
+        return f"{unknown[0]} is unknown" if unknown else ""

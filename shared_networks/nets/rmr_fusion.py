@@ -1,0 +1,100 @@
+"""RMR-Fusion, stage 2: one fused volume and one segmentation (Zhang et al., AAAI 2024, Eq. 6-9, Fig. 5)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from shared_networks.blocks.any_size_head import AnySizeHead
+from shared_networks.blocks.dense_fusion import DenseFusion
+from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
+
+__all__ = ["RMRFusionNet"]
+
+
+class RMRFusionNet(nn.Module):
+    """Robust mutual-reinforcing fusion: frozen encoders, fusion module, frozen decoder and semantic head.
+
+    The features of both modalities are fused once (FN); the frozen decoder of stage 1 makes the fused volume F of them
+    and the semantic head the segmentation S (Eq. 6). Encoders and decoder are frozen: they need no gradient, stay in
+    evaluation mode, and :meth:`trainable_parameters` leaves them out. Gradients do flow through the decoder to FN.
+
+    With ``SwinUNETR(in_channels=16, out_channels=5, feature_size=48)`` as head it has 63,085,000 parameters (paper:
+    63.09 M).
+
+    Args:
+        semantic_head: any network that maps B x 16 x spatial to logits B x J x spatial.
+        autoencoder: the network of stage 1; a new one when not given. It is frozen here.
+        head_divisor: what each axis must be a multiple of for the head, see
+            :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
+        head_size: the only size that the head takes, if there is one (UNETR).
+        windows_per_group: windows in one call of the head's attention, where it has Swin stages.
+
+    Example:
+        >>> head = monai.networks.nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=12)
+        >>> RMRFusionNet(head)(torch.rand(1, 2, 33, 20, 1)).shape
+        torch.Size([1, 6, 33, 20, 1])
+    """
+
+    def __init__(
+        self,
+        semantic_head: nn.Module,
+        autoencoder: DegradationAutoencoder | None = None,
+        head_divisor: int | Sequence[int] = 32,
+        head_size: Sequence[int] | None = None,
+        windows_per_group: int = 64,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = DegradationAutoencoder() if autoencoder is None else autoencoder
+        channels = self.autoencoder.feature_channels
+        self.fusion = DenseFusion(2 * channels, channels)
+        self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group)
+        self.autoencoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "RMRFusionNet":
+        """Set the mode of the trained parts; the frozen ones stay in evaluation mode."""
+        super().train(mode)
+        self.autoencoder.eval()
+        return self
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """Parameters for the optimiser: those of the fusion module and of the semantic head."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def load_autoencoder(self, path: str | Path, command: str = "") -> "RMRFusionNet":
+        """Take encoders and decoder of a stage 1 checkpoint; see :meth:`DegradationAutoencoder.load`."""
+        self.autoencoder.load(path, command)
+        return self
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """Eq. 1 by the frozen encoders, without gradient: B x 2 x spatial -> B x 32 x spatial.
+
+        The result depends on the image only, so it may be kept between epochs and given to :meth:`from_features`.
+        """
+        with torch.no_grad():
+            return self.autoencoder.encode(image)
+
+    def encode_fuse(self, image: torch.Tensor) -> torch.Tensor:
+        """Fused features FN(EN_X(X), EN_Y(Y)): B x 2 x spatial -> B x 16 x spatial."""
+        return self.fusion(self.encode(image))
+
+    def decode(self, fused_features: torch.Tensor) -> torch.Tensor:
+        """Eq. 6, F = DE(features): B x 16 x spatial -> B x 1 x spatial, about [0, 1], not clamped."""
+        return self.autoencoder.decode(fused_features)
+
+    def from_features(self, features: torch.Tensor) -> torch.Tensor:
+        """The part that is trained: what :meth:`encode` gives -> what :meth:`forward` gives."""
+        fused = self.fusion(features)
+        return torch.cat([self.semantic_head(fused), self.decode(fused)], dim=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Fuse and segment volumes of any size.
+
+        Args:
+            image: B x 2 x X x Y x Z in [0, 1]; channel 0 = X (T1), channel 1 = Y (T2-FLAIR); every axis at least 1.
+
+        Returns:
+            B x (J + 1) x X x Y x Z: the logits S of J classes, then the fused volume F (not clamped).
+        """
+        return self.from_features(self.encode(image))

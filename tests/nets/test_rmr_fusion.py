@@ -1,0 +1,226 @@
+"""The one RMR network: size, channels, frozen parts, every head, every volume size, export."""
+
+import io
+
+import monai.networks.nets as monai_nets
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from shared_networks.blocks.any_size_head import AnySizeHead
+from shared_networks.errors import InputError
+from shared_networks.nets import DegradationAutoencoder, RMRFusionNet, SemanticHeadOnly, UXNet3D
+
+
+def parameters(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def small_head(in_channels=16):
+    return monai_nets.SwinUNETR(in_channels=in_channels, out_channels=5, feature_size=12, depths=(1, 1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return RMRFusionNet(small_head()).eval()
+
+
+def test_parameters_are_those_of_the_paper():
+    network = RMRFusionNet(monai_nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=48))
+    assert parameters(network.semantic_head) == 62_212_775
+    assert parameters(network.fusion) == 145_344
+    assert parameters(network.autoencoder) == 2 * 359_084 + 8_713
+    assert parameters(network) == 63_085_000
+    assert sum(parameter.numel() for parameter in network.trainable_parameters()) == 62_212_775 + 145_344
+
+
+def test_weights_of_the_compact_network_stay_under_25_megabytes():
+    file = io.BytesIO()
+    network = RMRFusionNet(monai_nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=12))
+    torch.save(network.state_dict(), file)
+    assert parameters(network) == 4_956_808
+    assert file.tell() < 25_000_000
+    assert file.tell() < 1.05 * 4 * parameters(network)
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (33, 20, 1), (32, 32, 32), (31, 31, 31), (64, 2, 35)])
+def test_every_size_keeps_its_shape(network, size):
+    with torch.no_grad():
+        output = network(torch.rand(1, 2, *size))
+    assert output.shape == (1, 6, *size)
+    assert output.isfinite().all()
+
+
+def test_logits_come_first_then_the_fused_volume(network):
+    image = torch.rand(2, 2, 32, 15, 14)
+    with torch.no_grad():
+        output = network(image)
+        features = network.encode_fuse(image)
+        assert features.shape == (2, 16, 32, 15, 14)
+        assert torch.equal(output[:, :5], network.semantic_head(features))
+        assert torch.equal(output[:, 5:], network.decode(features))
+        assert torch.equal(features, network.fusion(network.autoencoder.encode(image)))
+        assert torch.equal(output, network.from_features(network.encode(image)))
+
+
+def test_frozen_parts_are_bit_identical_after_optimiser_steps():
+    torch.manual_seed(0)
+    network = RMRFusionNet(small_head()).train()
+    optimiser = torch.optim.AdamW(network.trainable_parameters(), lr=0.1, weight_decay=0.5)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    for _ in range(2):
+        optimiser.zero_grad()
+        network(torch.rand(1, 2, 14, 14, 14)).square().mean().backward()
+        optimiser.step()
+    after = network.state_dict()
+    frozen = [name for name in before if name.startswith("autoencoder.")]
+    assert len(frozen) == len(network.autoencoder.state_dict())
+    assert all(torch.equal(after[name], before[name]) for name in frozen)
+    assert all(parameter.grad is None for parameter in network.autoencoder.parameters())
+    changed = [name for name in before if not torch.equal(after[name], before[name])]
+    assert set(changed) == {name for name, p in network.named_parameters() if p.requires_grad}
+
+
+def test_training_mode_leaves_the_frozen_parts_in_evaluation_mode():
+    network = RMRFusionNet(small_head())
+    assert network.train() is network
+    assert network.training and network.fusion.training and network.semantic_head.training
+    assert not any(module.training for module in network.autoencoder.modules())
+    assert not any(module.training for module in network.eval().modules())
+
+
+def test_the_fused_volume_teaches_the_fusion_module_through_the_frozen_decoder():
+    torch.manual_seed(0)
+    network = RMRFusionNet(small_head()).train()
+    network(torch.rand(1, 2, 14, 14, 14))[:, 5].square().mean().backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in network.fusion.parameters())
+
+
+def test_stage_one_checkpoint_is_taken_and_stays_frozen(tmp_path):
+    torch.manual_seed(1)
+    trained = DegradationAutoencoder()
+    torch.save({"model": trained.state_dict()}, tmp_path / "autoencoder.pt")
+    network = RMRFusionNet(small_head())
+    assert network.load_autoencoder(tmp_path / "autoencoder.pt") is network
+    for (name, tensor), expected in zip(
+        network.autoencoder.state_dict().items(), trained.state_dict().values(), strict=True
+    ):
+        assert torch.equal(tensor, expected), name
+    assert not any(parameter.requires_grad for parameter in network.autoencoder.parameters())
+    with pytest.raises(InputError, match=r"nothing.pt: the stage 1 checkpoint is missing; .*: make it"):
+        network.load_autoencoder(tmp_path / "nothing.pt", "make it")
+
+
+HEADS = {
+    "SwinUNETR": (lambda: small_head(), {}),
+    "UNet": (lambda: monai_nets.UNet(3, 16, 5, (4, 8, 8, 16, 16), (2, 2, 2, 2)), {"head_divisor": 16}),
+    "VNet": (lambda: monai_nets.VNet(3, 16, 5), {"head_divisor": 16}),
+    "SegResNet": (lambda: monai_nets.SegResNet(3, 8, 16, 5), {"head_divisor": 8}),
+    "UNETR": (
+        lambda: monai_nets.UNETR(16, 5, (32, 32, 16), feature_size=4, hidden_size=24, mlp_dim=48, num_heads=2),
+        {"head_size": (32, 32, 16)},
+    ),
+    "UXNet3D": (lambda: UXNet3D(16, 5, feature_size=4, depths=(1, 1, 1, 1)), {"head_divisor": 16}),
+    "MedNeXt": (
+        lambda: monai_nets.MedNeXt(
+            3, 4, 16, 5, kernel_size=3, blocks_down=(1,) * 4, blocks_bottleneck=1, blocks_up=(1,) * 4
+        ),
+        {"head_divisor": 16},
+    ),
+    "DynUNet": (
+        lambda: monai_nets.DynUNet(3, 16, 5, (3, 3, 3, 3), (1, 2, 2, 2), (2, 2, 2), filters=(4, 8, 16, 16)),
+        {"head_divisor": 8},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_learns_and_takes_every_size(name):
+    torch.manual_seed(0)
+    make, keywords = HEADS[name]
+    network = RMRFusionNet(make(), **keywords).train()
+    network(torch.rand(1, 2, 18, 20, 14)).square().mean().backward()
+    learns = [p.grad is not None and p.grad.abs().max() > 0 for p in network.semantic_head.parameters()]
+    # Some heads hold parameters that cannot learn here: a bias in front of a norm, branches that are not used.
+    assert sum(learns) > 0.5 * len(learns)
+    network.eval()
+    for size in ((1, 1, 1), (16, 16, 16), (33, 5, 17)):
+        with torch.no_grad():
+            output = network(torch.rand(1, 2, *size))
+        assert output.shape == (1, 6, *size) and output.isfinite().all(), size
+
+
+class Sizes(torch.nn.Conv3d):
+    """A head of one voxel's reach that notes the sizes it was given."""
+
+    def __init__(self):
+        super().__init__(16, 5, 1)
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(tuple(x.shape[2:]))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "size", "seen"),
+    [
+        ({"divisor": 32}, (33, 20, 64), [(64, 32, 64)]),
+        ({"divisor": 32}, (32, 7, 32), [(32, 32, 64)]),
+        ({"divisor": (8, 4, 2)}, (9, 9, 9), [(16, 12, 10)]),
+        ({"size": (8, 8, 4)}, (3, 8, 1), [(8, 8, 4)]),
+        ({"size": (8, 8, 4)}, (13, 8, 1), [(8, 8, 4)] * 2),
+    ],
+)
+def test_heads_see_the_sizes_they_can_take(keywords, size, seen):
+    inner = Sizes()
+    head, features = AnySizeHead(inner, **keywords), torch.rand(1, 16, *size)
+    with torch.no_grad():
+        output = head(features)
+        assert inner.seen == seen
+        # What a head with the reach of one voxel says does not depend on what was padded.
+        assert torch.allclose(output, torch.nn.Conv3d.forward(inner, features), atol=1e-5)
+
+
+def test_head_divisor_is_checked():
+    for wrong in (0, (8, 8)):
+        with pytest.raises(ValueError, match="divisor must be one or three"):
+            AnySizeHead(Sizes(), divisor=wrong)
+
+
+def test_tracing_and_export_give_the_same_at_the_window_size(network):
+    # Two windows of the encoders along one axis, so that there are shifted windows and masks.
+    first, second = torch.rand(2, 1, 2, 16, 14, 14)
+    with torch.no_grad():
+        expected = network(second)
+        file = io.BytesIO()
+        torch.jit.save(torch.jit.trace(network, first, check_trace=False), file)
+        file.seek(0)
+        assert torch.allclose(torch.jit.load(file)(second), expected, atol=1e-4)
+        exported = torch.export.export(network, (first,)).module()
+        assert torch.allclose(exported(second), expected, atol=1e-4)
+
+
+def test_head_alone_has_the_same_form():
+    torch.manual_seed(0)
+    network = SemanticHeadOnly(small_head(2))
+    image = torch.rand(1, 2, 33, 20, 2)
+    output = network(image)
+    assert output.shape == (1, 6, 33, 20, 2)
+    assert torch.allclose(output[:, 5], image.mean(1))
+    assert torch.equal(output[:, :5], network.semantic_head(network.encode_fuse(image)))
+    assert sum(p.numel() for p in network.trainable_parameters()) == parameters(network)
+
+
+def test_lower_precision_and_images_with_metadata_train():
+    torch.manual_seed(0)
+    network = RMRFusionNet(small_head()).train()
+    image = torch.rand(1, 2, 16, 14, 14)
+    expected = network(image).detach()
+    assert torch.equal(network(MetaTensor(image)).detach().as_tensor(), expected)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = network(image)
+    output.float().square().mean().backward()
+    assert (output[:, 5].float() - expected[:, 5]).abs().max() < 0.02
+    assert all(parameter.grad.isfinite().all() for parameter in network.trainable_parameters())
