@@ -1,5 +1,6 @@
 """What MONAI's engines are given."""
 
 from shared_networks.engines.prepare_batch import PrepareFusionBatch
+from shared_networks.engines.prepare_rmr_batch import PrepareMutualReinforcingBatch, PrepareRefinementBatch
 
-__all__ = ["PrepareFusionBatch"]
+__all__ = ["PrepareFusionBatch", "PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]

@@ -1,17 +1,29 @@
 """Loading, colour and saving, as MONAI transforms and as plain functions."""
 
 from shared_networks.transforms.colour import FuseColourd, fuse_chroma, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
+from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
+from shared_networks.transforms.label_maps import MapLabelsd
+from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.picture_luminance import PictureLuminanced
 from shared_networks.transforms.save_fused import SaveFusedd
+from shared_networks.transforms.slice_thickness import RandThickSlicesd
 from shared_networks.transforms.split_masks import SplitMasksd
+from shared_networks.transforms.split_segmentation import SplitSegmentationd
 
 __all__ = [
+    "DegradeMixtured",
     "FuseColourd",
     "LoadFusionPaird",
+    "LoadModalitiesd",
+    "MapLabelsd",
     "PictureLuminanced",
+    "RandDegradeEachd",
+    "RandDegraded",
+    "RandThickSlicesd",
     "SaveFusedd",
     "SplitMasksd",
+    "SplitSegmentationd",
     "fuse_chroma",
     "normalise_volume",
     "rgb_to_ycbcr",

@@ -1,0 +1,190 @@
+"""From what a user names, two files, a data list or a folder, to the list of RMR-Fusion's cases."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared_networks.data.modality_folders import SECTIONS, csv_cases, folder_cases
+from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import file_stem, safe_name
+
+__all__ = ["ModalityCases", "resolve_cases"]
+
+
+def resolve_cases(
+    first: str = "",
+    second: str = "",
+    datalist: str = "",
+    dataset_dir: str = "",
+    section: str | Sequence[str] = "",
+    modalities: Sequence[str] = ("t1", "flair"),
+) -> list[dict[str, Any]]:
+    """List the cases that a user's keys name.
+
+    Exactly one way is used: ``first`` with ``second``, ``datalist``, or ``dataset_dir``.
+
+    Args:
+        first: volume of the first modality (T1): NIfTI file or folder of one DICOM series.
+        second: volume of the second modality (FLAIR).
+        datalist: JSON file: an object whose sections (``training``, ``validation``, ``test``, ``unlabelled_training``)
+            are lists of items, or one such list. An item holds the paths of both modalities under their names (or a
+            list of them under ``image``), relative to the file, and may hold ``label`` and ``subject``.
+        dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, or with folders of cases, see
+            :mod:`shared_networks.data.modality_folders`.
+        section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
+        modalities: names of the two modalities.
+
+    Returns:
+        Items with ``case`` (unique name for the output), ``subject``, ``section`` ('' for none), ``image`` ([first,
+        second]), where known ``label`` (a path, or a map and a mask to write over it); and ``refused``, the reason,
+        where a case is known to be unusable (a modality missing, name taken). Nothing given is an empty list.
+
+    Raises:
+        InputError: when more than one thing is given, or when what is given holds no case.
+    """
+    given = {modalities[0]: first, modalities[1]: second, "datalist": datalist, "dataset_dir": dataset_dir}
+    first, second, datalist, dataset_dir = ("" if value is None else str(value) for value in given.values())
+    pair = " and ".join(modalities)
+    ways = [name for name, used in ((pair, first or second), *list(given.items())[2:]) if used]
+    if not ways:
+        return []
+    if len(ways) > 1:
+        raise InputError(f"{', '.join(ways)} were given together: set only one of them.")
+    if first or second:
+        if not (first and second):
+            raise InputError(f"only {modalities[0] if first else modalities[1]} was given: set both {pair}.")
+        cases = [{"image": [first, second], "subject": _subject(Path(first), modalities[0]), "section": ""}]
+    elif datalist:
+        cases = _chosen(_from_datalist(Path(datalist), modalities), section, datalist)
+    else:
+        cases = _chosen(_from_folder(Path(dataset_dir), modalities), section, dataset_dir)
+    if not cases:
+        raise InputError(f"{datalist or dataset_dir}: no cases found; expected volumes of {pair} for each case.")
+    return _named(cases)
+
+
+class ModalityCases(Sequence):
+    """:func:`resolve_cases` put off until the list is used, so that a config can be parsed before anything is given.
+
+    The arguments are those of :func:`resolve_cases`.
+    """
+
+    def __init__(
+        self,
+        first: str = "",
+        second: str = "",
+        datalist: str = "",
+        dataset_dir: str = "",
+        section: str | Sequence[str] = "",
+        modalities: Sequence[str] = ("t1", "flair"),
+    ) -> None:
+        self._keys = {"first": first, "second": second, "datalist": datalist, "dataset_dir": dataset_dir}
+        self._keys |= {"section": section, "modalities": modalities}
+        self._cases: list[dict[str, Any]] | None = None
+
+    @property
+    def cases(self) -> list[dict[str, Any]]:
+        """The list itself."""
+        if self._cases is None:
+            self._cases = resolve_cases(**self._keys)
+        return self._cases
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.cases[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.cases)
+
+
+def _subject(path: Path, modality: str) -> str:
+    """Name of a case by one of its files: without the modality, or the folder's where nothing else is left."""
+    stem = file_stem(path)
+    if stem.lower().endswith(modality.lower()):
+        stem = stem[: len(stem) - len(modality)].rstrip("_-. ")
+    return stem or path.absolute().parent.name
+
+
+def _from_datalist(path: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    if not path.is_file():
+        raise InputError(f"{path}: not found; datalist must be a JSON file.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error}).") from error
+    content = {"": content} if isinstance(content, list) else content
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object with lists training, validation or test.")
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for name, items in content.items():
+        section = SECTIONS.get(name) if name else ""
+        if section is not None and isinstance(items, list):
+            sections.setdefault(section, []).extend(_from_item(item, path, modalities) for item in items)
+    return sections
+
+
+def _from_item(item: Any, path: Path, modalities: Sequence[str]) -> dict[str, Any]:
+    paths: Any = None
+    if isinstance(item, Mapping):
+        paths = item.get("image", [item.get(name) for name in modalities])
+    if not isinstance(paths, list) or len(paths) != 2 or not all(isinstance(name, str) and name for name in paths):
+        wanted = " and ".join(modalities)
+        raise InputError(f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}.")
+    image = [str(path.parent / name) for name in paths]
+    subject = item.get("subject") or item.get("case") or _subject(Path(image[0]), modalities[0])
+    case: dict[str, Any] = {"image": image, "subject": str(subject)}
+    label = item.get("label")
+    if label:
+        case["label"] = (
+            str(path.parent / label) if isinstance(label, str) else [str(path.parent / name) for name in label]
+        )
+    return case
+
+
+def _from_folder(folder: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not found; dataset_dir must be a folder.")
+    if (folder / "datalist.json").is_file():
+        return _from_datalist(folder / "datalist.json", modalities)
+    sections = csv_cases(folder, modalities) or folder_cases(folder, modalities)
+    if not sections:
+        first, second = modalities
+        raise InputError(
+            f"{folder}: no datalist.json, no train.csv and no folder with {first}.nii.gz and {second}.nii.gz (or "
+            f"pre/{first}.nii.gz and pre/{second}.nii.gz) in it; make one of them."
+        )
+    return sections
+
+
+def _chosen(
+    sections: Mapping[str, list[dict[str, Any]]], section: str | Sequence[str], where: str
+) -> list[dict[str, Any]]:
+    """Cases of the sections that were asked for; cases without section ('') belong to every one."""
+    asked = [section] if isinstance(section, str) else list(section)
+    wanted = list(dict.fromkeys(SECTIONS.get(name.lower(), name) for name in asked if name))
+    if not wanted and "test" in sections:
+        wanted = ["test"]
+    names = [*wanted, ""] if wanted else list(sections)
+    if wanted and not any(name in sections for name in names):
+        there = ", ".join(sections) or "none"
+        raise InputError(f"{where}: no section {' or '.join(wanted)}; there is {there}: correct the section.")
+    return [{**case, "section": name} for name in names for case in sections.get(name, [])]
+
+
+def _named(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give every case its output name; a case whose name is taken (in any mix of capitals) is refused."""
+    taken: dict[str, str] = {}
+    items = []
+    for case in cases:
+        name = safe_name(case["subject"])
+        item = {"case": name, **case}
+        source = case["image"][0] or case["image"][1]
+        if "refused" not in item and name.lower() in taken:
+            item["refused"] = f"{source}: its output name {name} is that of {taken[name.lower()]}; rename one of them."
+        elif "refused" not in item:
+            taken[name.lower()] = source
+        items.append(item)
+    return items

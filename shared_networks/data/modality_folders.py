@@ -1,0 +1,125 @@
+"""Cases of two modalities in the layouts that data sets come in: folders of cases, MRBrainS, Prostate158."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import file_kind, file_stem
+
+__all__ = ["SECTIONS", "csv_cases", "folder_cases"]
+
+SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
+SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
+"""Names a section may have in a file or folder, and the one it goes by here."""
+
+_LABELS = ("label", "segm", "seg")
+_PROSTATE_LABELS = ("t2_anatomy_reader1", "adc_tumor_reader1")
+"""Columns of Prostate158: the zones, and the tumour that is written over them."""
+
+
+def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Cases of ``train.csv``, ``valid.csv`` and ``test.csv``, the layout of Prostate158.
+
+    Args:
+        root: folder with the tables, or with folders that hold them (``prostate158_train``, ``prostate158_test``).
+            Paths in a table are relative to its folder.
+        modalities: columns of the two images. The label is the column ``label``, or Prostate158's zones and tumour.
+
+    Returns:
+        Section -> items with ``image``, ``subject`` (column ``ID``) and, where given, ``label``; no section when there
+        is no table.
+
+    Raises:
+        InputError: when a table cannot be read or lacks a column.
+    """
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for folder in (root, *_subfolders(root)):
+        for name in ("train", "valid", "test"):
+            table = folder / f"{name}.csv"
+            if table.is_file():
+                sections.setdefault(SECTIONS[name], []).extend(_rows(table, modalities))
+    return sections
+
+
+def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
+    try:
+        rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{table}: not a readable table ({error}); save it as comma-separated text.") from error
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in modalities if not (row.get(name) or "").strip()]
+        if missing:
+            raise InputError(f"{table}: row {number} has no {missing[0]}; expected columns {', '.join(modalities)}.")
+        columns = ("label",) if row.get("label") else _PROSTATE_LABELS
+        labels = [str(table.parent / row[name].strip()) for name in columns if (row.get(name) or "").strip()]
+        item: dict[str, Any] = {"image": [str(table.parent / row[name].strip()) for name in modalities]}
+        item["subject"] = (row.get("ID") or row.get("subject") or Path(item["image"][0]).parent.name).strip()
+        # A tumour without zones to write it over is no label map.
+        if labels and row.get(columns[0]):
+            item["label"] = labels[0] if len(labels) == 1 else labels
+        yield item
+
+
+def folder_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Cases that are folders: ``root`` itself, folders in it, or folders in its ``training``, ``validation``, ``test``.
+
+    A case holds ``t1.nii.gz`` and ``flair.nii.gz`` (the modalities' names in any mix of capitals; other volume types
+    and folders of one DICOM series too) and may hold ``label.nii.gz``; or it is laid out as in MRBrainS:
+    ``pre/reg_T1.nii.gz`` or else ``pre/T1.nii.gz``, ``pre/FLAIR.nii.gz`` and ``segm.nii.gz``.
+
+    Args:
+        root: where to look.
+        modalities: names of the two modalities.
+
+    Returns:
+        Section ('' for none) -> items with ``image``, ``subject``, perhaps ``label``; and ``refused``, the reason,
+        where one modality is missing.
+    """
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for section, folder in _candidates(root):
+        item = _case(folder, modalities)
+        if item:
+            sections.setdefault(section, []).append(item)
+    return sections
+
+
+def _candidates(root: Path) -> Iterator[tuple[str, Path]]:
+    yield "", root
+    for folder in _subfolders(root):
+        section = SECTIONS.get(folder.name.lower(), "")
+        yield "", folder
+        if section:
+            yield from ((section, case) for case in _subfolders(folder))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be listed ({error.strerror}); check its permission.") from error
+
+
+def _case(folder: Path, modalities: Sequence[str]) -> dict[str, Any] | None:
+    """The case in a folder, or None when it holds neither modality."""
+    images = folder / "pre" if (folder / "pre").is_dir() else folder
+    found = [_volume(images, (f"reg_{name}", name)) for name in modalities]
+    if not any(found):
+        return None
+    item: dict[str, Any] = {"image": [str(path or "") for path in found], "subject": folder.name}
+    if not all(found):
+        item["refused"] = f"{images}: no {modalities[found.index(None)]} in it; expected {' and '.join(modalities)}."
+    label = _volume(folder, _LABELS)
+    if label:
+        item["label"] = str(label)
+    return item
+
+
+def _volume(folder: Path, names: Sequence[str]) -> Path | None:
+    """The volume with the first of these names (without suffix, any mix of capitals)."""
+    volumes: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if file_stem(path).lower() in [name.lower() for name in names] and file_kind(path) in ("volume", "series"):
+            volumes.setdefault(file_stem(path).lower(), path)
+    return next((volumes[name.lower()] for name in names if name.lower() in volumes), None)

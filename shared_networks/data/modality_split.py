@@ -1,0 +1,67 @@
+"""Training and validation cases of RMR-Fusion."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared_networks.data.modality_cases import resolve_cases
+from shared_networks.errors import InputError
+
+__all__ = ["training_cases"]
+
+
+def training_cases(
+    part: str,
+    datalist: str = "",
+    dataset_dir: str = "",
+    validation_subjects: Sequence[str] = (),
+    unlabelled: bool = False,
+    modalities: Sequence[str] = ("t1", "flair"),
+) -> list[dict[str, Any]]:
+    """Cases of one part of the training data.
+
+    Without ``validation_subjects`` the data's own training and validation sections are taken. With them the two
+    sections are put together and split anew, e.g. one subject for a leave-one-out. A test section is never read.
+
+    Args:
+        part: ``"training"`` or ``"validation"``.
+        datalist: see :func:`shared_networks.data.resolve_cases`.
+        dataset_dir: the same.
+        validation_subjects: subjects for validation.
+        unlabelled: take training cases without label too, those of the section ``unlabelled_training`` included
+            (stage 1); otherwise every case must have a label (stage 2).
+        modalities: names of the two modalities.
+
+    Returns:
+        Items of :func:`shared_networks.data.resolve_cases`; none when neither ``datalist`` nor ``dataset_dir`` is
+        given.
+
+    Raises:
+        InputError: for a subject that is not there, a part without cases, a case without label, and for the first
+            case that is known to be unusable: a training must not go on with less data than it was given.
+    """
+    if part not in ("training", "validation"):
+        raise ValueError(f"part must be 'training' or 'validation', got {part!r}.")
+    held_out = {str(subject) for subject in validation_subjects}
+    labelled = ["training", "validation"] if held_out else [part]
+    extra = ["unlabelled_training"] if unlabelled and part == "training" else []
+    cases = resolve_cases("", "", datalist, dataset_dir, labelled + extra, modalities)
+    if not cases:
+        return []
+    where = datalist or dataset_dir
+    if held_out:
+        missing = sorted(held_out - {case["subject"] for case in cases})
+        if missing:
+            raise InputError(f"{where}: no subject {', '.join(missing)}; correct validation_subjects.")
+        cases = [case for case in cases if (case["subject"] in held_out) == (part == "validation")]
+    elif any(not case["section"] for case in cases):
+        raise InputError(
+            f"{where}: nothing says which cases are for training and which for validation; set validation_subjects."
+        )
+    if not cases:
+        raise InputError(f"{where}: no {part} cases are left; name other validation_subjects.")
+    for case in cases:
+        if "refused" in case:
+            raise InputError(case["refused"])
+        if not unlabelled and "label" not in case:
+            raise InputError(f"{where}: {case['subject']} has no label; training and validation need one: add it.")
+    return cases

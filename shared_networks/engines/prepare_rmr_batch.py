@@ -1,0 +1,74 @@
+"""How a batch becomes the arguments of RMR-Fusion's networks and losses."""
+
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.engines import PrepareBatch
+
+__all__ = ["PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]
+
+
+def _plain(tensor: torch.Tensor, device: str | torch.device | None, non_blocking: bool) -> torch.Tensor:
+    """Without meta data, whose bookkeeping costs time in every operation, on the device."""
+    tensor = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    return tensor.to(device=device, non_blocking=non_blocking)
+
+
+class PrepareRefinementBatch(PrepareBatch):
+    """Stage 1: clean images and their negatives go through the autoencoder in one batch (Eq. 1 and 2).
+
+    The loss is :class:`shared_networks.losses.TwoLevelRefinementLoss`.
+
+    Args:
+        image_key: clean images, B x 2 x spatial.
+        degraded_key: K negatives of each, B x 2K x spatial: both modalities of the first negative, of the second ...
+    """
+
+    def __init__(self, image_key: str = "image", degraded_key: str = "degraded") -> None:
+        self.image_key = image_key
+        self.degraded_key = degraded_key
+
+    def __call__(
+        self,
+        batchdata: dict[str, torch.Tensor],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, bool]]:
+        """Return (clean and degraded ((1 + K) * B) x 2 x spatial, clean B x 2 x spatial, (), network keywords)."""
+        clean = _plain(batchdata[self.image_key], device, non_blocking)
+        degraded = _plain(batchdata[self.degraded_key], device, non_blocking)
+        negatives = degraded.split(clean.shape[1], dim=1)
+        return torch.cat([clean, *negatives]), clean, (), {"return_features": True}
+
+
+class PrepareMutualReinforcingBatch(PrepareBatch):
+    """Stage 2: the loss compares the fused volume with the images and the segmentation with the label.
+
+    The loss is :class:`shared_networks.losses.MutualReinforcingLoss`.
+
+    Args:
+        input_key: what the network sees; ``"degraded"`` trains stage 2 on degraded input against clean targets.
+        image_key: clean images, B x 2 x spatial.
+        label_key: class indices, B x 1 x spatial; '' for none (training without the segmentation loss).
+    """
+
+    def __init__(self, input_key: str = "image", image_key: str = "image", label_key: str = "label") -> None:
+        self.input_key = input_key
+        self.image_key = image_key
+        self.label_key = label_key
+
+    def __call__(
+        self,
+        batchdata: dict[str, torch.Tensor],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return (input B x 2 x spatial, {"image": B x 2 x spatial, "label": B x 1 x spatial})."""
+        inputs = _plain(batchdata[self.input_key], device, non_blocking)
+        target = {"image": _plain(batchdata[self.image_key], device, non_blocking)}
+        if self.label_key:
+            target["label"] = _plain(batchdata[self.label_key], device, non_blocking)
+        return inputs, target

@@ -1,0 +1,118 @@
+"""Mutual-reinforcing loss of fusion and segmentation (Zhang et al., AAAI 2024, Eq. 7-9)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from monai.losses import DiceLoss
+from torch import nn
+
+from shared_networks.blocks.gradients import sobel_gradient_magnitude
+
+__all__ = ["MutualReinforcingLoss", "VisualFusionLoss"]
+
+
+class VisualFusionLoss(nn.Module):
+    """Visual fusion loss (Eq. 7): ``|F - Y|_1 + delta * |grad F - max(grad X, grad Y)|_1``, both norms as means.
+
+    The gradient is the sum of the absolute responses of the three Sobel operators with replicated borders, as
+    :func:`shared_networks.blocks.gradients.sobel_gradient_magnitude` gives it.
+
+    Args:
+        delta: weight of the gradient term (0.08 in the paper, 1/12 in the released code).
+    """
+
+    def __init__(self, delta: float = 0.08) -> None:
+        super().__init__()
+        self.delta = delta
+        self.parts: dict[str, float] = {}
+
+    def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
+        """fused: B x 1 x X x Y x Z, sources: B x 2 x X x Y x Z with X (T1) and Y (T2-FLAIR) -> scalar."""
+        intensity = (fused - sources[:, 1:2]).abs().mean()
+        strongest = sobel_gradient_magnitude(sources).amax(dim=1, keepdim=True)
+        gradient = (sobel_gradient_magnitude(fused) - strongest).abs().mean()
+        self.parts = {"L_VF_intensity": float(intensity.detach()), "L_VF_gradient": float(gradient.detach())}
+        return intensity + self.delta * gradient
+
+
+class MutualReinforcingLoss(nn.Module):
+    """Loss of stage 2 (Eq. 9): ``L_MF = L_VF + eta * L_LS``, and a cross entropy that the paper does not have.
+
+    ``L_LS`` (Eq. 8) is the Dice loss over all classes, the background included, of the softmax. Small lesions hardly
+    move it; the class-weighted cross entropy is there for them. The loss is computed in single precision also under
+    autocast.
+
+    The values of the last call are in :attr:`parts` for logging: ``L_VF`` with ``L_VF_intensity`` and
+    ``L_VF_gradient``, ``L_LS``, ``L_CE`` and ``L_MF``; terms of weight 0 are neither computed nor there.
+
+    Args:
+        visual: weight of L_VF (1); 0 is the ablation "without L_VF" of Table 5.
+        delta: weight of the gradient term within L_VF (0.08 in the paper).
+        eta: weight of L_LS (0.10 in the paper); 0 is the ablation "without L_LS" of Table 5, and with
+            ``cross_entropy`` 0 too no labels are needed.
+        cross_entropy: weight of the cross entropy (0: paper). It stands beside ``eta``, not under it.
+        class_weights: weight of each class in the cross entropy, which is the weighted mean over voxels; None for
+            equal ones.
+        batch_dice: take the sums of Eq. 8 over the whole batch instead of each volume: a class that a crop does not
+            hold then weighs less.
+
+    Raises:
+        ValueError: when every weight is 0.
+    """
+
+    def __init__(
+        self,
+        visual: float = 1.0,
+        delta: float = 0.08,
+        eta: float = 0.10,
+        cross_entropy: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        batch_dice: bool = False,
+    ) -> None:
+        super().__init__()
+        if not (visual or eta or cross_entropy):
+            raise ValueError("visual, eta and cross_entropy are all 0: nothing is left to minimise.")
+        self.visual, self.eta, self.cross_entropy = visual, eta, cross_entropy
+        self.visual_loss = VisualFusionLoss(delta)
+        self.dice_loss = DiceLoss(include_background=True, to_onehot_y=True, softmax=True, batch=batch_dice)
+        weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.parts: dict[str, float] = {}
+
+    def forward(self, prediction: torch.Tensor, target: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Combine the terms.
+
+        Args:
+            prediction: B x (J + 1) x X x Y x Z, logits of J classes, then the fused volume.
+            target: ``image`` B x 2 x X x Y x Z in [0, 1], and ``label`` B x 1 x X x Y x Z with class indices, see
+                :class:`shared_networks.engines.PrepareMutualReinforcingBatch`.
+
+        Returns:
+            Scalar loss.
+        """
+        parts: dict[str, float] = {}
+        terms = []
+        with torch.autocast(prediction.device.type, enabled=False):
+            prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
+            logits, fused = prediction[:, :-1], prediction[:, -1:]
+            if self.visual:
+                visual = self.visual_loss(fused, target["image"])
+                parts |= {"L_VF": float(visual.detach()), **self.visual_loss.parts}
+                terms.append(self.visual * visual)
+            if self.eta:
+                segmentation = self.dice_loss(logits, target["label"])
+                parts["L_LS"] = float(segmentation.detach())
+                terms.append(self.eta * segmentation)
+            if self.cross_entropy:
+                entropy = self._cross_entropy(logits, target["label"])
+                parts["L_CE"] = float(entropy.detach())
+                terms.append(self.cross_entropy * entropy)
+            total = torch.stack(terms).sum()
+        self.parts = parts | {"L_MF": float(total.detach())}
+        return total
+
+    def _cross_entropy(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        weights = self.class_weights
+        if weights is not None:
+            weights = weights.to(device=logits.device, dtype=logits.dtype)
+        return nn.functional.cross_entropy(logits, label[:, 0].long(), weight=weights)

@@ -1,0 +1,201 @@
+"""Load the two modalities of one case for RMR-Fusion: T1 and FLAIR, or T2 and ADC; with a label where there is one."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import file_kind, file_stem
+from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.transforms.load_pair import normalise_volume
+from shared_networks.transforms.modality_checks import foreground_values, look_swapped
+from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
+
+__all__ = ["LoadModalitiesd"]
+
+
+class LoadModalitiesd(MapTransform):
+    """Load both modalities of a case, check that they belong together, and put them in [0, 1].
+
+    It is not a ``LoadImaged``, because MONAI Label replaces the reader of those. The value under the key may be
+
+    1. a list of two paths (NIfTI volumes or folders of one DICOM series each);
+    2. the path of one NIfTI volume that holds both in its last axis (X x Y x Z x 2);
+    3. the path of the first modality alone, whose name ends with that modality's name (``p1_T1.nii.gz``, in any mix of
+       capitals); the second lies beside it under the second's name (``p1_FLAIR.nii.gz``).
+
+    Each modality is scaled so that two percentiles of its foreground become 0 and 1 (see
+    :func:`shared_networks.transforms.normalise_volume`), and clipped; its background is 0. Nothing but the two images
+    enters, so that a case is scaled in the same way in training and in inference.
+
+    The result holds ``image`` (MetaTensor 2 x X x Y x Z, float32 in [0, 1], on the grid and with the affine of the
+    first modality), ``brain`` (MetaTensor 1 x X x Y x Z, uint8: 1 where either modality has foreground), ``warning``
+    (remarks on one line, '' for none) and, when the item names one, ``label`` (MetaTensor 1 x X x Y x Z, uint8).
+
+    Args:
+        keys: where the paths are and where the image goes.
+        label_key: where the path of the label is, if there is one, and where the label goes; '' reads none. A list of
+            two paths is a map and a mask that is written over it (Prostate158: zones and tumour).
+        brain_key: where the mask goes.
+        warning_key: where the remarks go.
+        modalities: names of the two, for form 3 and for messages.
+        lower: percentile of the foreground that becomes 0.
+        upper: percentile of the foreground that becomes 1.
+        resample: move the second modality onto the first one's grid where the grids differ, instead of refusing.
+        overlay_value: label of the mask that is written over a map.
+        brain_checks: remark what looks wrong for T1 and FLAIR of a brain: swapped, or not skull-stripped.
+
+    Raises:
+        InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
+            raises its value: the data list found the fault already.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "image",
+        label_key: str = "label",
+        brain_key: str = "brain",
+        warning_key: str = "warning",
+        modalities: Sequence[str] = ("t1", "flair"),
+        lower: float = 0.5,
+        upper: float = 99.5,
+        resample: bool = False,
+        overlay_value: int = 3,
+        brain_checks: bool = True,
+    ) -> None:
+        super().__init__(keys)
+        self.label_key = label_key
+        self.brain_key = brain_key
+        self.warning_key = warning_key
+        self.modalities = tuple(modalities)
+        self.lower, self.upper = lower, upper
+        self.resample = resample
+        self.overlay_value = overlay_value
+        self.brain_checks = brain_checks
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` with image, brain, warning and, where named, label set."""
+        if data.get("refused"):
+            raise InputError(str(data["refused"]))
+        d = dict(data)
+        for key in self.key_iterator(d):
+            pair = self._read_pair(d[key])
+            foreground = [foreground_values(source.values) != 0 for source in pair]
+            for source, name in zip(pair, self.modalities, strict=True):
+                self._check_and_scale(source, name)
+            first, second = pair
+            if self.resample:
+                second = resample_onto(first, second)
+                foreground[1] = foreground[1] if second is pair[1] else second.values > 0
+            check_same_grid(first, second)
+            brain = foreground[0] | foreground[1]
+            d[key] = _meta_tensor(np.stack([first.values, second.values]).astype(np.float32), first, second)
+            d[self.brain_key] = _meta_tensor(brain[None].astype(np.uint8), first)
+            remarks = [*first.warnings, *second.warnings, *self._remarks(first, second, brain)]
+            d[self.warning_key] = "; ".join(remarks)
+            if self.label_key and d.get(self.label_key):
+                d[self.label_key] = self._read_label(d[self.label_key], first)
+        return d
+
+    def _read_pair(self, value: Any) -> list[Source]:
+        if isinstance(value, (str, Path)):
+            stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
+            if stacked is not None:
+                return stacked
+            value = [value, self._sibling(Path(value))]
+        if not isinstance(value, Sequence) or len(value) != 2:
+            raise InputError(f"{value!r}: expected two files, {' and '.join(self.modalities)}.")
+        first, second = (Path(path) for path in value)
+        if first.exists() and second.exists() and first.samefile(second):
+            raise InputError(f"{first}: given as {' and as '.join(self.modalities)}; expected two different images.")
+        return [_read_volume(first), _read_volume(second)]
+
+    def _sibling(self, path: Path) -> Path:
+        """The second modality of form 3."""
+        name, other = (modality.lower() for modality in self.modalities)
+        stem = file_stem(path)
+        if not path.exists():
+            raise InputError(f"{path}: file not found; check the path.")
+        if not stem.lower().endswith(name):
+            raise InputError(
+                f"{path}: one file was given, but it is neither a volume with two channels last nor named *{name} "
+                f"beside *{other}; give two files."
+            )
+        wanted = stem[: len(stem) - len(name)].lower() + other
+        found = [beside for beside in sorted(path.parent.iterdir()) if file_stem(beside).lower() == wanted]
+        if len(found) != 1:
+            raise InputError(f"{path}: {len(found)} files named {wanted} beside it; expected exactly one.")
+        return found[0]
+
+    def _check_and_scale(self, source: Source, name: str) -> None:
+        """Refuse what cannot be a volume of this modality, and scale it to [0, 1]."""
+        if source.chroma is not None or source.normalised:
+            raise InputError(f"{source.path}: a colour image; expected the grey values of {name}: save it as such.")
+        if source.values.min() == source.values.max():
+            raise InputError(
+                f"{source.path}: every value is {source.values.min():g}, no {name} is there; give the right image."
+            )
+        check_affine(source)
+        values = foreground_values(source.values)
+        source.values = normalise_volume(values, self.lower, self.upper) * (values != 0)
+
+    def _remarks(self, first: Source, second: Source, brain: np.ndarray) -> list[str]:
+        names = " and ".join(self.modalities)
+        remarks = []
+        if np.array_equal(first.values, second.values):
+            remarks.append(f"{names} hold the same image")
+        elif self.brain_checks and brain.all():
+            remarks.append("no voxel is 0: is the skull stripped? The network knows brains without skull only")
+        elif self.brain_checks:
+            spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
+            if look_swapped(first.values, second.values, brain, spacing):
+                remarks.append(f"{names} look swapped; check {first.path.name} and {second.path.name}")
+        return remarks
+
+    def _read_label(self, value: Any, reference: Source) -> MetaTensor:
+        """1 x X x Y x Z uint8 on the reference's grid."""
+        paths = [value] if isinstance(value, (str, Path)) else list(value)
+        label = np.zeros(reference.values.shape, np.uint8)
+        for number, path in enumerate(paths):
+            source = _read_volume(Path(path))
+            check_affine(source)
+            try:
+                check_same_grid(reference, source)
+            except InputError as error:
+                fact = str(error).rsplit(";", 1)[0]
+                raise InputError(f"{fact}; resample the label onto the image's grid by nearest neighbour.") from error
+            values = source.values
+            if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
+                raise InputError(f"{path}: values are not whole numbers in 0..255; expected class labels: round them.")
+            if number == 0:
+                label = values.astype(np.uint8)
+            else:
+                label[values > 0] = self.overlay_value
+        tensor = _meta_tensor(label[None], reference)
+        tensor.meta["label_filename"] = str(paths[0])
+        return tensor
+
+
+def _read_volume(path: Path) -> Source:
+    if file_kind(path) == "picture":
+        raise InputError(f"{path}: a 2D picture; expected a 3D volume (.nii, .nii.gz or a folder of one DICOM series).")
+    return read_source(path)
+
+
+def _meta_tensor(array: np.ndarray, source: Source, other: Source | None = None) -> MetaTensor:
+    meta = {
+        "filename_or_obj": str(source.path),
+        "original_affine": source.affine.copy(),
+        "spatial_shape": np.array(array.shape[1:]),
+        # A channel axis named here makes SaveImaged fail on the one-channel result for some affines (MONAI 1.6.1).
+        "original_channel_dim": "no_channel",
+    }
+    if other is not None:
+        meta["other_filename"] = str(other.path)
+    return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(source.affine.copy()), meta=meta)

@@ -1,0 +1,204 @@
+"""What a user names, and the list of T1 + FLAIR cases that comes of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from monai.bundle import ConfigParser
+
+from shared_networks.data import ModalityCases, resolve_cases
+from shared_networks.errors import InputError
+
+
+@pytest.fixture
+def touch(tmp_path):
+    """Function (names...) -> makes empty files below tmp_path; the list does not look into files."""
+
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+        return tmp_path
+
+    return make
+
+
+def names(cases):
+    return [case["case"] for case in cases if "refused" not in case]
+
+
+def relative(case, root):
+    return [str(Path(path).relative_to(root)) for path in case["image"]]
+
+
+@pytest.mark.parametrize(
+    ("t1", "case"),
+    [("p7/t1.nii.gz", "p7"), ("x/Sub-01_T1.nii", "Sub-01"), ("x/brain.nii.gz", "brain"), ("p8/reg_T1.nii.gz", "reg")],
+)
+def test_two_files_are_named_by_what_tells_them_apart(touch, t1, case):
+    root = touch(t1)
+    cases = resolve_cases(first=root / t1, second=str(root / "flair.nii.gz"))
+    image = [str(root / t1), str(root / "flair.nii.gz")]
+    assert cases == [{"case": case, "image": image, "subject": case, "section": ""}]
+
+
+def test_nothing_given_is_an_empty_list_and_a_config_with_it_parses():
+    assert resolve_cases() == [] == list(ModalityCases(first=None))
+    config = {
+        "t1": "",
+        "cases": {"_target_": "shared_networks.data.ModalityCases", "first": "@t1", "section": "test"},
+        "dataset": {"_target_": "Dataset", "data": "@cases"},
+    }
+    assert len(ConfigParser(config).get_parsed_content("dataset")) == 0
+
+
+def test_the_list_is_made_when_it_is_used(tmp_path):
+    cases = ModalityCases(dataset_dir=tmp_path / "later")
+    (tmp_path / "later" / "p1").mkdir(parents=True)
+    for name in ("t1.nii", "flair.nii"):
+        (tmp_path / "later" / "p1" / name).write_bytes(b"")
+    assert len(cases) == 1 and cases[0]["case"] == "p1" and [case["case"] for case in cases] == ["p1"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"first": "a", "datalist": "b"}, "t1 and flair, datalist were given together: set only one of them"),
+        ({"datalist": "a", "dataset_dir": "b"}, "datalist, dataset_dir were given together"),
+        ({"first": "a"}, "only t1 was given: set both t1 and flair"),
+        ({"second": "a"}, "only flair was given: set both"),
+        ({"second": "a", "modalities": ("t2", "adc")}, "only adc was given: set both t2 and adc"),
+        ({"datalist": "none.json"}, "none.json: not found"),
+        ({"dataset_dir": "none"}, "none: not found; dataset_dir must be a folder"),
+    ],
+)
+def test_keys_that_do_not_go_together(keys, message):
+    with pytest.raises(InputError, match=message):
+        resolve_cases(**keys)
+
+
+def test_datalist_of_a_data_set(tmp_path):
+    items = [{"subject": f"s{n}", "t1": f"s{n}/t1.nii", "flair": f"s{n}/flair.nii", "label": "l.nii"} for n in range(3)]
+    unlabelled = {"t1": "u/t1.nii", "flair": "u/flair.nii", "shape": [1, 2, 3]}
+    content = {"name": "x", "labels": {"0": "background"}, "modality": {"0": "T1"}, "training": items[:2]}
+    content |= {"validation": items[2:], "unlabelled_training": [unlabelled]}
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps(content))
+    assert names(resolve_cases(datalist=path)) == ["s0", "s1", "s2", "u"]
+    assert names(resolve_cases(dataset_dir=tmp_path, section="train")) == ["s0", "s1"]
+    assert names(resolve_cases(datalist=path, section=["training", "unlabelled_training"])) == ["s0", "s1", "u"]
+    case = resolve_cases(datalist=path, section="validation")[0]
+    assert relative(case, tmp_path) == ["s2/t1.nii", "s2/flair.nii"]
+    assert case["label"] == str(tmp_path / "l.nii") and case["section"] == "validation"
+    assert "label" not in resolve_cases(datalist=path, section="unlabelled_training")[0]
+    with pytest.raises(InputError, match="no section test; there is training, validation, unlabelled_training"):
+        resolve_cases(datalist=path, section="test")
+
+
+def test_decathlon_items_and_plain_lists(tmp_path):
+    path = tmp_path / "cases.json"
+    path.write_text(
+        json.dumps({"training": [], "test": [{"image": ["a_T1.nii", "b.nii"], "label": ["z.nii", "t.nii"]}]})
+    )
+    case = resolve_cases(datalist=path)[0]
+    assert case["case"] == "a" and case["label"] == [str(tmp_path / "z.nii"), str(tmp_path / "t.nii")]
+    path.write_text(json.dumps([{"t2": "p/t2.nii", "adc": "p/adc.nii"}]))
+    assert names(resolve_cases(datalist=path, modalities=("t2", "adc"), section="validation")) == ["p"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a readable JSON file"),
+        ("3", "expected an object with lists"),
+        ('[{"t1": "a"}]', "every item must hold the paths t1 and flair"),
+        ('[{"image": ["a"]}]', "every item must hold the paths"),
+        ('["a"]', "every item must hold the paths"),
+        ('{"training": []}', "no cases found"),
+        ("{}", "no cases found"),
+    ],
+)
+def test_datalists_that_are_none(tmp_path, text, message):
+    path = tmp_path / "d.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        resolve_cases(datalist=path)
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_of_cases(touch):
+    root = touch(
+        "b/T1.nii.gz", "b/FLAIR.nii.gz", "b/label.nii.gz", "a/t1.nii", "a/flair.nii.gz", ".c/t1.nii",
+        "notes/readme.txt", "d/flair.nii.gz", "series/t1/1.dcm", "series/flair/1.dcm",
+    )  # fmt: skip
+    cases = resolve_cases(dataset_dir=root)
+    assert names(cases) == ["a", "b", "series"]
+    assert relative(cases[1], root) == ["b/T1.nii.gz", "b/FLAIR.nii.gz"]
+    assert cases[1]["label"] == str(root / "b/label.nii.gz") and "label" not in cases[0]
+    refused = next(case for case in cases if "refused" in case)
+    assert refused["case"] == "d" and refused["refused"] == f"{root / 'd'}: no t1 in it; expected t1 and flair."
+    assert names(resolve_cases(dataset_dir=root / "b")) == ["b"]
+
+
+def test_layout_of_mrbrains(touch):
+    root = touch(
+        "training/1/pre/reg_T1.nii.gz", "training/1/pre/T1.nii.gz", "training/1/pre/FLAIR.nii.gz",
+        "training/1/segm.nii.gz", "training/1/orig/T1.nii.gz", "training/4/pre/T1.nii.gz",
+        "training/4/pre/FLAIR.nii.gz", "training/4/segm.nii.gz", "test/9/pre/T1.nii.gz", "test/9/pre/FLAIR.nii.gz",
+    )  # fmt: skip
+    cases = resolve_cases(dataset_dir=root, section="training")
+    assert names(cases) == ["1", "4"]
+    assert relative(cases[0], root) == ["training/1/pre/reg_T1.nii.gz", "training/1/pre/FLAIR.nii.gz"]
+    assert relative(cases[1], root) == ["training/4/pre/T1.nii.gz", "training/4/pre/FLAIR.nii.gz"]
+    assert cases[1]["label"] == str(root / "training/4/segm.nii.gz")
+    assert names(resolve_cases(dataset_dir=root)) == ["9"]
+
+
+def test_layout_of_prostate158(tmp_path):
+    train, test = tmp_path / "prostate158_train", tmp_path / "prostate158_test"
+    header = "ID,t2,adc,dwi,t2_anatomy_reader1,adc_tumor_reader1\n"
+    for folder, table, rows in (
+        (
+            train,
+            "train",
+            "24,train/024/t2.nii.gz,train/024/adc.nii.gz,x,train/024/zones.nii.gz,train/024/tumor.nii.gz\n",
+        ),
+        (train, "valid", "3,train/003/t2.nii.gz,train/003/adc.nii.gz,x,train/003/zones.nii.gz,\n"),
+        (test, "test", "1,test/001/t2.nii.gz,test/001/adc.nii.gz,x,,\n"),
+    ):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{table}.csv").write_text(header + rows)
+    keys = {"modalities": ("t2", "adc")}
+    case = resolve_cases(dataset_dir=tmp_path, section="training", **keys)[0]
+    assert case["case"] == "24" and relative(case, train) == ["train/024/t2.nii.gz", "train/024/adc.nii.gz"]
+    assert case["label"] == [str(train / "train/024/zones.nii.gz"), str(train / "train/024/tumor.nii.gz")]
+    assert resolve_cases(dataset_dir=train, section="validation", **keys)[0]["label"].endswith("003/zones.nii.gz")
+    assert "label" not in resolve_cases(dataset_dir=tmp_path, **keys)[0]
+    with pytest.raises(InputError, match=r"csv: row 1 has no t1; expected columns t1, flair"):
+        resolve_cases(dataset_dir=train)
+
+
+def test_names_that_are_taken_are_refused(tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text(
+        json.dumps([{"subject": s, "t1": f"{n}.nii", "flair": "f.nii"} for n, s in enumerate(("A", "a", "../b"))])
+    )
+    cases = resolve_cases(datalist=path)
+    assert [case["case"] for case in cases] == ["A", "a", "_b"]
+    assert f"its output name a is that of {tmp_path / '0.nii'}" in cases[1]["refused"]
+
+
+def test_folder_without_cases(touch):
+    with pytest.raises(InputError, match=r"no folder with t1\.nii\.gz and flair\.nii\.gz"):
+        resolve_cases(dataset_dir=touch("a/b/c/t1.nii.gz"))
+
+
+def test_real_data(data_dir):
+    brain = data_dir / "brain"
+    assert len(resolve_cases(dataset_dir=brain)) == 13
+    assert names(resolve_cases(dataset_dir=brain, section="validation")) == ["open_ms-07", "mahdi_ms5-105755"]
+    sample = resolve_cases(dataset_dir=data_dir / "sample_t1_flair")
+    assert names(sample) == ["sample_t1_flair"] and Path(sample[0]["label"]).is_file()
+    for case in resolve_cases(dataset_dir=data_dir / "prostate", modalities=("t2", "adc")):
+        assert all(Path(path).is_file() for path in [*case["image"], case["label"]])

@@ -1,0 +1,86 @@
+"""Training and validation never share a subject."""
+
+import json
+
+import pytest
+
+from shared_networks.data import training_cases
+from shared_networks.errors import InputError
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Folder with a data list of four labelled and two other subjects."""
+
+    def item(name, labelled=True):
+        return {"subject": name, "t1": f"{name}/t1.nii", "flair": f"{name}/f.nii"} | (
+            {"label": "l.nii"} if labelled else {}
+        )
+
+    content = {"training": [item("a"), item("b"), item("c")], "validation": [item("d")], "test": [item("t")]}
+    content["unlabelled_training"] = [item("u", False), item("v", False)]
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def names(*args, **kwargs):
+    return [case["case"] for case in training_cases(*args, **kwargs)]
+
+
+def test_sections_of_the_data(data):
+    assert names("training", dataset_dir=data) == ["a", "b", "c"]
+    assert names("validation", dataset_dir=data) == ["d"]
+    assert names("training", dataset_dir=data, unlabelled=True) == ["a", "b", "c", "u", "v"]
+    assert names("validation", datalist=data / "datalist.json", unlabelled=True) == ["d"]
+
+
+@pytest.mark.parametrize("subject", ["a", "b", "c", "d"])
+def test_leave_one_out(data, subject):
+    keys = {"dataset_dir": data, "validation_subjects": [subject]}
+    assert names("validation", **keys) == [subject]
+    assert sorted([*names("training", **keys), subject]) == ["a", "b", "c", "d"]
+    assert names("training", **keys, unlabelled=True)[-2:] == ["u", "v"]
+
+
+def test_what_a_training_must_not_begin_with(data):
+    for keys, message in (
+        ({"validation_subjects": ["a", "x", "t"]}, "no subject t, x; correct validation_subjects"),
+        ({"validation_subjects": list("abcd")}, "no training cases are left"),
+    ):
+        with pytest.raises(InputError, match=message):
+            training_cases("training", dataset_dir=data, **keys)
+    assert training_cases("training") == []
+    with pytest.raises(ValueError, match="part must be"):
+        training_cases("test", dataset_dir=data)
+
+
+def test_missing_labels_and_refused_cases(data):
+    listing = json.loads((data / "datalist.json").read_text())
+    del listing["training"][1]["label"]
+    (data / "datalist.json").write_text(json.dumps(listing))
+    with pytest.raises(InputError, match="b has no label; training and validation need one"):
+        training_cases("training", dataset_dir=data)
+    assert names("training", dataset_dir=data, unlabelled=True)[:3] == ["a", "b", "c"]
+    listing["training"][1]["subject"] = "a"
+    (data / "datalist.json").write_text(json.dumps(listing))
+    with pytest.raises(InputError, match="its output name a is that of"):
+        training_cases("training", dataset_dir=data, unlabelled=True)
+
+
+def test_folders_without_sections_need_a_split(tmp_path):
+    for name in ("p1", "p2"):
+        (tmp_path / name).mkdir()
+        for file in ("t1.nii", "flair.nii", "label.nii"):
+            (tmp_path / name / file).write_bytes(b"")
+    with pytest.raises(InputError, match="set validation_subjects"):
+        training_cases("training", dataset_dir=tmp_path)
+    assert names("training", dataset_dir=tmp_path, validation_subjects=["p2"]) == ["p1"]
+    assert names("validation", dataset_dir=tmp_path, validation_subjects=["p2"]) == ["p2"]
+
+
+def test_real_split(data_dir):
+    keys = {"dataset_dir": data_dir / "brain"}
+    training, validation = names("training", **keys), names("validation", **keys)
+    assert training == ["open_ms-19", "mahdi_ms5-104252", "mahdi_ms5-105074", "mahdi_ms5-105465"]
+    assert validation == ["open_ms-07", "mahdi_ms5-105755"]
+    assert len(names("training", **keys, unlabelled=True)) == 11

@@ -1,0 +1,83 @@
+"""Both stages run in MONAI's own trainer with the prepared batches."""
+
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.engines import SupervisedTrainer
+
+from shared_networks.engines import PrepareMutualReinforcingBatch, PrepareRefinementBatch
+from shared_networks.losses import MutualReinforcingLoss, TwoLevelRefinementLoss
+
+
+class TinyAutoencoder(torch.nn.Module):
+    """In the form of the stage 1 network: two images, two feature channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv3d(2, 2, 1)
+
+    def forward(self, image, return_features=False):
+        features = self.layer(image)
+        return torch.cat([features, features], dim=1) if return_features else features
+
+
+def train(network, loss, batch, prepare, epochs=1):
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=epochs,
+        train_data_loader=[batch],
+        network=network,
+        optimizer=torch.optim.Adam(network.parameters(), lr=0.05),
+        loss_function=loss,
+        prepare_batch=prepare,
+        amp=False,
+    )
+    trainer.run()
+    return trainer
+
+
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_clean_and_negatives_are_stacked_in_the_order_of_the_loss(negatives):
+    image = MetaTensor(torch.rand(2, 2, 4, 5, 3))
+    degraded = MetaTensor(torch.rand(2, 2 * negatives, 4, 5, 3))
+    batch = {"image": image, "degraded": degraded}
+    inputs, target, positional, keywords = PrepareRefinementBatch()(batch, torch.device("cpu"))
+    assert type(inputs) is torch.Tensor and inputs.shape == (2 * (1 + negatives), 2, 4, 5, 3)
+    assert torch.equal(inputs[:2], image.as_tensor()) and torch.equal(target, image.as_tensor())
+    for number in range(negatives):
+        for case in range(2):
+            negative = degraded[case, 2 * number : 2 * number + 2].as_tensor()
+            assert torch.equal(inputs[2 * (1 + number) + case], negative)
+    assert positional == () and keywords == {"return_features": True}
+
+
+def test_stage_1_trains_in_monais_trainer():
+    torch.manual_seed(0)
+    image = torch.rand(2, 2, 12, 12, 12)
+    batch = {"image": image, "degraded": image + 0.1 * torch.randn_like(image)}
+    loss, network = TwoLevelRefinementLoss(), TinyAutoencoder()
+    train(network, loss, batch, PrepareRefinementBatch())
+    first = loss.parts["L_TR"]
+    train(network, loss, batch, PrepareRefinementBatch(), epochs=30)
+    assert loss.parts["L_TR"] < 0.5 * first
+
+
+@pytest.mark.parametrize("input_key", ["image", "degraded"])
+def test_stage_2_trains_in_monais_trainer(input_key):
+    torch.manual_seed(0)
+    image = torch.rand(1, 2, 6, 6, 6)
+    batch = {"image": MetaTensor(image), "degraded": image + 1, "label": (image[:, :1] > 0.5).to(torch.uint8)}
+    prepare = PrepareMutualReinforcingBatch(input_key)
+    inputs, target = prepare(batch)
+    assert torch.equal(inputs, torch.as_tensor(batch[input_key])) and type(inputs) is torch.Tensor
+    assert torch.equal(target["image"], image) and torch.equal(target["label"], batch["label"])
+    loss, network = MutualReinforcingLoss(cross_entropy=1.0), torch.nn.Conv3d(2, 3, 1)
+    train(network, loss, batch, prepare)
+    first = loss.parts["L_MF"]
+    train(network, loss, batch, prepare, epochs=40)
+    assert loss.parts["L_MF"] < 0.8 * first
+
+
+def test_labels_are_left_out_on_demand():
+    _, target = PrepareMutualReinforcingBatch(label_key="")({"image": torch.rand(1, 2, 3, 3, 3)})
+    assert list(target) == ["image"]

@@ -1,0 +1,242 @@
+"""The loader of T1 and FLAIR: what it makes of good cases in its three forms, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Compose, Invertd, Orientationd
+
+from shared_networks.errors import InputError
+from shared_networks.transforms import LoadModalitiesd
+
+AXIAL = np.diag([1.0, 1.0, 3.0, 1.0])
+SAGITTAL = np.array([[0, 0, 3, -10], [-1, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]])
+LPS = np.array([[-1, 0, 0, 50], [0, -1, 0, 60], [0, 0, 3, -20], [0, 0, 0, 1.0]])
+ANGLE = np.deg2rad(12)
+TURN = np.eye(4)
+TURN[:2, :2] = [[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]]
+SHAPE = (9, 10, 8)
+
+
+def voxels(seed=0, shape=SHAPE):
+    """A stripped volume: values 100 to 1000 in a box, 0 around."""
+    values = np.zeros(shape, np.int16)
+    values[1:-1, 1:-1, 1:-1] = np.random.default_rng(seed).integers(100, 1000, [n - 2 for n in shape])
+    return values
+
+
+@pytest.fixture
+def pair(write_volume):
+    """Function (affine, suffix) -> paths of T1 and FLAIR."""
+
+    def write(affine=AXIAL, folder="p1"):
+        return [
+            str(write_volume(f"{folder}/{name}.nii.gz", voxels(seed), affine))
+            for seed, name in enumerate(("t1", "flair"))
+        ]
+
+    return write
+
+
+def load(image, label=None, **kwargs):
+    return LoadModalitiesd(**kwargs)({"case": "a", "image": image} | ({"label": label} if label else {}))
+
+
+def test_image_mask_and_affine(pair):
+    d = load(pair(LPS))
+    assert isinstance(d["image"], MetaTensor) and d["image"].dtype == torch.float32
+    assert d["image"].shape == (2, *SHAPE) and d["brain"].shape == (1, *SHAPE) and d["brain"].dtype == torch.uint8
+    assert torch.equal(d["image"].affine, torch.from_numpy(LPS)) and torch.equal(d["brain"].affine, d["image"].affine)
+    assert np.array_equal(d["brain"][0].numpy(), voxels() > 0)
+    assert d["warning"] == "" and d["case"] == "a"
+
+
+def test_percentiles_are_taken_inside_the_foreground_of_each_modality(pair):
+    image = load(pair())["image"].numpy()
+    for channel, values in zip(image, (voxels(0), voxels(1)), strict=True):
+        low, high = np.percentile(values[values > 0], [0.5, 99.5])
+        expected = np.where(values > 0, (values - low) / (high - low), 0).clip(0, 1)
+        assert np.allclose(channel, expected, atol=1e-6)
+    narrow = load(pair(), lower=10, upper=90)["image"]
+    assert (narrow == 1).float().mean() > (torch.from_numpy(image) == 1).float().mean()
+
+
+def test_standardised_volumes_keep_their_background_at_zero(write_volume):
+    centred = [voxels(seed).astype(np.float32) - 500 for seed in range(2)]
+    image = load([str(write_volume(f"{n}.nii", v)) for n, v in zip(("t1", "flair"), centred, strict=True)])
+    plain = load([str(write_volume(f"b/{n}.nii", v + 500)) for n, v in zip(("t1", "flair"), centred, strict=True)])
+    assert torch.allclose(image["image"], plain["image"], atol=1e-5) and torch.equal(image["brain"], plain["brain"])
+
+
+def test_background_is_zero_beside_negative_foreground(write_volume):
+    # Standardised inside the brain only: 0 lies between the values.
+    centred = [np.where(voxels(seed) > 0, voxels(seed) - 500.5, 0) for seed in range(2)]
+    d = load([str(write_volume(f"{n}.nii", v)) for n, v in zip(("t1", "flair"), centred, strict=True)])
+    outside = torch.from_numpy(voxels() == 0)
+    assert not d["image"][:, outside].any() and not d["brain"][0, outside].any()
+    plain = load([str(write_volume(f"b/{n}.nii", voxels(s))) for s, n in enumerate(("t1", "flair"))])
+    assert torch.allclose(d["image"], plain["image"], atol=1e-5)
+
+
+@pytest.mark.parametrize("affine", [AXIAL, SAGITTAL, LPS, TURN @ AXIAL, TURN @ LPS])
+def test_ras_and_back_is_the_input_grid(pair, affine):
+    chain = Compose([LoadModalitiesd(), Orientationd(["image", "brain"], axcodes="RAS", labels=None)])
+    d = chain({"case": "a", "image": pair(affine)})
+    direction = d["image"].affine[:3, :3].numpy()
+    assert (np.abs(direction).argmax(axis=0) == [0, 1, 2]).all() and (np.diag(direction) > 0).all()
+    d["pred"] = MetaTensor(d["image"][:1].clone(), meta=dict(d["image"].meta))
+    back = Invertd("pred", transform=chain, orig_keys="image", nearest_interp=False)(d)["pred"]
+    assert torch.allclose(back.affine, torch.from_numpy(affine))
+    assert torch.equal(back.as_tensor(), load(pair(affine))["image"][:1].as_tensor())
+
+
+def test_stacked_volume_and_sibling_are_the_same_as_two_files(pair, write_volume):
+    paths = pair()
+    two = load(paths)["image"]
+    stacked = write_volume("stacked.nii.gz", np.stack([voxels(0), voxels(1)], axis=-1), AXIAL)
+    assert torch.equal(load(str(stacked))["image"], two)
+    assert torch.equal(load(paths[0])["image"], two)
+    write_volume("Sub-1_T1.nii", voxels(0), AXIAL)
+    write_volume("Sub-1_FLAIR.nii.gz", voxels(1), AXIAL)
+    first = write_volume("sub-2_T1.nii.gz", voxels(0), AXIAL).with_name("Sub-1_T1.nii")
+    assert torch.equal(load(str(first))["image"], two)
+    with pytest.raises(InputError, match="0 files named sub-2_flair beside it; expected exactly one"):
+        load(str(first.with_name("sub-2_T1.nii.gz")))
+
+
+def test_labels(pair, write_volume):
+    zones = (voxels() > 500).astype(np.uint8) + (voxels() > 800)
+    label = str(write_volume("segm.nii.gz", zones, AXIAL))
+    d = load(pair(), label)
+    assert d["label"].dtype == torch.uint8 and np.array_equal(d["label"][0].numpy(), zones)
+    assert d["label"].meta["label_filename"] == label
+    tumour = np.zeros(SHAPE, np.uint8)
+    tumour[4:6, 4:6, 4:6] = 1
+    both = load(pair(), [label, str(write_volume("tumour.nii.gz", tumour, AXIAL))])["label"][0].numpy()
+    assert np.array_equal(both, np.where(tumour, 3, zones))
+    assert load(pair(), label, label_key="")["label"] == label
+    assert torch.equal(d["image"], load(pair())["image"])
+
+
+def test_label_on_another_grid_or_with_other_values(pair, write_volume):
+    shifted = AXIAL.copy()
+    shifted[0, 3] = 4
+    with pytest.raises(InputError, match=r"shifted .* by 4 mm; resample the label onto the image's grid"):
+        load(pair(), str(write_volume("l.nii", voxels(), shifted)))
+    for values in (np.full(SHAPE, 0.5), np.full(SHAPE, -1.0), np.full(SHAPE, 300.0)):
+        with pytest.raises(InputError, match="not whole numbers in 0"):
+            load(pair(), str(write_volume("l.nii", values, AXIAL)))
+
+
+def other_grid(change):
+    affine = AXIAL.copy()
+    affine[change[:2]] = change[2]
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("affine", "shape", "message"),
+    [
+        (AXIAL, (9, 10, 7), "the sizes differ, 9 x 10 x 8 against 9 x 10 x 7"),
+        (other_grid((0, 3, 5.0)), SHAPE, "shifted against the other by 5 mm"),
+        (other_grid((0, 0, -1.0)), SHAPE, "the orientation differs, RAS against LAS"),
+        (other_grid((2, 2, 2.0)), SHAPE, "the spacing differs"),
+        (TURN @ AXIAL, SHAPE, "rotated against the other"),
+        (other_grid((0, 1, 0.5)), SHAPE, "sheared"),
+        (other_grid((1, 3, np.nan)), SHAPE, "NaN or infinite"),
+    ],
+)
+def test_grids_that_differ_are_refused(pair, write_volume, affine, shape, message):
+    flair = str(write_volume("other/flair.nii.gz", voxels(1, shape), affine))
+    with pytest.raises(InputError, match=message) as caught:
+        load([pair()[0], flair])
+    assert "flair.nii.gz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_second_modality_is_moved_when_asked(pair, write_volume):
+    moved = AXIAL.copy()
+    moved[2, 3] = 3.0  # one slice
+    flair = str(write_volume("other/flair.nii.gz", voxels(1), moved))
+    d = load([pair()[0], flair], resample=True)
+    original = load(pair())["image"][1]
+    assert torch.allclose(d["image"][1, :, :, 1:], original[:, :, :-1], atol=1e-5)
+    assert "resampled onto the grid of t1.nii.gz" in d["warning"]
+
+
+def content(change):
+    values = voxels(1).astype(np.float32)
+    values[change[0]] = change[1]
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros(SHAPE, np.uint8), "every value is 0, no flair is there"),
+        (np.full(SHAPE, 7, np.uint8), "every value is 7"),
+        (content(((3, 3, 3), np.nan)), "1 NaN or infinite values"),
+        (content(((3, 3), np.inf)), "8 NaN or infinite values"),
+        (np.zeros((*SHAPE, 4), np.uint8), "4D image"),
+        (np.zeros((9, 10), np.uint8), "2D image"),
+        (np.ones(SHAPE, np.complex64), "complex values"),
+        (np.zeros(SHAPE, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])), "colour image"),
+    ],
+)
+def test_contents_that_are_refused(pair, write_volume, values, message):
+    flair = write_volume("other/flair.nii.gz", values, AXIAL)
+    with pytest.raises(InputError, match=message) as caught:
+        load([pair()[0], str(flair)])
+    assert str(caught.value).startswith(str(flair)) and "\n" not in str(caught.value)
+
+
+def test_files_that_are_refused(pair, write_picture, tmp_path):
+    t1, flair = pair()
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes((tmp_path / "p1" / "flair.nii.gz").read_bytes()[:300])
+    picture = write_picture("flair.png", np.ones((5, 5), np.uint8))
+    for image, message in (
+        ([t1, str(tmp_path / "none.nii.gz")], "none.nii.gz: file not found"),
+        (str(tmp_path / "none_t1.nii.gz"), "file not found"),
+        ([t1, str(broken)], "broken.nii.gz: cannot be read"),
+        ([t1, str(picture)], "flair.png: a 2D picture; expected a 3D volume"),
+        ([t1, t1], "given as t1 and as flair"),
+        ([t1], "expected two files, t1 and flair"),
+        (flair, "neither a volume with two channels last nor named"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            load(image)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="known before"):
+        LoadModalitiesd()({"image": [t1, flair], "refused": "known before"})
+
+
+def test_remarks(pair, write_volume):
+    t1 = pair()[0]
+    copy = str(write_volume("copy/flair.nii.gz", voxels(0), AXIAL))
+    assert load([t1, copy])["warning"] == "t1 and flair hold the same image"
+    filled = [np.random.default_rng(s).integers(1, 100, SHAPE).astype(np.int16) for s in range(2)]
+    full = [str(write_volume(f"full/{n}.nii", v, AXIAL)) for n, v in zip(("t1", "flair"), filled, strict=True)]
+    assert "is the skull stripped" in load(full)["warning"]
+    assert load(full, brain_checks=False)["warning"] == ""
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 1), (1, 1, 2), (31, 32, 3)])
+def test_any_size_is_loaded(write_volume, shape):
+    values = np.random.default_rng(0).integers(1, 9, (2, *shape)).astype(np.int16)
+    values[:, 0, 0, 0] = 0
+    paths = [str(write_volume(f"{n}.nii", v)) for n, v in zip(("t1", "flair"), values, strict=True)]
+    assert load(paths)["image"].shape == (2, *shape)
+
+
+def test_real_subjects(data_dir):
+    from shared_networks.data import resolve_cases
+
+    cases = {case["case"]: case for case in resolve_cases(dataset_dir=data_dir / "brain")}
+    d = load(cases["open_ms-07"]["image"], cases["open_ms-07"]["label"])
+    assert d["image"].shape == (2, 141, 174, 140)
+    assert d["brain"].sum().item() / 1000 == pytest.approx(1082, abs=1)  # ml, as the data's table says
+    assert (d["label"] == 4).sum().item() / 1000 == pytest.approx(1.3, abs=0.05)
+    prostate = resolve_cases(dataset_dir=data_dir / "prostate", section="training", modalities=("t2", "adc"))[0]
+    d = load(prostate["image"], prostate["label"], modalities=("t2", "adc"), brain_checks=False)
+    assert d["image"].shape == (2, 384, 384, 19) and d["warning"] == ""
+    assert (d["label"] == 3).sum().item() * 0.75e-3 == pytest.approx(0.31, abs=0.005)

@@ -1,0 +1,52 @@
+"""Which background a volume has, and whether T1 and FLAIR are in their order."""
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from shared_networks.transforms.modality_checks import foreground_values, look_swapped
+
+
+def ball(radius=50, size=60, step=2):
+    """Mask of a ball in voxels of 2 mm, and the depth below its surface in mm."""
+    x, y, z = np.mgrid[-size : size + 1 : step, -size : size + 1 : step, -size : size + 1 : step]
+    brain = x**2 + y**2 + z**2 <= radius**2
+    return brain, distance_transform_edt(brain, sampling=[step] * 3)
+
+
+def test_background_is_zero_or_the_lowest_value_of_all_corners():
+    values = np.zeros((4, 4, 4))
+    values[1:3, 1:3, 1:3] = 5
+    assert foreground_values(values) is values
+    standardised = values - 1.5
+    assert np.array_equal(foreground_values(standardised), values)
+    inside_negative = values.copy()
+    inside_negative[2, 2, 2] = -3
+    assert foreground_values(inside_negative) is inside_negative
+    one_corner = values + 1
+    one_corner[0, 0, 0] = 2
+    assert foreground_values(one_corner) is one_corner
+
+
+def test_order_is_told_by_the_brightness_of_the_depth():
+    brain, depth = ball()
+    t1 = np.where(depth > 12, 1.0, 0.7) * brain
+    flair = np.where(depth > 12, 0.8, 0.9) * brain
+    spacing = np.array([2.0, 2.0, 2.0])
+    assert not look_swapped(t1, flair, brain, spacing)
+    assert look_swapped(flair, t1, brain, spacing)
+
+
+def test_too_little_brain_is_not_judged():
+    brain, depth = ball(radius=10)
+    assert not look_swapped(brain * 1.0, depth, brain, np.array([2.0, 2.0, 2.0]))
+
+
+def test_real_brains(data_dir):
+    from shared_networks.data import resolve_cases
+    from shared_networks.transforms import LoadModalitiesd
+
+    for case in resolve_cases(dataset_dir=data_dir / "brain"):
+        if case["case"] in ("open_ms-19", "mahdi_ms5-105755", "longitudinal-19s2"):
+            assert LoadModalitiesd(label_key="")(case)["warning"] == ""
+            swapped = LoadModalitiesd(label_key="")({**case, "image": case["image"][::-1]})
+            assert swapped["warning"] == "t1 and flair look swapped; check flair.nii.gz and t1.nii.gz"
