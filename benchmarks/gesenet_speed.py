@@ -1,7 +1,7 @@
 """Time and memory of GeSeNet's inference forms against the arithmetic floor of the machine.
 
 ``python -m benchmarks.gesenet_speed [--pairs FOLDER] [--released CONVERTED.pt] [--sizes 256 1024] [--batches 1 16]
-[--device cpu] [--dtype float32] [--threads N] [--compile] [--out FOLDER] [--quick]``
+[--volume MRI OTHER] [--device cpu] [--dtype float32] [--threads N] [--compile] [--out FOLDER] [--quick]``
 
 The floor is the number of multiply-adds of the network with every pixel principal, divided by the rate that one
 3x3 convolution of 32 to 32 channels reaches in the same process on maps of the same size; the forms are timed in turns
@@ -27,7 +27,7 @@ from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.peak_memory import peak_memory_of_process
-from shared_networks.inferers import BackgroundSkipping
+from shared_networks.inferers import BackgroundSkipping, FusionInferer
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
 
@@ -151,6 +151,30 @@ def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) 
     }
 
 
+@torch.no_grad()
+def measure_volume(given: argparse.Namespace) -> dict:
+    """Time of a whole volume, slice by slice, with and without its black surroundings."""
+    volume = LoadFusionPaird(keys="image")({"case": "volume", "image": [str(path) for path in given.volume]})["image"]
+    volume = volume.as_tensor()[None].to(given.device)
+    network = load_network(given.checkpoint, "masked").to(given.device)
+    seconds, results = {}, {}
+    for name, skip in (("whole slices", False), ("background skipped", True)):
+        inferer = FusionInferer(skip_background=skip)
+        inferer(volume[..., :8], network)
+        start = time.perf_counter()
+        results[name] = inferer(volume, network)
+        _synchronise(torch.device(given.device))
+        seconds[name] = time.perf_counter() - start
+    difference = (results["whole slices"] - results["background skipped"]).abs()
+    return {
+        "shape": list(volume.shape[2:]),
+        "share_above_0": (volume > 0).any(dim=1).float().mean().item(),
+        "seconds": seconds,
+        "largest_difference_above_0": difference[(volume > 0).any(dim=1, keepdim=True)].max().item(),
+        "mean_difference": difference.mean().item(),
+    }
+
+
 def _peak(given: argparse.Namespace, checkpoint: Path, size: int, batch: int, form: str) -> int:
     """Peak memory of a new process that runs one form once."""
     pairs = [] if given.pairs is None else ["--pairs", str(given.pairs)]
@@ -175,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_speed")
     parser.add_argument("--pairs", type=Path, default=None, help="folder with mri/ and other/; default: the samples")
     parser.add_argument("--released", type=Path, default=None, help="converted released checkpoint, measured too")
+    parser.add_argument("--volume", type=Path, nargs=2, default=None, help="a volume pair, timed as a whole")
     parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
@@ -203,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         "torch": torch.__version__,
         "dtype": given.dtype,
         "runs": [measure(given, checkpoint, size, batch) for checkpoint in checkpoints for size, batch in runs],
+        "volume": measure_volume(given) if given.volume else None,
     }
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "gesenet_speed.json").write_text(json.dumps(result, indent=2) + "\n")
@@ -237,9 +263,23 @@ def table(result: dict) -> str:
         "",
         "The difference is to the straight form, 1 being the full range. Principal share of the MRI and the other "
         f"branch: {'; '.join(shares)}.",
+        *_volume_lines(result["volume"]),
         f"`{result['command']}` ({result['date']}, {result['hardware']}, {result['dtype']}, torch {result['torch']})",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _volume_lines(volume: dict | None) -> list[str]:
+    if volume is None:
+        return []
+    whole, skipped = volume["seconds"]["whole slices"], volume["seconds"]["background skipped"]
+    return [
+        "",
+        f"A volume of {' x '.join(map(str, volume['shape']))} voxels, {volume['share_above_0']:.0%} of them above 0: "
+        f"{whole:.1f} s by whole slices, {skipped:.1f} s with the background skipped ({whole / skipped:.2f} times as "
+        f"fast); difference where a source is above 0 at most {volume['largest_difference_above_0']:.1e}.",
+        "",
+    ]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import nibabel as nib
 import torch
 
 from benchmarks import gesenet_speed, gesenet_volume_memory
@@ -40,6 +41,17 @@ def test_quick_speed(tmp_path):
         assert forms[form]["largest_difference"] <= 1e-5
         assert forms[form]["seconds"] > 0
     assert "arithmetic floor" in (tmp_path / "gesenet_speed.md").read_text()
+
+
+def test_volume_is_timed_both_ways():
+    volume = gesenet_speed.BUNDLE / "sample_data" / "volume"
+    paths = [volume / "t1.nii.gz", volume / "flair.nii.gz"]
+    given = argparse.Namespace(volume=paths, device="cpu", checkpoint=gesenet_speed.BUNDLE / "models" / "model.pt")
+    result = gesenet_speed.measure_volume(given)
+    assert result["shape"] == list(nib.load(paths[0]).shape)
+    assert set(result["seconds"]) == {"whole slices", "background skipped"}
+    # Half a grey level, where either picture shows anything.
+    assert result["largest_difference_above_0"] < 0.5 / 255
 
 
 def test_pairs_fill_a_batch():
