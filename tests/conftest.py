@@ -29,6 +29,12 @@ def gesenet_bundle():
 
 
 @pytest.fixture(scope="session")
+def rmr_bundle():
+    """Folder of the bundle in the repository."""
+    return ROOT / "rmr_fusion_bundle"
+
+
+@pytest.fixture(scope="session")
 def random_network(gesenet_bundle):
     """The network of inference.json in evaluation mode, with random weights, always the same ones."""
     parser = ConfigParser()

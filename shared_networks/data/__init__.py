@@ -1,6 +1,7 @@
 """Data lists, data sets and loaders."""
 
 from shared_networks.data.case_log import CaseLog
+from shared_networks.data.evaluation_cases import evaluation_cases
 from shared_networks.data.fusion_dataset import FusionDataset
 from shared_networks.data.fusion_pairs import FusionPairs, resolve_pairs
 from shared_networks.data.modality_cases import ModalityCases, resolve_cases
@@ -15,6 +16,7 @@ __all__ = [
     "FusionPairs",
     "ModalityCases",
     "PairLoader",
+    "evaluation_cases",
     "modality_weights",
     "resolve_cases",
     "resolve_pairs",

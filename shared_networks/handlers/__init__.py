@@ -7,6 +7,8 @@ from shared_networks.handlers.epoch_reseed import EpochReseed
 from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
 from shared_networks.handlers.gradient_clip import GradientClip
 from shared_networks.handlers.resume import newest_checkpoint
+from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
+from shared_networks.handlers.stage_completion import StageCompletion
 from shared_networks.handlers.weight_ramp import WeightRamp
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "EpochReseed",
     "FusionEvaluationReport",
     "GradientClip",
+    "SegmentationEvaluationReport",
+    "StageCompletion",
     "WeightRamp",
     "newest_checkpoint",
 ]

@@ -7,6 +7,7 @@ from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.picture_luminance import PictureLuminanced
 from shared_networks.transforms.save_fused import SaveFusedd
+from shared_networks.transforms.save_segmentation import SaveFusedSegmentationd
 from shared_networks.transforms.slice_thickness import RandThickSlicesd
 from shared_networks.transforms.split_masks import SplitMasksd
 from shared_networks.transforms.split_segmentation import SplitSegmentationd
@@ -21,6 +22,7 @@ __all__ = [
     "RandDegradeEachd",
     "RandDegraded",
     "RandThickSlicesd",
+    "SaveFusedSegmentationd",
     "SaveFusedd",
     "SplitMasksd",
     "SplitSegmentationd",

@@ -1,0 +1,177 @@
+"""Write what RMR-Fusion makes of one case: fused volume, label map, report, picture for quality control."""
+
+import hashlib
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import SaveImaged
+
+import shared_networks
+from shared_networks.metrics.volume_report import compute_volume_report
+from shared_networks.transforms.file_names import file_kind, safe_name
+from shared_networks.utils.atomic import atomic_path
+from shared_networks.visualize.quality_control import quality_control_figure
+
+__all__ = ["SaveFusedSegmentationd"]
+
+
+class SaveFusedSegmentationd(SaveImaged):
+    """Write the four results of a case into ``<output_dir>/<case>/``.
+
+    - ``<case>_fused.nii.gz``: float32 in [0, 1];
+    - ``<case>_seg.nii.gz``: class numbers, uint8;
+    - ``<case>_report.json``: volumes and lesions (:func:`shared_networks.metrics.compute_volume_report`), inputs, grid,
+      remarks of the loader, SHA-256 of the weights and of the settings, version of the package;
+    - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
+      lesion if there is one.
+
+    Both volumes have the grid of the first modality's file, with its affines and their codes; all tensors must be on
+    that grid already (``Invertd``). The four files appear together or not at all. It is a ``SaveImaged`` so that MONAI
+    Label, which writes results itself, leaves it out.
+
+    When the files cannot be written (disk full, no permission), or when the network gave values that are not numbers,
+    the case goes on without them, with the reason under ``refused``.
+
+    Args:
+        keys: label map, 1 x X x Y x Z.
+        output_dir: folder of the results; '' writes nothing.
+        fused_key: fused volume, 1 x X x Y x Z; clamped to [0, 1] here.
+        image_key: both modalities, 2 x X x Y x Z MetaTensor in [0, 1]; its meta names the files.
+        warning_key: remarks of the loader.
+        case_key: name of the case.
+        class_names: one for each class, the background first and the lesions last.
+        modalities: names of the two modalities.
+        checkpoint: file of the weights, for the report; '' leaves it out.
+        settings: what else decided the result, for the report; anything that JSON can hold.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "pred",
+        output_dir: str = "",
+        fused_key: str = "fused",
+        image_key: str = "image",
+        warning_key: str = "warning",
+        case_key: str = "case",
+        class_names: Sequence[str] = ("background", "CSF", "GM", "WM", "WML"),
+        modalities: Sequence[str] = ("t1", "flair"),
+        checkpoint: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(keys, output_dir=output_dir or ".", print_log=False)
+        self.output_dir = str(output_dir)
+        self.fused_key = fused_key
+        self.image_key = image_key
+        self.warning_key = warning_key
+        self.case_key = case_key
+        self.class_names = dict(enumerate(class_names))
+        self.modalities = tuple(modalities)
+        self.checkpoint = str(checkpoint)
+        self.settings = dict(settings or {})
+        self._weights: dict[str, str] | None = None
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write the files; return ``data``, with ``refused`` set when there are none."""
+        d = dict(data)
+        if not self.output_dir:
+            return d
+        for key in self.key_iterator(d):
+            name = safe_name(d[self.case_key])
+            folder = Path(self.output_dir) / name
+            fused = _array(d[self.fused_key])[0]
+            if not np.isfinite(fused).all():
+                d["refused"] = f"{name}: the network gave values that are not numbers; use another checkpoint."
+                continue
+            try:
+                self._write(d, fused.clip(0.0, 1.0), _array(d[key])[0], folder, name)
+            except OSError as error:
+                d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
+        return d
+
+    def _write(self, d: dict[Hashable, Any], fused: np.ndarray, label: np.ndarray, folder: Path, name: str) -> None:
+        image = d[self.image_key]
+        affine = np.asarray(image.meta["original_affine"], dtype=np.float64)
+        label = label.round().astype(np.uint8)
+        report = self._report(d, label, affine, name)
+        first, second = _array(image)
+        images = dict(zip((name.upper() for name in self.modalities), (first, second), strict=True))
+        figure = quality_control_figure(
+            images | {"fused": fused}, label, affine, self.class_names, report["largest_lesion_voxel"], name
+        )
+        source = str(image.meta["filename_or_obj"])
+        is_new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with ExitStack() as files:
+                paths = {
+                    ending: files.enter_context(atomic_path(folder / f"{name}_{ending}"))
+                    for ending in ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
+                }
+                nib.save(_like_source(fused, affine, source, "fused image"), paths["fused.nii.gz"])
+                nib.save(_like_source(label, affine, source, "label map"), paths["seg.nii.gz"])
+                text = json.dumps(report, indent=2, ensure_ascii=False)
+                paths["report.json"].write_text(text + "\n", encoding="utf-8")
+                figure.savefig(paths["qc.png"], dpi=100, facecolor=figure.get_facecolor())
+        except BaseException:
+            if is_new and not any(folder.iterdir()):
+                folder.rmdir()
+            raise
+
+    def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
+        meta = d[self.image_key].meta
+        files = [str(meta["filename_or_obj"]), str(meta.get("other_filename", ""))]
+        settings = json.dumps(self.settings, sort_keys=True)
+        return {
+            "case": name,
+            "inputs": dict(zip(self.modalities, files, strict=True)),
+            "grid": {
+                "shape": list(label.shape),
+                "spacing_mm": [round(float(size), 6) for size in np.linalg.norm(affine[:3, :3], axis=0)],
+                "orientation": "".join(nib.aff2axcodes(affine)),
+            },
+            **compute_volume_report(label, affine, self.class_names),
+            "warnings": str(d.get(self.warning_key, "")),
+            "model": self._weights_entry(),
+            "settings": json.loads(settings),
+            "settings_sha256": hashlib.sha256(settings.encode()).hexdigest(),
+            "shared_networks": shared_networks.__version__,
+            "note": "For research only, not for diagnosis. The segmentation was made automatically.",
+        }
+
+    def _weights_entry(self) -> dict[str, str]:
+        """File and SHA-256 of the weights, read once a run."""
+        if self._weights is None:
+            path = Path(self.checkpoint)
+            known = bool(self.checkpoint) and path.is_file()
+            entry = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if known else {}
+            self._weights = entry
+        return self._weights
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    """Values as float32, without meta data."""
+    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    return plain.detach().cpu().to(torch.float32).numpy()
+
+
+def _like_source(voxels: np.ndarray, affine: np.ndarray, source: str, description: str) -> nib.Nifti1Image:
+    """A NIfTI image with the geometry of the source's header, where the source is a NIfTI file on the same grid."""
+    if file_kind(source) == "volume":
+        original = nib.load(source)
+        header = original.header.copy()
+        if header.get_data_shape()[:3] == voxels.shape and np.array_equal(header.get_best_affine(), affine):
+            header.extensions.clear()
+            header.set_data_dtype(voxels.dtype)
+            header["cal_min"], header["cal_max"], header["intent_code"] = 0, 0, 0
+            header["descrip"] = description.encode()
+            # With affine=None nibabel leaves both affines of the header and their codes as they are.
+            return type(original)(voxels, None, header)
+    return nib.Nifti1Image(voxels, affine)

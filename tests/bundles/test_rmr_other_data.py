@@ -1,0 +1,77 @@
+"""MRBrainS and Prostate158 through the configs of RMR-Fusion, on tiny volumes in their layouts."""
+
+import shutil
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.bundle import ConfigWorkflow
+
+SHAPE = (22, 20, 16)
+TINY = {
+    "max_epochs": 1,
+    "iterations_per_epoch": 1,
+    "val_interval": 1,
+    "patch_size": [14, 14, 7],
+    "validation_size": [14, 14, 14],
+    "device": "$torch.device('cpu')",
+}
+
+
+def run(rmr_bundle, configs, folder, **overrides):
+    files = [str(rmr_bundle / "configs" / f"{name}.json") for name in configs]
+    keys = {"ckpt_dir": str(folder), "output_dir": str(folder / "eval"), **overrides}
+    workflow = ConfigWorkflow(config_file=files, workflow_type="train", **keys)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    return workflow
+
+
+def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path):
+    write_rmr_case(tmp_path / "data" / "training" / "1", 1, labels=9)
+    shutil.copytree(tmp_path / "data" / "training" / "1", tmp_path / "data" / "validation" / "2")
+    keys = {"dataset_dir": str(tmp_path / "data"), "validation_size": list(SHAPE), "bundle_root": str(rmr_bundle)}
+    files = [str(rmr_bundle / "configs" / f"{name}.json") for name in ("train", "mrbrains")]
+    workflow = ConfigWorkflow(files, workflow_type="train", **keys)
+    workflow.initialize()
+    raw = nib.load(tmp_path / "data" / "training" / "1" / "label.nii.gz").get_fdata()
+    assert set(np.unique(raw)) == set(range(9))
+    expected = [np.isin(raw, values).sum() for values in ([0, 7, 8], [5, 6], [1, 2], [3], [4])]
+    for transforms in ("train#deterministic_transforms", "validate#preprocessing#transforms"):
+        item = workflow.parser.get_parsed_content(f"{transforms.split('#')[0]}#dataset#data")[0]
+        for transform in workflow.parser.get_parsed_content(transforms):
+            item = transform(item)
+            if "CropForeground" in type(transform).__name__:
+                expected[0] = item["label"].numel() - sum(expected[1:])
+        assert np.bincount(np.asarray(item["label"]).ravel(), minlength=5).tolist() == expected
+
+
+def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr_bundle, tmp_path):
+    data = tmp_path / "data"
+    for number, name in enumerate(("train", "valid")):
+        write_rmr_case(data / name, number, labels=3)
+        (data / name / "t1.nii.gz").rename(data / name / "t2.nii.gz")
+        (data / name / "flair.nii.gz").rename(data / name / "adc.nii.gz")
+        tumour = np.zeros(SHAPE, np.uint8)
+        tumour[8:12, 8:12, 6:9] = 1
+        nib.save(nib.Nifti1Image(tumour, np.diag([1, 1, 2, 1])), data / name / "tumor.nii.gz")
+        row = [f"{name}/{part}.nii.gz" for part in ("t2", "adc", "label", "tumor")]
+        header = "ID,t2,adc,t2_anatomy_reader1,adc_tumor_reader1"
+        (data / f"{name}.csv").write_text(f"{header}\n{number},{','.join(row)}\n")
+    keys = {**TINY, "dataset_dir": str(data), "bundle_root": str(rmr_bundle)}
+    run(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], tmp_path, **keys)
+    keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
+    workflow = run(rmr_bundle, ["train", "head_segresnet", "prostate158"], tmp_path, **keys)
+    assert workflow.parser.get_parsed_content("network").semantic_head.network(torch.rand(1, 16, 8, 8, 8)).shape[1] == 4
+    metrics = workflow.parser.get_parsed_content("validate#evaluator").state.metrics
+    assert metrics.keys() == {
+        "val_mean_dice",
+        "val_dice_transitional_zone",
+        "val_dice_peripheral_zone",
+        "val_dice_cancer",
+    }
+    item = workflow.parser.get_parsed_content("train#deterministic_transforms")[0](
+        workflow.parser.get_parsed_content("train#dataset#data")[0]
+    )
+    assert (np.asarray(item["label"]) == 3).sum() == 4 * 4 * 3
