@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import nibabel as nib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -18,7 +19,7 @@ _LESION_COLOUR = "red"
 _PLANES = (("axial", 2, "R", "L"), ("coronal", 1, "R", "L"), ("sagittal", 0, "A", "P"))
 """Name, world axis along which it is cut, and what is on the left and on the right of the picture."""
 
-_PANEL_INCHES = 2.6
+_PANEL_INCHES, _TOP_INCHES, _BOTTOM_INCHES = 2.6, 0.6, 0.4
 
 
 def class_colours(class_names: Mapping[int, str]) -> dict[int, str]:
@@ -85,31 +86,39 @@ def quality_control_figure(
     # A plane of a thin slab stays visible, that of a tall volume does not take the whole page.
     heights = [float(np.clip(plane.shape[1] / plane.shape[2], 0.3, 1.6)) for _, plane, _, _ in planes]
     columns = [*images, "labels"]
-    size = (_PANEL_INCHES * len(columns), _PANEL_INCHES * sum(heights) + 0.9)
-    figure = Figure(figsize=size, layout="constrained", facecolor="black")
+    width, height = _PANEL_INCHES * len(columns), _PANEL_INCHES * sum(heights) + _TOP_INCHES + _BOTTOM_INCHES
+    figure = Figure(figsize=(width, height), facecolor="black")
     grid = figure.subplots(len(planes), len(columns), squeeze=False, height_ratios=heights)
+    # Fixed margins: finding them out ("constrained" layout) takes longer than drawing.
+    top, bottom = 1.0 - _TOP_INCHES / height, _BOTTOM_INCHES / height
+    figure.subplots_adjust(left=0.005, right=0.995, top=top, bottom=bottom, wspace=0.02, hspace=0.03)
+    for axes, column in zip(grid[0], columns, strict=True):
+        axes.set_title(column, color="white", fontsize=11)
     for row, (name, plane, left, right) in zip(grid, planes, strict=True):
+        label_plane = plane[-1].round()
         for axes, column, image in zip(row, columns, [*plane[:-1], plane[-2]], strict=True):
-            picture = tint_classes(image, plane[-1].round(), colours if column == "labels" else {})
+            picture = tint_classes(image, label_plane, colours if column == "labels" else {})
             axes.imshow(picture, interpolation="nearest")
             axes.set_axis_off()
-            if row is grid[0]:
-                axes.set_title(column, color="white", fontsize=11)
             for place, letter, side in ((0.02, left, "left"), (0.98, right, "right")):
-                axes.text(
-                    place, 0.5, letter, color="yellow", fontsize=7, ha=side, va="center", transform=axes.transAxes
-                )
-        row[0].text(0.02, 0.02, name, color="yellow", fontsize=7, transform=row[0].transAxes)
+                _write(axes, place, 0.5, letter, ha=side, va="center")
+        _write(row[0], 0.02, 0.03, name, ha="left", va="bottom")
     figure.legend(
         handles=[Patch(color=colour, label=class_names[number]) for number, colour in colours.items()],
-        loc="outside lower center",
+        loc="lower center",
         ncols=max(1, len(colours)),
         frameon=False,
         labelcolor="white",
     )
     if title:
-        figure.suptitle(title, color="white", fontsize=12)
+        figure.suptitle(title, color="white", fontsize=12, y=1.0 - 0.1 / height, va="top")
     return figure
+
+
+def _write(axes: Axes, x: float, y: float, text: str, ha: str, va: str) -> None:
+    """Small text over a picture, dark behind, at a place given in parts of the panel."""
+    behind = {"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 1.5}
+    axes.text(x, y, text, color="yellow", fontsize=7, ha=ha, va=va, transform=axes.transAxes, bbox=behind)
 
 
 def _centre(image: np.ndarray) -> list[int]:
