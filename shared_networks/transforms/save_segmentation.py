@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -117,8 +118,7 @@ class SaveFusedSegmentationd(SaveImaged):
                 }
                 nib.save(_like_source(fused, affine, source, "fused image"), paths["fused.nii.gz"])
                 nib.save(_like_source(label, affine, source, "label map"), paths["seg.nii.gz"])
-                text = json.dumps(report, indent=2, ensure_ascii=False)
-                paths["report.json"].write_text(text + "\n", encoding="utf-8")
+                paths["report.json"].write_text(_readable(report) + "\n", encoding="utf-8")
                 figure.savefig(paths["qc.png"], dpi=100, facecolor=figure.get_facecolor())
         except BaseException:
             if is_new and not any(folder.iterdir()):
@@ -154,6 +154,12 @@ class SaveFusedSegmentationd(SaveImaged):
             entry = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if known else {}
             self._weights = entry
         return self._weights
+
+
+def _readable(report: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry; lists of numbers, which can be long, on one line."""
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    return re.sub(r"\[\n([^\[\]{}\"]*)\n *\]", lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

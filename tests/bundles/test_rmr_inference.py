@@ -242,6 +242,21 @@ def test_folder_of_cases_and_datalist(infer, write_case, tmp_path):
     assert np.array_equal(again, before)
 
 
+def test_other_modalities_and_classes_in_a_worker(infer, write_case, config, rmr_bundle, tmp_path):
+    """As for Prostate158; the label of the list, here a map and a mask, is not read."""
+    paths = write_case("data/p")
+    item = {"t2": str(paths[0]), "adc": str(paths[1]), "label": ["zones.nii.gz", "tumour.nii.gz"], "subject": "p"}
+    (tmp_path / "cases.json").write_text(json.dumps([item]))
+    path = tmp_path / "prostate.pt"
+    torch.save(network_of(config, rmr_bundle, **SMALL_HEAD, classes=4).state_dict(), path)
+    names = ["background", "transitional zone", "peripheral zone", "cancer"]
+    keys = {"modalities": ["t2", "adc"], "brain_checks": False, "classes": 4, "class_names": names, "num_workers": 1}
+    out = infer(datalist=tmp_path / "cases.json", checkpoint=path, **keys)
+    report = json.loads((out / "p" / "p_report.json").read_text())
+    assert list(report["volumes_ml"]) == names[1:] and list(report["inputs"]) == ["t2", "adc"]
+    assert np.asarray(nib.load(out / "p" / "p_seg.nii.gz").dataobj).max() <= 3
+
+
 def test_sample_with_the_default_head(infer, write_case, config, rmr_bundle, tmp_path):
     """The network that is shipped has this form."""
     default = {key: json.loads(config.read_text())[key] for key in SMALL_HEAD}

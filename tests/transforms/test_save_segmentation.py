@@ -64,7 +64,7 @@ def test_affine_that_float32_cannot_hold_stays_that_of_the_file(write_volume, no
 def test_report(case, tmp_path):
     weights = tmp_path / "model.pt"
     weights.write_bytes(b"weights")
-    settings = {"overlap": 0.25, "classes": 5}
+    settings = {"overlap": 0.25, "classes": 5, "name": "a [ b ]", "names": ["c  d"], "none": []}
     _, folder = save(case, tmp_path / "out", checkpoint=str(weights), settings=settings)
     report = json.loads((folder / "p1_report.json").read_text())
     # a voxel is 2 x 1 x 3 mm, 0.006 ml
@@ -79,6 +79,7 @@ def test_report(case, tmp_path):
     assert report["model"] == {"file": "model.pt", "sha256": hashlib.sha256(b"weights").hexdigest()}
     assert report["settings"] == settings
     assert report["shared_networks"] == shared_networks.__version__
+    assert '"lesion_volumes_ml": [0.024, 0.006],\n' in (folder / "p1_report.json").read_text()
 
 
 def test_hash_of_the_settings_depends_on_values_and_not_on_order(case, tmp_path):
