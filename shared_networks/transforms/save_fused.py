@@ -1,7 +1,6 @@
 """Write the fused image of one case in the format of its sources, and a picture that shows sources and result."""
 
 from collections.abc import Hashable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from monai.transforms import SaveImaged
 from PIL import Image
 
 from shared_networks.transforms.colour import ycbcr_to_rgb
-from shared_networks.transforms.file_names import file_kind, safe_name
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.transforms.file_names import safe_name
+from shared_networks.transforms.source_geometry import like_source
+from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.side_by_side import side_by_side
 
 __all__ = ["SaveFusedd"]
@@ -79,23 +79,15 @@ class SaveFusedd(SaveImaged):
         fused = np.asarray(d[key].as_subclass(torch.Tensor).cpu(), dtype=np.float32)
         meta = d[self.image_key].meta
         bit_depth = int(meta["bit_depth"])
-        is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with ExitStack() as files:
-                ending = "png" if bit_depth else "nii.gz"
-                path = files.enter_context(atomic_path(folder / f"{name}_fused.{ending}"))
-                if bit_depth:
-                    _write_picture(fused, path, bit_depth)
-                else:
-                    _write_volume(fused, path, d[self.image_key].affine, meta["filename_or_obj"])
-                if self.comparison:
-                    path = files.enter_context(atomic_path(folder / f"{name}_comparison.png"))
-                    self._compare(d, fused).save(path)
-        except BaseException:
-            if is_new and not any(folder.iterdir()):
-                folder.rmdir()
-            raise
+        names = [f"{name}_fused.{'png' if bit_depth else 'nii.gz'}"]
+        names += [f"{name}_comparison.png"] if self.comparison else []
+        with atomic_files(folder, names) as paths:
+            if bit_depth:
+                _write_picture(fused, paths[0], bit_depth)
+            else:
+                _write_volume(fused, paths[0], d[self.image_key].affine, meta["filename_or_obj"])
+            if self.comparison:
+                self._compare(d, fused).save(paths[1])
 
     def _compare(self, d: dict[Hashable, Any], fused: np.ndarray) -> Image.Image:
         image = d[self.image_key].as_subclass(torch.Tensor).cpu()
@@ -136,15 +128,4 @@ def _write_volume(fused: np.ndarray, path: Path, affine: torch.Tensor, source: s
             voxels[name] = np.rint(channel * 255.0)
     else:
         voxels = fused[0]
-    result = nib.Nifti1Image(voxels, affine)
-    if file_kind(source) == "volume":
-        mri = nib.load(source)
-        header = mri.header.copy()
-        if header.get_data_shape()[:3] == voxels.shape and np.array_equal(header.get_best_affine(), affine):
-            header.extensions.clear()
-            header.set_data_dtype(voxels.dtype)
-            header["cal_min"], header["cal_max"], header["intent_code"] = 0, 0, 0
-            header["descrip"] = b"fused image"
-            # With affine=None nibabel leaves both affines of the header and their codes as they are.
-            result = type(mri)(voxels, None, header)
-    nib.save(result, path)
+    nib.save(like_source(voxels, affine, source, "fused image"), path)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from monai.transforms import SaveImaged
 
 import shared_networks
 from shared_networks.metrics.volume_report import compute_volume_report
-from shared_networks.transforms.file_names import file_kind, safe_name
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.transforms.file_names import safe_name
+from shared_networks.transforms.source_geometry import like_source
+from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.quality_control import quality_control_figure
 
 __all__ = ["SaveFusedSegmentationd"]
@@ -108,22 +108,17 @@ class SaveFusedSegmentationd(SaveImaged):
             images | {"fused": fused}, label, affine, self.class_names, report["largest_lesion_voxel"], name
         )
         source = str(image.meta["filename_or_obj"])
-        is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with ExitStack() as files:
-                paths = {
-                    ending: files.enter_context(atomic_path(folder / f"{name}_{ending}"))
-                    for ending in ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
-                }
-                nib.save(_like_source(fused, affine, source, "fused image"), paths["fused.nii.gz"])
-                nib.save(_like_source(label, affine, source, "label map"), paths["seg.nii.gz"])
-                paths["report.json"].write_text(_readable(report) + "\n", encoding="utf-8")
-                figure.savefig(paths["qc.png"], dpi=100, facecolor=figure.get_facecolor())
-        except BaseException:
-            if is_new and not any(folder.iterdir()):
-                folder.rmdir()
-            raise
+        endings = ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
+        with atomic_files(folder, [f"{name}_{ending}" for ending in endings]) as (
+            fused_path,
+            label_path,
+            text,
+            picture,
+        ):
+            nib.save(like_source(fused, affine, source, "fused image"), fused_path)
+            nib.save(like_source(label, affine, source, "label map"), label_path)
+            text.write_text(_readable(report) + "\n", encoding="utf-8")
+            figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
         meta = d[self.image_key].meta
@@ -166,18 +161,3 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     """Values as float32, without meta data."""
     plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
     return plain.detach().cpu().to(torch.float32).numpy()
-
-
-def _like_source(voxels: np.ndarray, affine: np.ndarray, source: str, description: str) -> nib.Nifti1Image:
-    """A NIfTI image with the geometry of the source's header, where the source is a NIfTI file on the same grid."""
-    if file_kind(source) == "volume":
-        original = nib.load(source)
-        header = original.header.copy()
-        if header.get_data_shape()[:3] == voxels.shape and np.array_equal(header.get_best_affine(), affine):
-            header.extensions.clear()
-            header.set_data_dtype(voxels.dtype)
-            header["cal_min"], header["cal_max"], header["intent_code"] = 0, 0, 0
-            header["descrip"] = description.encode()
-            # With affine=None nibabel leaves both affines of the header and their codes as they are.
-            return type(original)(voxels, None, header)
-    return nib.Nifti1Image(voxels, affine)

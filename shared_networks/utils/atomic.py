@@ -2,11 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_files", "atomic_path"]
 
 
 @contextmanager
@@ -34,3 +34,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[list[Path]]:
+    """:func:`atomic_path` for files that must appear together or not at all, in a folder that is made when missing.
+
+    Args:
+        folder: where they go; removed again when it was made here and the files could not be written.
+        names: their names; temporary paths come in the same order.
+    """
+    folder = Path(folder)
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with ExitStack() as files:
+            yield [files.enter_context(atomic_path(folder / name)) for name in names]
+    except BaseException:
+        if is_new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
