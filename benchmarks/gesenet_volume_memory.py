@@ -24,7 +24,8 @@ __all__ = ["main", "measure"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _CHILD = """
-import json, resource, runpy, sys
+import json, runpy, sys, torch
+from benchmarks.peak_memory import peak_memory_of_process
 sys.argv = json.loads(sys.argv[1])
 try:
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
@@ -32,8 +33,7 @@ except SystemExit as end:
     code = end.code or 0
 else:
     code = 0
-unit = 1 if sys.platform == "darwin" else 1024
-print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+print("PEAK", peak_memory_of_process(torch.device("cpu")))
 sys.exit(code)
 """
 

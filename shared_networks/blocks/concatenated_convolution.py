@@ -13,18 +13,24 @@ def convolve_concatenation(inputs: list[torch.Tensor], weight: torch.Tensor, bia
     ``torch.cat`` makes is saved.
 
     Args:
-        inputs: tensors B x C_k x H x W.
-        weight: C_out x C_in x K x K, K odd, C_in = the sum of all C_k.
+        inputs: tensors B x C_k x spatial, 2D or 3D.
+        weight: C_out x C_in x K x K (x K), K odd, C_in = the sum of all C_k.
         bias: C_out, if any.
 
     Returns:
-        B x C_out x H x W.
+        B x C_out x spatial.
     """
     padding = weight.shape[2] // 2
     start = inputs[0].shape[1]
-    total = F.conv2d(inputs[0], weight[:, :start], bias, padding=padding)
+    total = _convolve(inputs[0], weight[:, :start], bias, padding)
     for part in inputs[1:]:
         end = start + part.shape[1]
-        total = total.add_(F.conv2d(part, weight[:, start:end], padding=padding))
+        total = total.add_(_convolve(part, weight[:, start:end], None, padding))
         start = end
     return total
+
+
+def _convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding: int) -> torch.Tensor:
+    if weight.dim() == 5:
+        return F.conv3d(image, weight, bias, padding=padding)
+    return F.conv2d(image, weight, bias, padding=padding)

@@ -1,8 +1,9 @@
 """The fusion module FN of RMR-Fusion: dense convolutions on the features of both modalities (paper, Fig. 5)."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+
+from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 
 __all__ = ["DenseFusion"]
 
@@ -10,8 +11,7 @@ __all__ = ["DenseFusion"]
 class _DenseLayer(nn.Module):
     """3x3x3 convolution and PReLU on the channel concatenation of several tensors, which is never built.
 
-    A convolution is linear in its input channels, so it is the sum of one convolution for each tensor. Without the
-    copies that ``torch.cat`` makes, the module keeps a third of the memory for the backward pass.
+    Without the copies that ``torch.cat`` makes, the module keeps a third of the memory for the backward pass.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -20,10 +20,7 @@ class _DenseLayer(nn.Module):
         self.activation = nn.PReLU(out_channels)
 
     def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
-        weights = self.convolution.weight.split([int(part.shape[1]) for part in inputs], dim=1)
-        total = F.conv3d(inputs[0], weights[0], self.convolution.bias, padding=1)
-        for part, weight in zip(inputs[1:], weights[1:], strict=True):
-            total = total.add_(F.conv3d(part, weight, padding=1))
+        total = convolve_concatenation(inputs, self.convolution.weight, self.convolution.bias)
         return self.activation(total)
 
 

@@ -1,19 +1,15 @@
 """From what a user names, two files, two folders, a data list or a folder, to the list of pairs to fuse."""
 
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_taken_names
 from shared_networks.data.folder_pairs import dataset_folders, pair_folders
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
 
 __all__ = ["FusionPairs", "resolve_pairs"]
-
-_SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
-_SECTIONS |= {"test": "test", "testing": "test"}
-"""Names a section may have in a file or folder, and the one it goes by here."""
 
 
 def resolve_pairs(
@@ -62,7 +58,7 @@ def resolve_pairs(
     return _named(pairs)
 
 
-class FusionPairs(Sequence):
+class FusionPairs(LazyCases):
     """:func:`resolve_pairs` put off until the list is used, so that a config can be parsed before anything is given.
 
     The arguments are those of :func:`resolve_pairs`.
@@ -72,23 +68,9 @@ class FusionPairs(Sequence):
         self, mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = ""
     ) -> None:
         self._keys = {"mri": mri, "other": other, "datalist": datalist, "dataset_dir": dataset_dir, "section": section}
-        self._pairs: list[dict[str, Any]] | None = None
 
-    @property
-    def pairs(self) -> list[dict[str, Any]]:
-        """The list itself."""
-        if self._pairs is None:
-            self._pairs = resolve_pairs(**self._keys)
-        return self._pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.pairs[index]
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.pairs)
+    def _resolve(self) -> list[dict[str, Any]]:
+        return resolve_pairs(**self._keys)
 
 
 def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
@@ -104,21 +86,7 @@ def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
 
 
 def _from_datalist(path: Path, section: str) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise InputError(f"{path}: not found; datalist must be a JSON file.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error}).") from error
-    if isinstance(content, list):
-        content = {"test": content}
-        section = ""
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected an object with lists training, validation or test.")
-    sections: dict[str, list] = {}
-    for name, items in content.items():
-        if isinstance(items, list) and _SECTIONS.get(name, ""):
-            sections.setdefault(_SECTIONS[name], []).extend(items)
+    sections = read_datalist(path)
     return [_from_item(item, path) for item in _chosen(sections, section, path)]
 
 
@@ -140,8 +108,8 @@ def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
         return _from_datalist(folder / "datalist.json", section)
     sections: dict[str, list] = {}
     for found, names in dataset_folders(folder):
-        part = next((_SECTIONS[name.lower()] for name in names if name.lower() in _SECTIONS), "")
-        modality = next((name for name in names if name.lower() not in _SECTIONS), "")
+        part = next((SECTIONS[name.lower()] for name in names if name.lower() in SECTIONS), "")
+        modality = next((name for name in names if name.lower() not in SECTIONS), "")
         pairs = [pair | {"modality": modality} for pair in pair_folders(found / "mri", found / "other")]
         sections.setdefault(part, []).extend(pairs)
     if not sections:
@@ -154,7 +122,7 @@ def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
 
 def _chosen(sections: dict[str, list], section: str, where: Path) -> list:
     """Items of the section that was asked for; items without section ('') belong to every one."""
-    wanted = _SECTIONS.get(section.lower(), section)
+    wanted = SECTIONS.get(section.lower(), section)
     if not wanted and "test" in sections:
         wanted = "test"
     if not wanted:
@@ -165,21 +133,14 @@ def _chosen(sections: dict[str, list], section: str, where: Path) -> list:
 
 
 def _named(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give every pair its output name; a pair whose name is taken (in any mix of capitals) is refused."""
-    taken: dict[str, str] = {}
+    """Give every pair its output name; a pair whose name is taken is refused."""
     items = []
     for pair in pairs:
         modality, patient = pair.get("modality", ""), pair.get("patient", "")
-        source = pair["image"][0] or pair["image"][1]
-        stem = file_stem(source)
+        stem = file_stem(pair["image"][0] or pair["image"][1])
         parts = [modality, "" if stem.startswith(patient) else patient, stem]
         case = safe_name(pair.get("name") or "_".join(part for part in parts if part))
         item = {"case": case, "modality": modality, "patient": patient, "image": pair["image"]}
-        if "refused" in pair:
-            item["refused"] = pair["refused"]
-        elif case.lower() in taken:
-            item["refused"] = f"{source}: its output name {case} is that of {taken[case.lower()]}; rename one of them."
-        else:
-            taken[case.lower()] = source
-        items.append(item)
+        items.append(item | ({"refused": pair["refused"]} if "refused" in pair else {}))
+    refuse_taken_names(items)
     return items

@@ -1,11 +1,12 @@
 """From what a user names, two files, a data list or a folder, to the list of RMR-Fusion's cases."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.modality_folders import SECTIONS, csv_cases, folder_cases
+from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_taken_names
+from shared_networks.data.modality_folders import csv_cases, folder_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_stem, safe_name
 
@@ -64,7 +65,7 @@ def resolve_cases(
     return _named(cases)
 
 
-class ModalityCases(Sequence):
+class ModalityCases(LazyCases):
     """:func:`resolve_cases` put off until the list is used, so that a config can be parsed before anything is given.
 
     The arguments are those of :func:`resolve_cases`.
@@ -81,23 +82,9 @@ class ModalityCases(Sequence):
     ) -> None:
         self._keys = {"first": first, "second": second, "datalist": datalist, "dataset_dir": dataset_dir}
         self._keys |= {"section": section, "modalities": modalities}
-        self._cases: list[dict[str, Any]] | None = None
 
-    @property
-    def cases(self) -> list[dict[str, Any]]:
-        """The list itself."""
-        if self._cases is None:
-            self._cases = resolve_cases(**self._keys)
-        return self._cases
-
-    def __len__(self) -> int:
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.cases[index]
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.cases)
+    def _resolve(self) -> list[dict[str, Any]]:
+        return resolve_cases(**self._keys)
 
 
 def _subject(path: Path, modality: str) -> str:
@@ -109,21 +96,8 @@ def _subject(path: Path, modality: str) -> str:
 
 
 def _from_datalist(path: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    if not path.is_file():
-        raise InputError(f"{path}: not found; datalist must be a JSON file.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error}).") from error
-    content = {"": content} if isinstance(content, list) else content
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected an object with lists training, validation or test.")
-    sections: dict[str, list[dict[str, Any]]] = {}
-    for name, items in content.items():
-        section = SECTIONS.get(name) if name else ""
-        if section is not None and isinstance(items, list):
-            sections.setdefault(section, []).extend(_from_item(item, path, modalities) for item in items)
-    return sections
+    sections = read_datalist(path)
+    return {name: [_from_item(item, path, modalities) for item in items] for name, items in sections.items()}
 
 
 def _from_item(item: Any, path: Path, modalities: Sequence[str]) -> dict[str, Any]:
@@ -175,16 +149,7 @@ def _chosen(
 
 
 def _named(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give every case its output name; a case whose name is taken (in any mix of capitals) is refused."""
-    taken: dict[str, str] = {}
-    items = []
-    for case in cases:
-        name = safe_name(case["subject"])
-        item = {"case": name, **case}
-        source = case["image"][0] or case["image"][1]
-        if "refused" not in item and name.lower() in taken:
-            item["refused"] = f"{source}: its output name {name} is that of {taken[name.lower()]}; rename one of them."
-        elif "refused" not in item:
-            taken[name.lower()] = source
-        items.append(item)
+    """Give every case its output name; a case whose name is taken is refused."""
+    items = [{"case": safe_name(case["subject"]), **case} for case in cases]
+    refuse_taken_names(items)
     return items

@@ -5,14 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared_networks.data.case_list import SECTIONS
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind, file_stem
 
-__all__ = ["SECTIONS", "csv_cases", "folder_cases"]
-
-SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
-SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
-"""Names a section may have in a file or folder, and the one it goes by here."""
+__all__ = ["csv_cases", "folder_cases"]
 
 _LABELS = ("label", "segm", "seg")
 _PROSTATE_LABELS = ("t2_anatomy_reader1", "adc_tumor_reader1")

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
+from shared_networks.engines.plain_tensor import plain_tensor
+
 __all__ = ["PrepareFusionBatch"]
 
 
@@ -26,7 +28,5 @@ class PrepareFusionBatch(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, bool]]:
         """Return (sources B x 2 x spatial, the same tensor as target, (), network keyword arguments)."""
-        image = batchdata["image"]
-        image = image.as_tensor() if hasattr(image, "as_tensor") else image
-        sources = image.to(device=device, non_blocking=non_blocking)
+        sources = plain_tensor(batchdata["image"], device, non_blocking)
         return sources, sources, (), {"return_masks": True} if self.return_masks else {}

@@ -3,16 +3,11 @@
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from monai.engines import PrepareBatch
 
+from shared_networks.engines.plain_tensor import plain_tensor
+
 __all__ = ["PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]
-
-
-def _plain(tensor: torch.Tensor, device: str | torch.device | None, non_blocking: bool) -> torch.Tensor:
-    """Without meta data, whose bookkeeping costs time in every operation, on the device."""
-    tensor = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
-    return tensor.to(device=device, non_blocking=non_blocking)
 
 
 class PrepareRefinementBatch(PrepareBatch):
@@ -37,8 +32,8 @@ class PrepareRefinementBatch(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, bool]]:
         """Return (clean and degraded ((1 + K) * B) x 2 x spatial, clean B x 2 x spatial, (), network keywords)."""
-        clean = _plain(batchdata[self.image_key], device, non_blocking)
-        degraded = _plain(batchdata[self.degraded_key], device, non_blocking)
+        clean = plain_tensor(batchdata[self.image_key], device, non_blocking)
+        degraded = plain_tensor(batchdata[self.degraded_key], device, non_blocking)
         negatives = degraded.split(clean.shape[1], dim=1)
         return torch.cat([clean, *negatives]), clean, (), {"return_features": True}
 
@@ -67,8 +62,8 @@ class PrepareMutualReinforcingBatch(PrepareBatch):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Return (input B x 2 x spatial, {"image": B x 2 x spatial, "label": B x 1 x spatial})."""
-        inputs = _plain(batchdata[self.input_key], device, non_blocking)
-        target = {"image": _plain(batchdata[self.image_key], device, non_blocking)}
+        inputs = plain_tensor(batchdata[self.input_key], device, non_blocking)
+        target = {"image": plain_tensor(batchdata[self.image_key], device, non_blocking)}
         if self.label_key:
-            target["label"] = _plain(batchdata[self.label_key], device, non_blocking)
+            target["label"] = plain_tensor(batchdata[self.label_key], device, non_blocking)
         return inputs, target

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
@@ -15,7 +14,8 @@ from shared_networks.transforms.file_names import file_kind, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.transforms.load_pair import normalise_volume
 from shared_networks.transforms.modality_checks import foreground_values, look_swapped
-from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
+from shared_networks.transforms.reading import Source, read_source
+from shared_networks.transforms.source_pair import on_grid_of, read_pair
 
 __all__ = ["LoadModalitiesd"]
 
@@ -85,7 +85,7 @@ class LoadModalitiesd(MapTransform):
             raise InputError(str(data["refused"]))
         d = dict(data)
         for key in self.key_iterator(d):
-            pair = self._read_pair(d[key])
+            pair = read_pair(d[key], self.modalities, self._sibling, _read_volume)
             foreground = [foreground_values(source.values) != 0 for source in pair]
             for source, name in zip(pair, self.modalities, strict=True):
                 self._check_and_scale(source, name)
@@ -95,26 +95,14 @@ class LoadModalitiesd(MapTransform):
                 foreground[1] = foreground[1] if second is pair[1] else second.values > 0
             check_same_grid(first, second)
             brain = foreground[0] | foreground[1]
-            d[key] = _meta_tensor(np.stack([first.values, second.values]).astype(np.float32), first, second)
-            d[self.brain_key] = _meta_tensor(brain[None].astype(np.uint8), first)
+            images = np.stack([first.values, second.values]).astype(np.float32)
+            d[key] = on_grid_of(first, images, other_filename=str(second.path))
+            d[self.brain_key] = on_grid_of(first, brain[None].astype(np.uint8))
             remarks = [*first.warnings, *second.warnings, *self._remarks(first, second, brain)]
             d[self.warning_key] = "; ".join(remarks)
             if self.label_key and d.get(self.label_key):
                 d[self.label_key] = self._read_label(d[self.label_key], first)
         return d
-
-    def _read_pair(self, value: Any) -> list[Source]:
-        if isinstance(value, (str, Path)):
-            stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
-            if stacked is not None:
-                return stacked
-            value = [value, self._sibling(Path(value))]
-        if not isinstance(value, Sequence) or len(value) != 2:
-            raise InputError(f"{value!r}: expected two files, {' and '.join(self.modalities)}.")
-        first, second = (Path(path) for path in value)
-        if first.exists() and second.exists() and first.samefile(second):
-            raise InputError(f"{first}: given as {' and as '.join(self.modalities)}; expected two different images.")
-        return [_read_volume(first), _read_volume(second)]
 
     def _sibling(self, path: Path) -> Path:
         """The second modality of form 3."""
@@ -177,25 +165,10 @@ class LoadModalitiesd(MapTransform):
                 label = values.astype(np.uint8)
             else:
                 label[values > 0] = self.overlay_value
-        tensor = _meta_tensor(label[None], reference)
-        tensor.meta["label_filename"] = str(paths[0])
-        return tensor
+        return on_grid_of(reference, label[None], label_filename=str(paths[0]))
 
 
 def _read_volume(path: Path) -> Source:
     if file_kind(path) == "picture":
         raise InputError(f"{path}: a 2D picture; expected a 3D volume (.nii, .nii.gz or a folder of one DICOM series).")
     return read_source(path)
-
-
-def _meta_tensor(array: np.ndarray, source: Source, other: Source | None = None) -> MetaTensor:
-    meta = {
-        "filename_or_obj": str(source.path),
-        "original_affine": source.affine.copy(),
-        "spatial_shape": np.array(array.shape[1:]),
-        # A channel axis named here makes SaveImaged fail on the one-channel result for some affines (MONAI 1.6.1).
-        "original_channel_dim": "no_channel",
-    }
-    if other is not None:
-        meta["other_filename"] = str(other.path)
-    return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(source.affine.copy()), meta=meta)

@@ -12,9 +12,10 @@ from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
 from shared_networks.transforms.colour import NEUTRAL_CHROMA, fuse_chroma
-from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem
+from shared_networks.transforms.file_names import INPUT_KINDS, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
-from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
+from shared_networks.transforms.reading import Source
+from shared_networks.transforms.source_pair import on_grid_of, read_pair
 
 __all__ = ["LoadFusionPaird", "normalise_volume"]
 
@@ -102,7 +103,7 @@ class LoadFusionPaird(MapTransform):
             raise InputError(str(data["refused"]))
         d = dict(data)
         for key in self.key_iterator(d):
-            mri, other = self._read_pair(d[key])
+            mri, other = read_pair(d[key], ("the MRI", "the other source"), self._sibling)
             remarks = _check_contents(mri, other)
             for source in (mri, other):
                 check_affine(source)
@@ -114,19 +115,6 @@ class LoadFusionPaird(MapTransform):
             d[key], d[self.chroma_key] = _to_tensors(mri, other)
             d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks])
         return d
-
-    def _read_pair(self, value: Any) -> list[Source]:
-        if isinstance(value, (str, Path)):
-            stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
-            if stacked is not None:
-                return stacked
-            value = [value, self._sibling(Path(value))]
-        if not isinstance(value, Sequence) or len(value) != 2:
-            raise InputError(f"{value!r}: expected two files, the MRI and the other source.")
-        mri, other = (Path(path) for path in value)
-        if mri.exists() and other.exists() and mri.samefile(other):
-            raise InputError(f"{mri}: given both as MRI and as the other source; expected two different images.")
-        return [read_source(mri), read_source(other)]
 
     def _sibling(self, mri: Path) -> Path:
         """The other source of form 3."""
@@ -160,20 +148,11 @@ def _check_contents(mri: Source, other: Source) -> list[str]:
 
 
 def _to_tensors(mri: Source, other: Source) -> tuple[MetaTensor, torch.Tensor]:
-    image = torch.from_numpy(np.stack([mri.values, other.values]).astype(np.float32))
-    neutral = torch.full_like(image, NEUTRAL_CHROMA)
+    image = np.stack([mri.values, other.values]).astype(np.float32)
+    neutral = torch.full(image.shape, float(NEUTRAL_CHROMA))
     chromas = [
         neutral if source.chroma is None else torch.from_numpy(source.chroma.astype(np.float32))
         for source in (mri, other)
     ]
-    affine = np.eye(3) if mri.affine is None else mri.affine
-    meta = {
-        "filename_or_obj": str(mri.path),
-        "other_filename": str(other.path),
-        "original_affine": affine.copy(),
-        "spatial_shape": np.array(mri.values.shape),
-        # A channel axis named here makes SaveImaged fail on the one-channel result for some affines (MONAI 1.6.1).
-        "original_channel_dim": "no_channel",
-        "bit_depth": max(mri.bit_depth, other.bit_depth),
-    }
-    return MetaTensor(image, affine=torch.from_numpy(affine.copy()), meta=meta), fuse_chroma(*chromas)
+    depth = max(mri.bit_depth, other.bit_depth)
+    return on_grid_of(mri, image, other_filename=str(other.path), bit_depth=depth), fuse_chroma(*chromas)

@@ -176,7 +176,7 @@ def _read_nifti(path: Path) -> Source:
             "extract one volume first."
         )
     if len(shape) < 3:
-        raise InputError(f"{path}: {len(shape)}D image of shape {shape}; expected a 3D volume: save slices as PNG.")
+        raise InputError(f"{path}: {len(shape)}D image of shape {shape}; expected a 3D volume: give the whole volume.")
     affine = np.array(image.affine, dtype=np.float64)
     if image.get_data_dtype().names is None:
         return Source(path, _nifti_values(image).reshape(shape), affine=affine)

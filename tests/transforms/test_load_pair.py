@@ -121,7 +121,7 @@ def test_bad_pairs_are_refused_in_one_line(write_picture, write_volume, noise, t
     good, volume = write_picture("good.png", noise((6, 6))), write_volume("good.nii.gz", noise((6, 6, 6)))
     flat = write_picture("flat.png", np.full((6, 6), 9, np.uint8))
     bad = [
-        ([good, good], "given both as MRI and as the other source"),
+        ([good, good], "given as the MRI and as the other source"),
         ([good, tmp_path / "none.png"], r"none\.png: file not found"),
         ([flat, good], r"flat\.png: the MRI is constant \(every value 0\.035"),
         ([good, write_picture("wide.png", noise((6, 7)))], "6 x 6 against 6 x 7"),

@@ -1,0 +1,88 @@
+"""What the data lists of both bundles have in common: sections, reading, unique names, and being read late."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from shared_networks.errors import InputError
+
+__all__ = ["SECTIONS", "LazyCases", "read_datalist", "refuse_taken_names"]
+
+SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
+SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
+"""Names a section may have in a file or folder, and the one it goes by here."""
+
+
+def read_datalist(path: Path) -> dict[str, list[Any]]:
+    """Read a JSON data list.
+
+    Args:
+        path: file that holds an object whose ``training``, ``validation``, ``test`` ... are lists, or one such list.
+
+    Returns:
+        Section (a value of :data:`SECTIONS`; '' for a file that is one list) -> its items, unchecked; other keys of
+        the file are passed over.
+
+    Raises:
+        InputError: when the file is missing or is no such JSON.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: not found; datalist must be a JSON file.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON file ({error}).") from error
+    if isinstance(content, list):
+        return {"": content}
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object with lists training, validation or test.")
+    sections: dict[str, list[Any]] = {}
+    for name, items in content.items():
+        if name in SECTIONS and isinstance(items, list):
+            sections.setdefault(SECTIONS[name], []).extend(items)
+    return sections
+
+
+def refuse_taken_names(items: Sequence[dict[str, Any]]) -> None:
+    """Set ``refused`` on every item whose ``case``, the output's name, is taken (in any mix of capitals).
+
+    Args:
+        items: with ``case`` and ``image`` (two paths); items that are refused already take no name.
+    """
+    taken: dict[str, str] = {}
+    for item in items:
+        if "refused" in item:
+            continue
+        case, source = item["case"], item["image"][0] or item["image"][1]
+        if case.lower() in taken:
+            item["refused"] = f"{source}: its output name {case} is that of {taken[case.lower()]}; rename one of them."
+        else:
+            taken[case.lower()] = source
+
+
+class LazyCases(ABC, Sequence):
+    """A list of cases that is made when it is first used, so that a config can be parsed before anything is given."""
+
+    _items: list[dict[str, Any]] | None = None
+
+    @abstractmethod
+    def _resolve(self) -> list[dict[str, Any]]:
+        """Make the list."""
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The list itself."""
+        if self._items is None:
+            self._items = self._resolve()
+        return self._items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.items)

@@ -1,0 +1,138 @@
+"""Collect what an evaluation finds, case by case, and write it: per-case CSV, summary JSON, a Markdown comparison."""
+
+import csv
+import json
+import math
+import platform
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
+
+from shared_networks.utils.atomic import atomic_path
+
+__all__ = ["EvaluationReport"]
+
+
+class EvaluationReport(ABC):
+    """Base of the reports of both bundles: clock, cases, and the three files.
+
+    The metrics must be attached to the evaluator with ``save_details=True`` and give one value an image, and the
+    evaluator must decollate its batches. The files are replaced atomically, and only by the process of rank 0.
+
+    Args:
+        output_dir: folder, made when missing.
+        method: name of what is evaluated; part of the file names.
+        data: name of the data.
+        parameters: number of the network's parameters, for the table.
+        published: figures of a paper, put beside ours.
+        published_name: name of those rows.
+        command: the command line, for the record.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        method: str,
+        data: str,
+        parameters: int = 0,
+        published: Mapping[str, Mapping[str, float]] | None = None,
+        published_name: str = "published",
+        command: str = "",
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.method, self.data = method, data
+        self.parameters = parameters
+        self.published, self.published_name = published or {}, published_name
+        self.command = command
+        self.cases: list[tuple[str, ...]] = []
+        self.seconds: list[float] = []
+        self._started = 0.0
+
+    @abstractmethod
+    def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:
+        """First cells of an item's row, e.g. its case; must not be longer than :attr:`row_names`."""
+
+    @property
+    @abstractmethod
+    def row_names(self) -> tuple[str, ...]:
+        """Names of the first columns."""
+
+    @property
+    @abstractmethod
+    def stem(self) -> str:
+        """Name of the CSV and the JSON file, which starts with the data's."""
+
+    @abstractmethod
+    def summary(self, columns: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+        """What the JSON file holds beside the facts that every evaluation notes."""
+
+    @abstractmethod
+    def comparison(self, summaries: Sequence[dict[str, Any]]) -> str:
+        """Markdown that compares all summaries of the data."""
+
+    def complete(self, columns: dict[str, list[float]]) -> dict[str, list[float]]:
+        """Columns (metric -> a value for each case; NaN where it is not defined) that are written."""
+        return columns
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator, after its metrics."""
+        engine.add_event_handler(Events.STARTED, self._reset)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._start_clock)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._stop_clock)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._note_cases)
+        engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _reset(self, engine: Engine) -> None:
+        self.cases.clear()
+        self.seconds.clear()
+
+    def _start_clock(self, engine: Engine) -> None:
+        self._started = time.perf_counter()
+
+    def _stop_clock(self, engine: Engine) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds.append((time.perf_counter() - self._started) / len(engine.state.batch["image"]))
+
+    def _note_cases(self, engine: Engine) -> None:
+        for item in engine.state.batch:
+            self.cases.append(self.describe({"case": len(self.cases), **item}))
+
+    def _write(self, engine: Engine) -> None:
+        # In a distributed run the metrics are gathered already, rank after rank; the cases follow in the same order.
+        self.cases = [case for part in idist.all_gather(self.cases, group=None) for case in part]
+        if idist.get_rank() != 0:
+            return
+        details = engine.state.metric_details
+        columns = self.complete({name: detail.flatten().tolist() for name, detail in details.items()})
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        table = self.output_dir / f"{self.stem}.csv"
+        with atomic_path(table) as path, path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([*self.row_names, *columns])
+            for row, case in enumerate(self.cases):
+                values = (column[row] for column in columns.values())
+                writer.writerow([*case, *("" if math.isnan(value) else f"{value:.6f}" for value in values)])
+        facts = {
+            "method": self.method,
+            "data": self.data,
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "command": self.command,
+            "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU {platform.machine()}",
+            "threads": torch.get_num_threads(),
+            "parameters": self.parameters,
+        }
+        with atomic_path(self.output_dir / f"{self.stem}.json") as path:
+            path.write_text(json.dumps(facts | self.summary(columns), indent=2) + "\n", encoding="utf-8")
+        others = sorted(self.output_dir.glob(f"{self.data}_*.json"))
+        summaries = [json.loads(file.read_text("utf-8")) for file in others]
+        with atomic_path(self.output_dir / f"{self.data}_comparison.md") as path:
+            path.write_text(self.comparison(summaries), encoding="utf-8")

@@ -1,0 +1,64 @@
+"""The two sources of one case: from what a user names to both, and from both to MONAI's meta data."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import file_kind
+from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
+
+__all__ = ["on_grid_of", "read_pair"]
+
+
+def read_pair(
+    value: Any,
+    names: Sequence[str],
+    sibling: Callable[[Path], Path],
+    read: Callable[[Path], Source] = read_source,
+) -> list[Source]:
+    """Read both sources of a case.
+
+    Args:
+        value: a list of two paths, one NIfTI volume that holds both in its last axis, or the path of the first.
+        names: what the two are called in messages.
+        sibling: finds the second source beside the first.
+        read: reads one source.
+
+    Raises:
+        InputError: one line that says what is wrong with which file and what to do.
+    """
+    if isinstance(value, (str, Path)):
+        stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
+        if stacked is not None:
+            return stacked
+        value = [value, sibling(Path(value))]
+    if not isinstance(value, Sequence) or len(value) != 2:
+        raise InputError(f"{value!r}: expected two files, {' and '.join(names)}.")
+    first, second = (Path(path) for path in value)
+    if first.exists() and second.exists() and first.samefile(second):
+        raise InputError(f"{first}: given as {' and as '.join(names)}; expected two different images.")
+    return [read(first), read(second)]
+
+
+def on_grid_of(source: Source, array: np.ndarray, **meta: Any) -> MetaTensor:
+    """Give an array the grid and the file name of a source.
+
+    Args:
+        source: whose grid and name are meant; a picture has the identity as its affine.
+        array: channels x spatial.
+        meta: further entries of the meta data.
+    """
+    affine = np.eye(3) if source.affine is None else source.affine
+    entries = {
+        "filename_or_obj": str(source.path),
+        "original_affine": affine.copy(),
+        "spatial_shape": np.array(array.shape[1:]),
+        # A channel axis named here makes SaveImaged fail on the one-channel result for some affines (MONAI 1.6.1).
+        "original_channel_dim": "no_channel",
+    }
+    return MetaTensor(torch.from_numpy(array), affine=torch.from_numpy(affine.copy()), meta=entries | meta)
