@@ -1,0 +1,181 @@
+"""Time and memory of fusing and segmenting a whole volume with RMR-Fusion, against the released code's procedure.
+
+``python -m benchmarks.rmr_speed [--case T1 FLAIR] [--size 146 165 135] [--checkpoint FILE] [--feature_size 12]
+[--device cpu] [--threads N] [--forms encode_once released] [--out FOLDER] [--quick]``
+
+Three forms on the same weights, window and overlap, each in a process of its own, whose peak memory is taken:
+
+- ``encode_once``: what ``inference.json`` does. The encoders run once on the volume, only the head slides.
+- ``one_pass``: a sliding window over the whole network, encoders included; both outputs from one pass.
+- ``released``: the procedure of the released code. One pass makes the fused volume and a second one the segmentation,
+  each with the encoders in every window and MONAI's plain attention.
+
+Writes ``rmr_speed.json`` and ``.md``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from monai.bundle import ConfigParser
+from monai.inferers import sliding_window_inference
+
+from benchmarks.peak_memory import peak_memory_of_process
+from shared_networks.blocks.grouped_window_attention import GroupedWindowAttention
+from shared_networks.inferers import EncodeOnceInferer
+from shared_networks.nets import RMRFusionNet
+from shared_networks.transforms import LoadModalitiesd
+
+__all__ = ["main", "run_form"]
+
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLE = ROOT / "rmr_fusion_bundle"
+FORMS = ("encode_once", "one_pass", "released")
+
+
+def _configuration(given: argparse.Namespace) -> tuple[RMRFusionNet, list[int], float]:
+    """The network of ``inference.json`` with random or given weights, its window and overlap."""
+    parser = ConfigParser()
+    parser.read_config(BUNDLE / "configs" / "inference.json")
+    parser.update({"bundle_root": str(BUNDLE), "feature_size": given.feature_size})
+    torch.manual_seed(0)
+    network = parser.get_parsed_content("network_def").eval()
+    if given.checkpoint:
+        network.load_state_dict(torch.load(given.checkpoint, map_location="cpu", weights_only=True))
+    window = [16, 16, 8] if given.quick else parser.get_parsed_content("roi_size")
+    return network, window, parser.get_parsed_content("overlap")
+
+
+def _image(given: argparse.Namespace) -> torch.Tensor:
+    """1 x 2 x X x Y x Z in [0, 1]: the case, or random values of the size."""
+    if given.case:
+        item = LoadModalitiesd(keys="image")({"image": [str(path) for path in given.case]})
+        return item["image"].as_tensor()[None]
+    return torch.rand(1, 2, *given.size, generator=torch.Generator().manual_seed(0))
+
+
+def _plain_attention(network: torch.nn.Module) -> None:
+    """MONAI's own attention: no fused kernel, all windows of a call at once."""
+    for module in network.modules():
+        if isinstance(module, GroupedWindowAttention):
+            module.use_flash_attention, module.windows_per_group = False, sys.maxsize
+
+
+@torch.no_grad()
+def run_form(form: str, network: RMRFusionNet, image: torch.Tensor, window: Sequence[int], overlap: float) -> dict:
+    """Fuse and segment once.
+
+    Args:
+        form: one of :data:`FORMS`; ``released`` changes the network's attention.
+        network: in evaluation mode, on the image's device.
+        image: 1 x 2 x X x Y x Z.
+        window: sliding window.
+        overlap: part of a window that the next one covers again.
+
+    Returns:
+        ``seconds``, ``peak_bytes`` and ``output`` (1 x (J + 1) x X x Y x Z).
+    """
+
+    def slide(predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        return sliding_window_inference(image, window, 1, predictor, overlap=overlap, mode="gaussian")
+
+    if form == "released":
+        _plain_attention(network)
+    start = time.perf_counter()
+    if form == "encode_once":
+        output = EncodeOnceInferer(window, overlap=overlap)(image, network)
+    elif form == "one_pass":
+        output = slide(network)
+    else:
+        fused = slide(lambda x: network.decode(network.encode_fuse(x)))
+        output = torch.cat([slide(lambda x: network.semantic_head(network.encode_fuse(x))), fused], dim=1)
+    if image.is_cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "peak_bytes": peak_memory_of_process(image.device), "output": output}
+
+
+def main(arguments: Sequence[str] | None = None) -> dict:
+    """Run the benchmark and return what it wrote as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_speed")
+    parser.add_argument("--case", type=Path, nargs=2, default=None, help="T1 and FLAIR; default: random values")
+    parser.add_argument("--size", type=int, nargs=3, default=[146, 165, 135])
+    parser.add_argument("--checkpoint", type=Path, default=None, help="default: random weights")
+    parser.add_argument("--feature_size", type=int, default=12, help="of the head; 48 is the paper's")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--quick", action="store_true", help="a tiny volume")
+    parser.add_argument("--once", choices=FORMS, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    if given.quick:
+        given.size = [20, 18, 9]
+    if given.once:
+        return _once(given)
+    words = list(arguments or sys.argv[1:])
+    result = {
+        "command": f"python -m benchmarks.rmr_speed {' '.join(words)}".strip(),
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "hardware": _hardware(given.device),
+        "torch": torch.__version__,
+        "forms": {form: _in_own_process(form, words) for form in given.forms},
+    }
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "rmr_speed.json").write_text(json.dumps(result, indent=2) + "\n")
+    (given.out / "rmr_speed.md").write_text(table(result))
+    return result
+
+
+def _once(given: argparse.Namespace) -> dict:
+    network, window, overlap = _configuration(given)
+    image = _image(given).to(given.device)
+    measured = run_form(given.once, network.to(given.device), image, window, overlap)
+    measured["checksum"] = measured.pop("output").double().abs().mean().item()
+    return measured | {"shape": list(image.shape[2:]), "window": list(window), "overlap": overlap}
+
+
+def _in_own_process(form: str, words: Sequence[str]) -> dict:
+    command = [sys.executable, "-m", "benchmarks.rmr_speed", *words, "--once", form]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"{form} failed: {done.stderr[-1000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _hardware(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def table(result: dict) -> str:
+    """Markdown of what :func:`main` returns."""
+    lines = ["| form | seconds | against released | peak memory, GiB |", "|---|---|---|---|"]
+    slowest = result["forms"].get("released", {}).get("seconds")
+    for name, form in result["forms"].items():
+        ratio = f"{slowest / form['seconds']:.2f} times as fast" if slowest else ""
+        lines.append(f"| {name} | {form['seconds']:.1f} | {ratio} | {form['peak_bytes'] / 2**30:.2f} |")
+    first = next(iter(result["forms"].values()))
+    lines += [
+        "",
+        f"{' x '.join(map(str, first['shape']))} voxels, window {' x '.join(map(str, first['window']))}, overlap "
+        f"{first['overlap']}. `{result['command']}` ({result['date']}, {result['hardware']}, torch {result['torch']})",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    outcome = main()
+    print(json.dumps(outcome) if "checksum" in outcome else table(outcome))
