@@ -5,7 +5,7 @@ from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
 from shared_networks.nets.gesenet import GeSeNet
 from shared_networks.nets.rmr_fusion import RMRFusionNet
 from shared_networks.nets.semantic_head_only import SemanticHeadOnly
-from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion
+from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion, SourceAlone
 from shared_networks.nets.ux_net import UXNet3D
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "MaximumFusion",
     "RMRFusionNet",
     "SemanticHeadOnly",
+    "SourceAlone",
     "UXNet3D",
 ]

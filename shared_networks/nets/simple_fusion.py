@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["AverageFusion", "LaplacianPyramidFusion", "MaximumFusion"]
+__all__ = ["AverageFusion", "LaplacianPyramidFusion", "MaximumFusion", "SourceAlone"]
 
 
 class AverageFusion(nn.Module):
@@ -16,7 +16,7 @@ class AverageFusion(nn.Module):
     """
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """B x 2 x H x W in [0, 1] -> B x 1 x H x W in [0, 1]."""
+        """B x 2 x spatial in [0, 1] -> B x 1 x spatial in [0, 1]."""
         return image.mean(dim=1, keepdim=True)
 
 
@@ -29,8 +29,28 @@ class MaximumFusion(nn.Module):
     """
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """B x 2 x H x W in [0, 1] -> B x 1 x H x W in [0, 1]."""
+        """B x 2 x spatial in [0, 1] -> B x 1 x spatial in [0, 1]."""
         return image.amax(dim=1, keepdim=True)
+
+
+class SourceAlone(nn.Module):
+    """One of the two sources, unchanged: what fusion has to add something to.
+
+    Args:
+        channel: which one.
+
+    Example:
+        >>> SourceAlone(channel=1)(torch.rand(1, 2, 33, 47)).shape
+        torch.Size([1, 1, 33, 47])
+    """
+
+    def __init__(self, channel: int = 0) -> None:
+        super().__init__()
+        self.channel = channel
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """B x 2 x spatial in [0, 1] -> B x 1 x spatial in [0, 1]."""
+        return image[:, self.channel : self.channel + 1]
 
 
 class LaplacianPyramidFusion(nn.Module):

@@ -42,6 +42,8 @@ STAGE_2 = [
     ["head_only", "evaluate"],
     ["head_unet", "paper_size", "evaluate"],
     ["evaluate", "multi_gpu_evaluate"],
+    ["evaluate", "evaluate_average"],
+    ["evaluate", "evaluate_flair"],
 ]
 LISTS = [["two_stage"], *(["train_autoencoder", *o] for o in STAGE_1), *(["train", *o] for o in STAGE_2)]
 

@@ -247,8 +247,25 @@ def dice(prediction, label, number):
 def evaluation_keys(overrides, folder):
     keys = {key: overrides[key] for key in ("bundle_root", "dataset_dir", "device")}
     # VIF takes slices from 41 x 41 on.
-    without = {"validate#additional_metrics#VIF#_disabled_": True}
+    without = {"fusion_metrics#VIF#_disabled_": True}
     return {**keys, **LIGHT, **without, "checkpoint": str(folder / "model.pt"), "data_name": "tiny"}
+
+
+@pytest.mark.parametrize(("overlay", "method"), [("evaluate_average", "average"), ("evaluate_flair", "flair_alone")])
+def test_fusion_is_compared_with_no_fusion_at_all(rmr_bundle, overrides, dataset_dir, tmp_path, overlay, method):
+    keys = {key: overrides[key] for key in ("bundle_root", "dataset_dir", "device")}
+    keys |= {"fusion_metrics#VIF#_disabled_": True, "data_name": "tiny", "output_dir": str(tmp_path)}
+    run(rmr_bundle, ["train", "evaluate", overlay], tmp_path, **keys)
+    with (tmp_path / f"tiny_{method}_clean.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert set(row) == {"case", "EN", "FMI", "AG", "SCD", "SSIM", "SD", "MI", "Qabf"}
+    case = {"image": [str(dataset_dir / "s3" / f"{name}.nii.gz") for name in ("t1", "flair")]}
+    image = LoadModalitiesd(label_key="")(case)["image"].as_tensor()[None]
+    fused = image.mean(dim=1, keepdim=True) if method == "average" else image[:, 1:]
+    similarity = CorrelationOfDifferencesMetric()
+    similarity(y_pred=fused, y=image)
+    assert float(row["SCD"]) == pytest.approx(float(similarity.aggregate()), abs=2e-3)
+    assert "## Segmentation" not in (tmp_path / "tiny_comparison.md").read_text()
 
 
 def test_evaluation_writes_what_the_network_predicts_and_a_comparison(

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
-from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion
+from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion, SourceAlone
 
-NETWORKS = [AverageFusion(), MaximumFusion(), LaplacianPyramidFusion(), LaplacianPyramidFusion(levels=1)]
+SYMMETRIC = [AverageFusion(), MaximumFusion(), LaplacianPyramidFusion(), LaplacianPyramidFusion(levels=1)]
+NETWORKS = [*SYMMETRIC, SourceAlone(channel=1)]
 
 
 @pytest.fixture
@@ -15,10 +16,12 @@ def pair():
     return torch.rand(2, 2, 33, 46, generator=torch.Generator().manual_seed(0))
 
 
-def test_average_and_maximum_by_hand():
+def test_average_maximum_and_source_alone_by_hand():
     image = torch.tensor([[[[0.0, 1.0]], [[0.5, 0.25]]]])
     assert AverageFusion()(image).tolist() == [[[[0.25, 0.625]]]]
     assert MaximumFusion()(image).tolist() == [[[[0.5, 1.0]]]]
+    assert SourceAlone()(image).tolist() == [[[[0.0, 1.0]]]]
+    assert SourceAlone(channel=1)(image).tolist() == [[[[0.5, 0.25]]]]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -30,7 +33,7 @@ def test_equal_sources_come_back_at_any_size(network, size):
     assert torch.allclose(fused, source, atol=1e-6)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", SYMMETRIC)
 def test_result_does_not_depend_on_the_batch_or_the_order_and_stays_in_range(network, pair):
     fused = network(pair)
     assert torch.allclose(fused[1:], network(pair[1:]), atol=1e-6)
