@@ -1,0 +1,154 @@
+"""Does stage 1 of RMR-Fusion see through degradations? Whole validation volumes, degraded by the paper's mixture.
+
+``python -m benchmarks.rmr_autoencoder --dataset_dir FOLDER [--checkpoint FILE] [--section validation] [--device cpu]
+[--seed 0] [--out FOLDER]``
+
+For each case: PSNR and SSIM of the degraded volume and of its reconstruction against the clean volume, in the whole
+volume and (PSNR) inside the brain; and how far the features of the degraded volume lie from those of the clean one,
+for the trained network and for one with random weights. Features have no unit, so that their mean squared difference
+is divided by the variance of the clean features, channel by channel. Writes ``rmr_autoencoder.json`` and ``.md``.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from monai.transforms import Compose, Orientationd
+from monai.utils import set_determinism
+
+from shared_networks.data import resolve_cases
+from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
+from shared_networks.losses import VolumeSimilarityLoss
+from shared_networks.nets import DegradationAutoencoder
+from shared_networks.transforms import DegradeMixtured, LoadModalitiesd
+
+__all__ = ["feature_distance", "main", "measure", "psnr"]
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "rmr_fusion_bundle" / "models"
+
+
+def psnr(estimate: torch.Tensor, target: torch.Tensor, where: torch.Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio in dB for a range of 1; ``where`` (spatial mask) limits it to a region."""
+    squares = (estimate - target).square()
+    mean = squares.mean() if where is None else squares[..., where].mean()
+    return float(-10 * mean.log10())
+
+
+def feature_distance(degraded: torch.Tensor, clean: torch.Tensor) -> float:
+    """Mean squared difference of features over the variance of the clean ones, mean of the channels.
+
+    Args:
+        degraded: B x C x spatial.
+        clean: the same shape. A channel that is constant (variance below 1e-12) is left out.
+    """
+    axes = [0, *range(2, clean.dim())]
+    variance = clean.var(dim=axes, correction=0)
+    ratio = (degraded - clean).square().mean(dim=axes) / variance
+    return float(ratio[variance > 1e-12].mean())
+
+
+@torch.no_grad()
+def measure(
+    clean: torch.Tensor,
+    degraded: torch.Tensor,
+    brain: torch.Tensor,
+    trained: DegradationAutoencoder,
+    untrained: DegradationAutoencoder,
+    most_voxels: int = 1_000_000,
+) -> dict[str, float]:
+    """The figures of one case.
+
+    Args:
+        clean: 1 x 2 x X x Y x Z in [0, 1].
+        degraded: the same shape.
+        brain: X x Y x Z, bool.
+        trained: network of stage 1 in evaluation mode.
+        untrained: the same with random weights.
+        most_voxels: larger volumes are encoded in overlapping blocks.
+    """
+    block = block_size(clean.shape[2:], most_voxels, 14, 28)
+
+    def forward(network: DegradationAutoencoder, image: torch.Tensor) -> torch.Tensor:
+        return in_overlapping_blocks(image, lambda x: network(x, return_features=True), block, 28)
+
+    similarity = VolumeSimilarityLoss()
+    of_clean, of_degraded = forward(trained, clean), forward(trained, degraded)
+    figures = {}
+    for name, estimate in (("degraded", degraded), ("reconstruction", of_degraded[:, :2]), ("clean", of_clean[:, :2])):
+        figures[f"{name}_psnr"] = psnr(estimate, clean)
+        figures[f"{name}_psnr_brain"] = psnr(estimate, clean, brain)
+        figures[f"{name}_ssim"] = 1 - float(similarity(estimate, clean))
+    figures["features_trained"] = feature_distance(of_degraded[:, 2:], of_clean[:, 2:])
+    del of_clean, of_degraded
+    figures["features_untrained"] = feature_distance(
+        forward(untrained, degraded)[:, 2:], forward(untrained, clean)[:, 2:]
+    )
+    figures["images"] = feature_distance(degraded, clean)
+    return figures
+
+
+def main(arguments: Sequence[str] | None = None) -> dict:
+    """Run the benchmark and return what it wrote as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_autoencoder")
+    parser.add_argument("--dataset_dir", required=True)
+    parser.add_argument("--section", default="validation")
+    parser.add_argument("--checkpoint", type=Path, default=MODELS / "autoencoder.pt")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0, help="of the degradation and of the random weights")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    given = parser.parse_args(arguments)
+    load = Compose(
+        [
+            LoadModalitiesd(keys="image", label_key=""),
+            Orientationd(keys=["image", "brain"], axcodes="RAS", labels=None),
+            DegradeMixtured(keys="image", seed=given.seed),
+        ]
+    )
+    set_determinism(given.seed)
+    untrained = DegradationAutoencoder().eval().to(given.device)
+    set_determinism(None)
+    trained = DegradationAutoencoder().load(given.checkpoint).eval().to(given.device)
+    cases = {}
+    for case in resolve_cases(dataset_dir=given.dataset_dir, section=given.section):
+        item = load(case)
+        clean, degraded = (item[key].as_tensor()[None].to(given.device) for key in ("image", "degraded"))
+        brain = item["brain"].as_tensor()[0].bool().to(given.device)
+        cases[case["case"]] = measure(clean, degraded, brain, trained, untrained)
+    result = {
+        "command": f"python -m benchmarks.rmr_autoencoder {' '.join(arguments or sys.argv[1:])}",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "section": given.section,
+        "cases": cases,
+    }
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "rmr_autoencoder.json").write_text(json.dumps(result, indent=2) + "\n")
+    (given.out / "rmr_autoencoder.md").write_text(table(result))
+    return result
+
+
+def table(result: dict) -> str:
+    """Markdown of what :func:`main` returns."""
+    lines = [
+        "| case | volume | PSNR, dB | PSNR in the brain, dB | SSIM | distance to clean: images, features (untrained) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, figures in result["cases"].items():
+        distances = {
+            "degraded": f"{figures['images']:.4f}",
+            "reconstruction": f"{figures['features_trained']:.4f} ({figures['features_untrained']:.4f})",
+            "clean": "",
+        }
+        titles = {"degraded": "degraded", "reconstruction": "its reconstruction", "clean": "reconstruction of clean"}
+        for key, title in titles.items():
+            values = f"{figures[f'{key}_psnr']:.2f} | {figures[f'{key}_psnr_brain']:.2f} | {figures[f'{key}_ssim']:.4f}"
+            lines.append(f"| {name} | {title} | {values} | {distances[key]} |")
+    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']})"]) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(main()))
