@@ -12,8 +12,6 @@ each form to tell its peak memory. Writes ``gesenet_speed.json`` and ``.md``.
 import argparse
 import copy
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,7 +24,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.peak_memory import peak_memory_of_process
+from benchmarks.machine import hardware, peak_memory_of_process
 from shared_networks.inferers import BackgroundSkipping, FusionInferer
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
@@ -224,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     result = {
         "command": f"python -m benchmarks.gesenet_speed {' '.join(arguments or sys.argv[1:])}".strip(),
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "hardware": _hardware(given.device),
+        "hardware": hardware(given.device),
         "torch": torch.__version__,
         "dtype": given.dtype,
         "runs": [measure(given, checkpoint, size, batch) for checkpoint in checkpoints for size, batch in runs],
@@ -234,13 +232,6 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     (given.out / "gesenet_speed.json").write_text(json.dumps(result, indent=2) + "\n")
     (given.out / "gesenet_speed.md").write_text(table(result))
     return result
-
-
-def _hardware(device: str) -> str:
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name()
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} of {os.cpu_count()} threads"
 
 
 def table(result: dict) -> str:

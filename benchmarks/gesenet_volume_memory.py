@@ -25,7 +25,7 @@ __all__ = ["main", "measure"]
 ROOT = Path(__file__).resolve().parent.parent
 _CHILD = """
 import json, runpy, sys, torch
-from benchmarks.peak_memory import peak_memory_of_process
+from benchmarks.machine import peak_memory_of_process
 sys.argv = json.loads(sys.argv[1])
 try:
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)

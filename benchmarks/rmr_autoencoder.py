@@ -20,6 +20,7 @@ import torch
 from monai.transforms import Compose, Orientationd
 from monai.utils import set_determinism
 
+from benchmarks.machine import hardware
 from shared_networks.data import resolve_cases
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 from shared_networks.losses import VolumeSimilarityLoss
@@ -122,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     result = {
         "command": f"python -m benchmarks.rmr_autoencoder {' '.join(arguments or sys.argv[1:])}",
         "date": datetime.now(timezone.utc).date().isoformat(),
+        "hardware": hardware(given.device),
         "section": given.section,
         "cases": cases,
     }

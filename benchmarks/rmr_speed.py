@@ -15,8 +15,6 @@ Writes ``rmr_speed.json`` and ``.md``.
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -28,7 +26,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.inferers import sliding_window_inference
 
-from benchmarks.peak_memory import peak_memory_of_process
+from benchmarks.machine import hardware, peak_memory_of_process
 from shared_networks.blocks.grouped_window_attention import GroupedWindowAttention
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.nets import RMRFusionNet
@@ -127,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     result = {
         "command": f"python -m benchmarks.rmr_speed {' '.join(words)}".strip(),
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "hardware": _hardware(given.device),
+        "hardware": hardware(given.device),
         "torch": torch.__version__,
         "forms": {form: _in_own_process(form, words) for form in given.forms},
     }
@@ -151,13 +149,6 @@ def _in_own_process(form: str, words: Sequence[str]) -> dict:
     if done.returncode:
         raise RuntimeError(f"{form} failed: {done.stderr[-1000:]}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _hardware(device: str) -> str:
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name()
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} of {os.cpu_count()} threads"
 
 
 def table(result: dict) -> str:

@@ -87,3 +87,17 @@ def noise():
         return np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8)
 
     return draw
+
+
+@pytest.fixture
+def touch(tmp_path):
+    """Function (names...) -> makes empty files below tmp_path; a list of cases does not look into files."""
+
+    def make(*names):
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+        return tmp_path
+
+    return make

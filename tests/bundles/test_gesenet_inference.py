@@ -19,6 +19,7 @@ from shared_networks.data import resolve_pairs
 from shared_networks.errors import InputError
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird, normalise_volume, rgb_to_ycbcr
+from tests.bundles.bundle_runs import run_workflow
 
 
 @pytest.fixture
@@ -27,18 +28,13 @@ def config(gesenet_bundle):
 
 
 @pytest.fixture
-def fuse(config, gesenet_bundle, random_checkpoint, tmp_path):
+def fuse(gesenet_bundle, random_checkpoint, tmp_path):
     """Function (overrides) -> output folder, after initialize, run and finalize."""
 
     def run(**override):
         override = {key: str(value) if hasattr(value, "parts") else value for key, value in override.items()}
         keys = {"output_dir": str(tmp_path / "out"), "checkpoint": str(random_checkpoint), "device": "cpu"} | override
-        workflow = ConfigWorkflow(
-            str(config), workflow_type="infer", logging_file=False, bundle_root=str(gesenet_bundle), **keys
-        )
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+        run_workflow(gesenet_bundle, ["inference"], "infer", bundle_root=str(gesenet_bundle), **keys)
         return tmp_path / "out"
 
     return run

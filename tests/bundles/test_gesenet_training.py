@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,11 +11,11 @@ import time
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
 from PIL import Image
 
 from shared_networks.losses import SemanticLoss
 from shared_networks.nets import BilateralAttentionSegmenter, GeSeNet
+from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
 
 TINY = {
     "max_epochs": 3,
@@ -68,19 +67,12 @@ def overrides(dataset_dir, semantic_checkpoint, gesenet_bundle):
     }
 
 
-def run(gesenet_bundle, configs, **overrides):
-    files = [str(gesenet_bundle / "configs" / name) for name in configs]
-    workflow = ConfigWorkflow(config_file=files, workflow_type="train", **overrides)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    return workflow
-
-
 @pytest.fixture(scope="module")
 def trained(gesenet_bundle, overrides, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    workflow = run(gesenet_bundle, ["train.json"], ckpt_dir=str(folder), output_dir=str(folder / "eval"), **overrides)
+    workflow = run_workflow(
+        gesenet_bundle, ["train"], "train", ckpt_dir=str(folder), output_dir=str(folder / "eval"), **overrides
+    )
     return folder, workflow
 
 
@@ -110,7 +102,9 @@ def test_the_semantic_module_is_frozen(trained, semantic_checkpoint):
 def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, gesenet_bundle, overrides, tmp_path):
     folder, _ = trained
     shutil.copy(folder / "fusion_checkpoint_epoch=2.pt", tmp_path)
-    run(gesenet_bundle, ["train.json"], ckpt_dir=str(tmp_path), output_dir=str(tmp_path / "eval"), **overrides)
+    run_workflow(
+        gesenet_bundle, ["train"], "train", ckpt_dir=str(tmp_path), output_dir=str(tmp_path / "eval"), **overrides
+    )
     whole = torch.load(folder / "fusion_checkpoint_epoch=3.pt", weights_only=True)
     resumed = torch.load(tmp_path / "fusion_checkpoint_epoch=3.pt", weights_only=True)
     assert whole["best"] == resumed["best"]
@@ -143,30 +137,32 @@ def test_a_killed_training_goes_on_where_it_was(gesenet_bundle, overrides, tmp_p
 @pytest.mark.parametrize(
     "overlay",
     [
-        "without_edge_enhancement.json",
-        "without_region_mask.json",
-        "without_global_refinement.json",
-        "without_skip.json",
-        "mask_before_edge.json",
-        "without_edge_loss.json",
-        "without_semantic_loss.json",
+        "without_edge_enhancement",
+        "without_region_mask",
+        "without_global_refinement",
+        "without_skip",
+        "mask_before_edge",
+        "without_edge_loss",
+        "without_semantic_loss",
     ],
 )
 def test_ablations_train_a_step_and_change_what_they_name(gesenet_bundle, overrides, tmp_path, overlay):
     settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2, "output_dir": str(tmp_path)}
-    workflow = run(gesenet_bundle, ["train.json", overlay], ckpt_dir=str(tmp_path), **settings)
+    workflow = run_workflow(
+        gesenet_bundle, ["train", overlay.removesuffix("")], "train", ckpt_dir=str(tmp_path), **settings
+    )
     network = workflow.parser.get_parsed_content("network")
     parts = workflow.parser.get_parsed_content("loss").parts
     full = {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
     # Parameters follow from the table of the spec: E 16,448 against a 4,640 convolution, R 169,888, the skip 9,216.
     expected = {
-        "without_edge_enhancement.json": ("parameters", 240_585 - 2 * (_edge_parameters() - 4_640)),
-        "without_global_refinement.json": ("parameters", 240_585 - _refinement_parameters()),
-        "without_skip.json": ("parameters", 240_585 - 32 * 32 * 9),
-        "without_region_mask.json": ("parts", full - {"L_mask"}),
-        "mask_before_edge.json": ("parts", full),
-        "without_edge_loss.json": ("parts", full - {"L_E"}),
-        "without_semantic_loss.json": ("parts", full - {"L_S"}),
+        "without_edge_enhancement": ("parameters", 240_585 - 2 * (_edge_parameters() - 4_640)),
+        "without_global_refinement": ("parameters", 240_585 - _refinement_parameters()),
+        "without_skip": ("parameters", 240_585 - 32 * 32 * 9),
+        "without_region_mask": ("parts", full - {"L_mask"}),
+        "mask_before_edge": ("parts", full),
+        "without_edge_loss": ("parts", full - {"L_E"}),
+        "without_semantic_loss": ("parts", full - {"L_S"}),
     }[overlay]
     measured = {"parameters": sum(p.numel() for p in network.parameters()), "parts": set(parts)}
     assert measured[expected[0]] == expected[1]
@@ -211,7 +207,7 @@ def test_paper_preset_has_the_papers_numbers(gesenet_bundle):
 def test_paper_preset_trains(gesenet_bundle, overrides, tmp_path):
     settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2, "output_dir": str(tmp_path)}
     settings.pop("patch_size")
-    workflow = run(gesenet_bundle, ["train.json", "paper.json"], ckpt_dir=str(tmp_path), **settings)
+    workflow = run_workflow(gesenet_bundle, ["train", "paper"], "train", ckpt_dir=str(tmp_path), **settings)
     parts = workflow.parser.get_parsed_content("loss").parts
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_total"}
 
@@ -220,8 +216,8 @@ def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_
     folder, _ = trained
     settings = {key: overrides[key] for key in ("bundle_root", "dataset_dir", "device")}
     settings |= {"output_dir": str(tmp_path), "data_name": "tiny", "checkpoint": str(folder / "model.pt")}
-    run(gesenet_bundle, ["train.json", "evaluate.json"], **settings)
-    run(gesenet_bundle, ["train.json", "evaluate.json", "evaluate_maximum.json"], **settings)
+    run_workflow(gesenet_bundle, ["train", "evaluate"], "train", **settings)
+    run_workflow(gesenet_bundle, ["train", "evaluate", "evaluate_maximum"], "train", **settings)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "tiny_comparison.md",
         "tiny_gesenet.csv",
@@ -243,28 +239,19 @@ def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_
 
 @pytest.mark.full
 def test_two_processes_train_and_evaluate_as_one_does(gesenet_bundle, overrides, tmp_path):
-    def launch(run_id, configs, settings):
-        files = [str(gesenet_bundle / "configs" / name) for name in configs]
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        command += ["-m", "monai.bundle", "run", run_id, "--config_file", str(files)]
-        for key, value in settings.items():
-            command += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-        assert done.returncode == 0, done.stderr[-2000:]
-
     settings = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "two")}
     settings.pop("device")
-    launch("training", ["train.json", "multi_gpu_train.json"], settings)
+    run_in_two_processes(gesenet_bundle, ["train", "multi_gpu_train"], "training", **settings)
     assert (tmp_path / "fusion_checkpoint_epoch=1.pt").is_file()
     # Training and validation write a file each, in the first process only.
     assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 2
 
     settings = {key: overrides[key] for key in ("bundle_root", "dataset_dir")}
     settings |= {"data_name": "tiny", "checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "two")}
-    launch("evaluating", ["train.json", "evaluate.json", "multi_gpu_evaluate.json"], settings)
+    names = ["train", "evaluate", "multi_gpu_evaluate"]
+    run_in_two_processes(gesenet_bundle, names, "evaluating", **settings)
     settings |= {"output_dir": str(tmp_path / "one"), "device": overrides["device"]}
-    run(gesenet_bundle, ["train.json", "evaluate.json"], **settings)
+    run_workflow(gesenet_bundle, ["train", "evaluate"], "train", **settings)
     tables = []
     for folder in ("one", "two"):
         with (tmp_path / folder / "tiny_gesenet.csv").open() as file:

@@ -1,21 +1,19 @@
 """What MONAI's clients and a user expect of rmr_fusion_bundle's training and evaluation files."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from pydoc import locate
 
 import nibabel as nib
 import numpy as np
 import pytest
-from monai.bundle import ComponentLocator, ConfigParser, ConfigWorkflow, ReferenceResolver, run
+from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, run
 
 from shared_networks.data import evaluation_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.one_line_errors import find_input_error
+from tests.bundles.bundle_runs import walk
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
-CONFIGS = sorted(path for path in (BUNDLE / "configs").glob("*.json") if path.stem != "metadata")
 HEADS = ["head_unet", "head_vnet", "head_segresnet", "head_unetr", "head_ux_net", "head_mednext", "head_dynunet"]
 STAGE_1 = [
     [],
@@ -53,13 +51,6 @@ def read(name):
     return json.loads((BUNDLE / "configs" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def walk(config) -> Iterator:
-    """Every dictionary, list and value inside a config."""
-    yield config
-    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
-        yield from walk(inner)
-
-
 def parse(names, **override):
     parser = ConfigParser()
     parser.read_config([str(BUNDLE / "configs" / f"{name}.json") for name in names])
@@ -86,22 +77,6 @@ def dataset(tmp_path_factory):
 
 
 # --- configs
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_config_names_what_exists(path):
-    locator = ComponentLocator()
-    for part in walk(json.loads(path.read_text(encoding="utf-8"))):
-        if isinstance(part, dict) and "_target_" in part:
-            target = part["_target_"]
-            if "." in target:
-                assert callable(locate(target)), target
-            else:
-                assert locator.get_component_module_name(target), target
-            if target.startswith("shared_networks."):
-                assert part["_requires_"] == "@import_paths", target
-        elif isinstance(part, str):
-            assert not part.startswith(("/", "~")), part
 
 
 @pytest.mark.parametrize("names", LISTS, ids="+".join)

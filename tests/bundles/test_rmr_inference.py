@@ -21,6 +21,7 @@ import shared_networks
 from shared_networks.nets import RMRFusionNet
 from shared_networks.transforms import LoadModalitiesd
 from shared_networks.utils.one_line_errors import find_input_error
+from tests.bundles.bundle_runs import run_workflow
 
 SCHEMA = Path(__file__).resolve().parents[1] / "monai_schema" / "meta_schema_20240725.json"
 SHAPE = (14, 17, 9)
@@ -101,22 +102,14 @@ def write_case(rmr_bundle, write_volume):
 
 
 @pytest.fixture
-def infer(config, rmr_bundle, checkpoint, tmp_path):
+def infer(rmr_bundle, checkpoint, tmp_path):
     """Function (overrides) -> output folder, after initialize, run and finalize."""
 
     def infer_with(**override):
         override = {key: str(value) if hasattr(value, "parts") else value for key, value in override.items()}
         keys = {"output_dir": str(tmp_path / "out"), "checkpoint": str(checkpoint), "device": "cpu"}
-        workflow = ConfigWorkflow(
-            str(config),
-            workflow_type="infer",
-            logging_file=False,
-            bundle_root=str(rmr_bundle),
-            **keys | SMALL_HEAD | override,
-        )
-        workflow.initialize()
-        workflow.run()
-        workflow.finalize()
+        keys |= {"bundle_root": str(rmr_bundle), **SMALL_HEAD, **override}
+        run_workflow(rmr_bundle, ["inference"], "infer", **keys)
         return tmp_path / "out"
 
     return infer_with

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
+from tests.bundles.bundle_runs import run_workflow
+
 SHAPE = (22, 20, 16)
 TINY = {
     "max_epochs": 1,
@@ -16,16 +18,6 @@ TINY = {
     "validation_size": [14, 14, 14],
     "device": "$torch.device('cpu')",
 }
-
-
-def run(rmr_bundle, configs, folder, **overrides):
-    files = [str(rmr_bundle / "configs" / f"{name}.json") for name in configs]
-    keys = {"ckpt_dir": str(folder), "output_dir": str(folder / "eval"), **overrides}
-    workflow = ConfigWorkflow(config_file=files, workflow_type="train", **keys)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    return workflow
 
 
 def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path):
@@ -59,10 +51,11 @@ def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr
         row = [f"{name}/{part}.nii.gz" for part in ("t2", "adc", "label", "tumor")]
         header = "ID,t2,adc,t2_anatomy_reader1,adc_tumor_reader1"
         (data / f"{name}.csv").write_text(f"{header}\n{number},{','.join(row)}\n")
-    keys = {**TINY, "dataset_dir": str(data), "bundle_root": str(rmr_bundle)}
-    run(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], tmp_path, **keys)
+    folders = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+    keys = {**TINY, **folders, "dataset_dir": str(data), "bundle_root": str(rmr_bundle)}
+    run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
-    workflow = run(rmr_bundle, ["train", "head_segresnet", "prostate158"], tmp_path, **keys)
+    workflow = run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys)
     assert workflow.parser.get_parsed_content("network").semantic_head.network(torch.rand(1, 16, 8, 8, 8)).shape[1] == 4
     metrics = workflow.parser.get_parsed_content("validate#evaluator").state.metrics
     assert metrics.keys() == {

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
 from shared_networks.transforms import LoadModalitiesd
+from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
 
 SHAPE = (22, 20, 16)
 TINY = {
@@ -62,13 +62,9 @@ def overrides(dataset_dir, rmr_bundle):
 
 
 def run(rmr_bundle, configs, folder, **overrides):
-    files = [str(rmr_bundle / "configs" / f"{name}.json") for name in configs]
-    keys = {"ckpt_dir": str(folder), "output_dir": str(folder / "eval"), **overrides}
-    workflow = ConfigWorkflow(config_file=files, workflow_type="train", **keys)
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    return workflow
+    return run_workflow(
+        rmr_bundle, configs, "train", **{"ckpt_dir": str(folder), "output_dir": str(folder / "eval"), **overrides}
+    )
 
 
 def load(path):
@@ -348,21 +344,11 @@ def test_the_default_head_trains_validates_and_is_resumed_by_the_runner(rmr_bund
 
 @pytest.mark.full
 def test_two_processes_train_both_stages_and_evaluate_as_one_does(rmr_bundle, overrides, tmp_path):
-    def launch(run_id, configs, settings):
-        files = [str(rmr_bundle / "configs" / f"{name}.json") for name in configs]
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-        command += ["-m", "monai.bundle", "run", run_id, "--config_file", str(files)]
-        for key, value in settings.items():
-            command += [f"--{key}", value if isinstance(value, str) else str(value)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-        assert done.returncode == 0, done.stderr[-2000:]
-
     keys = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "one_process")}
     keys.pop("device")
-    launch("training", ["train_autoencoder", "multi_gpu_train_autoencoder"], keys)
+    run_in_two_processes(rmr_bundle, ["train_autoencoder", "multi_gpu_train_autoencoder"], "training", **keys)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt"), "output_dir": str(tmp_path / "two")}
-    launch("training", ["train", "head_segresnet", "multi_gpu_train"], keys)
+    run_in_two_processes(rmr_bundle, ["train", "head_segresnet", "multi_gpu_train"], "training", **keys)
     assert_same(load(tmp_path / "autoencoder.pt"), autoencoder_part(load(tmp_path / "model.pt")))
     # Training and validation write a file each (the images share the validation's), in the first process only.
     assert 2 <= len(list((tmp_path / "two").glob("events.out.tfevents.*"))) <= 3
@@ -370,10 +356,11 @@ def test_two_processes_train_both_stages_and_evaluate_as_one_does(rmr_bundle, ov
     for name in (*LIGHT, "device"):
         keys.pop(name)
     keys |= {"section": "training"}
-    launch(
-        "evaluating",
+    run_in_two_processes(
+        rmr_bundle,
         ["train", "head_segresnet", "evaluate", "multi_gpu_evaluate"],
-        {**keys, "output_dir": str(tmp_path / "2")},
+        "evaluating",
+        **{**keys, "output_dir": str(tmp_path / "2")},
     )
     keys |= {"output_dir": str(tmp_path / "1"), "device": overrides["device"]}
     run(rmr_bundle, ["train", "head_segresnet", "evaluate"], tmp_path, **keys)

@@ -8,20 +8,6 @@ from shared_networks.data import FusionPairs, resolve_pairs
 from shared_networks.errors import InputError
 
 
-@pytest.fixture
-def touch(tmp_path):
-    """Function (names...) -> makes empty files below tmp_path; the list does not look into files."""
-
-    def make(*names):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-        return tmp_path
-
-    return make
-
-
 def names(pairs):
     return [pair["case"] for pair in pairs if "refused" not in pair]
 

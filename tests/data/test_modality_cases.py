@@ -10,20 +10,6 @@ from shared_networks.data import ModalityCases, resolve_cases
 from shared_networks.errors import InputError
 
 
-@pytest.fixture
-def touch(tmp_path):
-    """Function (names...) -> makes empty files below tmp_path; the list does not look into files."""
-
-    def make(*names):
-        for name in names:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-        return tmp_path
-
-    return make
-
-
 def names(cases):
     return [case["case"] for case in cases if "refused" not in case]
 

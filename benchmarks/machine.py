@@ -1,10 +1,12 @@
-"""Peak memory as the operating system or the GPU counts it."""
+"""The machine that a benchmark ran on, and the peak memory that it took."""
 
+import os
+import platform
 import sys
 
 import torch
 
-__all__ = ["peak_memory_of_process"]
+__all__ = ["hardware", "peak_memory_of_process"]
 
 
 def peak_memory_of_process(device: torch.device) -> int:
@@ -23,3 +25,11 @@ def peak_memory_of_process(device: torch.device) -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def hardware(device: torch.device | str) -> str:
+    """The device in words: the GPU's name, or the CPU's architecture, instruction set and threads."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} of {os.cpu_count()} threads"

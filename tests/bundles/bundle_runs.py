@@ -1,0 +1,37 @@
+"""Running the configs of a bundle, in process and in two processes, for the tests of both bundles."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from monai.bundle import ConfigWorkflow
+
+
+def walk(config) -> Iterator:
+    """Every dictionary, list and value inside a config."""
+    yield config
+    for inner in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from walk(inner)
+
+
+def run_workflow(bundle, names, workflow_type, **overrides):
+    """Run a list of a bundle's configs in process; returns the workflow."""
+    files = [str(bundle / "configs" / f"{name}.json") for name in names]
+    workflow = ConfigWorkflow(files, workflow_type=workflow_type, logging_file=False, **overrides)
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    return workflow
+
+
+def run_in_two_processes(bundle, names, run_id, **overrides):
+    """Run a list of a bundle's configs by torchrun with two processes on the CPU; fails when they fail."""
+    files = [str(bundle / "configs" / f"{name}.json") for name in names]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "monai.bundle", "run", run_id, "--config_file", str(files)]
+    for key, value in overrides.items():
+        command += [f"--{key}", str(value)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
