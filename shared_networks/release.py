@@ -1,0 +1,226 @@
+"""Build the zip of a bundle that stands alone: its own files, the code that its configs name, and a manifest.
+
+``python -m shared_networks.release BUNDLE_FOLDER [--out dist]``
+
+Writes ``<out>/<bundle>_v<version>.zip``. The same input gives the same bytes.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import torch
+import yaml
+from monai.bundle import ConfigParser
+
+import shared_networks
+from shared_networks.errors import InputError
+from shared_networks.utils.atomic import atomic_path
+
+__all__ = ["MANIFEST", "build_release", "check_release", "release_files"]
+
+MANIFEST = "SHA256SUMS"
+"""Name of the manifest inside the bundle; ``sha256sum --check`` reads it."""
+
+LARGEST_FILE = 25 * 1024 * 1024
+"""Bytes that one file may have; the Model Zoo keeps larger ones elsewhere and lists them in ``large_files.yml``."""
+
+_REQUIRED = (
+    "LICENSE",
+    "configs/metadata.json",
+    "configs/inference.json",
+    "configs/logging.conf",
+    "models/model.pt",
+    "docs/README.md",
+    "docs/data_license.txt",
+)
+_FOLDERS = ("configs", "models", "docs", "sample_data")
+_LARGE_FILES = ("large_files.yml", "large_files.yaml", "large_files.json")
+_PACKAGE = Path(shared_networks.__file__).resolve().parent
+# The first moment that a zip can name; a real one would make every build differ.
+_MOMENT = (1980, 1, 1, 0, 0, 0)
+
+
+def release_files(bundle: Path) -> dict[str, Path]:
+    """What goes into the zip of a bundle: name inside the bundle (with ``/``) -> file, sorted by name.
+
+    These are the licence, the list of large files, everything in configs, models, docs and sample_data but checkpoints
+    of a training and files that ``large_files.yml`` keeps elsewhere, and the package ``shared_networks``.
+
+    Raises:
+        InputError: for a link, and for a file above 25 MB that is not listed.
+    """
+    elsewhere = _large_files(bundle)
+    found = [path for folder in _FOLDERS for path in (bundle / folder).rglob("*")]
+    found += [bundle / name for name in ("LICENSE", *_LARGE_FILES)]
+    files = {}
+    for path in found:
+        name = path.relative_to(bundle).as_posix()
+        if path.is_symlink():
+            raise InputError(f"{path}: a link; a release holds files only: put the file itself there.")
+        if path.is_file() and name not in elsewhere and not _is_by_product(PurePosixPath(name)):
+            files[name] = path
+    too_large = [name for name, path in files.items() if path.stat().st_size > LARGEST_FILE]
+    if too_large:
+        raise InputError(
+            f"{bundle / too_large[0]}: larger than 25 MB; list it with its url and hash in {bundle / _LARGE_FILES[0]}."
+        )
+    for path in _PACKAGE.rglob("*"):
+        name = PurePosixPath("shared_networks", path.relative_to(_PACKAGE).as_posix())
+        if path.is_file() and not _is_by_product(name):
+            files[str(name)] = path
+    return dict(sorted(files.items()))
+
+
+def check_release(bundle: Path) -> dict[str, Any]:
+    """Refuse a bundle whose files, weights, metadata and code do not belong together.
+
+    Returns:
+        Its metadata.
+
+    Raises:
+        InputError: one line that says what does not fit, and to what.
+    """
+    if not bundle.is_dir():
+        raise InputError(f"{bundle}: not found; give the folder of a bundle.")
+    elsewhere = _large_files(bundle)
+    missing = [name for name in _REQUIRED if not (bundle / name).is_file() and name not in elsewhere]
+    if missing:
+        raise InputError(f"{bundle}: {', '.join(missing)} missing; a release needs every one of them.")
+    metadata = _read_json(bundle / "configs" / "metadata.json")
+    version = metadata.get("version")
+    if version not in metadata.get("changelog", {}):
+        raise InputError(f"{bundle}: version {version} is not in the changelog of metadata.json; describe it there.")
+    if version != shared_networks.__version__:
+        raise InputError(
+            f"{bundle}: metadata.json says version {version}, shared_networks {shared_networks.__version__}; both are "
+            "released together: raise the one that is behind."
+        )
+    if (bundle / "models" / "model.pt").is_file():
+        _check_weights(bundle, metadata)
+    return metadata
+
+
+def build_release(bundle: str | Path, out: str | Path = "dist") -> Path:
+    """Check a bundle and write its zip.
+
+    Args:
+        bundle: folder of the bundle; its name becomes the one folder at the top of the zip.
+        out: folder of the zip, made when missing.
+
+    Returns:
+        The zip.
+
+    Raises:
+        InputError: see :func:`check_release` and :func:`release_files`; nothing is written then.
+    """
+    bundle, out = Path(bundle).resolve(), Path(out)
+    metadata = check_release(bundle)
+    contents = {name: path.read_bytes() for name, path in release_files(bundle).items()}
+    contents[MANIFEST] = _manifest(contents)
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / f"{bundle.name}_v{metadata['version']}.zip"
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in sorted(contents):
+            entry = zipfile.ZipInfo(str(PurePosixPath(bundle.name, name)), _MOMENT)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, contents[name], compresslevel=9)
+    return target
+
+
+def _manifest(contents: Mapping[str, bytes]) -> bytes:
+    lines = [f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents)]
+    return "".join(lines).encode()
+
+
+def _is_by_product(name: PurePosixPath) -> bool:
+    """Caches, hidden files, and what a training writes beside the weights."""
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
+    return hidden or name.suffix == ".pyc" or "_checkpoint_" in name.name
+
+
+def _large_files(bundle: Path) -> dict[str, dict[str, Any]]:
+    """Files that the bundle keeps elsewhere, by name; one that is here nevertheless must be the one that is meant."""
+    lists = [bundle / name for name in _LARGE_FILES if (bundle / name).is_file()]
+    if not lists:
+        return {}
+    try:
+        entries = yaml.safe_load(lists[0].read_text(encoding="utf-8"))["large_files"]
+        listed = {str(PurePosixPath(entry["path"])): dict(entry) for entry in entries}
+    except (yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{lists[0]}: expected a list large_files of entries with path and url ({error}).") from error
+    for name, entry in listed.items():
+        if not str(entry.get("url", "")).startswith("https://"):
+            raise InputError(f"{lists[0]}: {name} has no https url; say where it can be downloaded.")
+        kind, expected, path = entry.get("hash_type", "sha256"), entry.get("hash_val", ""), bundle / name
+        if kind not in ("md5", "sha1", "sha256", "sha512") or not expected:
+            raise InputError(f"{lists[0]}: {name} needs hash_val, and hash_type md5, sha1, sha256 or sha512.")
+        if path.is_file() and hashlib.new(kind, path.read_bytes()).hexdigest() != expected:
+            raise InputError(f"{path}: its {kind} is not the one in {lists[0].name}; correct the file or the list.")
+    return listed
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}).") from error
+
+
+@torch.no_grad()
+def _check_weights(bundle: Path, metadata: Mapping[str, Any]) -> None:
+    """The weights must fit the network of inference.json, and its output what the metadata says."""
+    weights = bundle / "models" / "model.pt"
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "inference.json"))
+    parser["bundle_root"] = str(bundle)
+    network = parser.get_parsed_content("network_def").eval()
+    try:
+        given = torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{weights}: cannot be loaded with weights_only=True ({error!r:.200}).") from error
+    expected = network.state_dict()
+    fault = _first(sorted(expected.keys() - given.keys()), "lacks", "the network of inference.json has")
+    fault = fault or _first(sorted(given.keys() - expected.keys()), "has", "the network of inference.json lacks")
+    differing = [name for name in expected if name in given and given[name].shape != expected[name].shape]
+    if not fault and differing:
+        name = differing[0]
+        shapes = f"{tuple(given[name].shape)}, the network of inference.json needs {tuple(expected[name].shape)}"
+        fault = f"{name} has shape {shapes}"
+    if fault:
+        raise InputError(f"{weights}: {fault}; these weights belong to another network: train or configure anew.")
+    (source,) = metadata["network_data_format"]["inputs"].values()
+    prediction = metadata["network_data_format"]["outputs"]["pred"]
+    channels = network(torch.zeros(1, source["num_channels"], *[8] * len(source["spatial_shape"]))).shape[1]
+    if channels != prediction["num_channels"]:
+        raise InputError(
+            f"{bundle}: the network gives {channels} channels, metadata.json says {prediction['num_channels']}: "
+            "correct num_channels or the number of classes."
+        )
+
+
+def _first(names: Sequence[str], verb: str, other: str) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{verb} {names[0]}{more}, which {other}" if names else ""
+
+
+def main(arguments: Iterable[str] | None = None) -> Path:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m shared_networks.release", description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the zip")
+    given = parser.parse_args(None if arguments is None else list(arguments))
+    return build_release(given.bundle, given.out)
+
+
+if __name__ == "__main__":
+    try:
+        print(main())
+    except InputError as problem:
+        sys.exit(f"error: {problem}")

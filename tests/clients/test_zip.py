@@ -1,0 +1,133 @@
+"""Each bundle's zip, built, unpacked elsewhere, and used by MONAI's own clients without anything of the repository."""
+
+import functools
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monai.bundle import download
+from PIL import Image
+
+from shared_networks.release import build_release
+
+HERE = Path(__file__).resolve().parent
+SCHEMA = HERE.parent / "monai_schema" / "meta_schema_20240725.json"
+
+
+@pytest.fixture(scope="module", params=["gesenet_bundle"])
+def archive(request, tmp_path_factory):
+    return build_release(HERE.parents[1] / request.param, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture
+def unpacked(archive, tmp_path):
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(tmp_path / "somewhere")
+    return tmp_path / "somewhere" / archive.name.rpartition("_v")[0]
+
+
+def pairs(folder):
+    """Pairs of pictures of one modality, for training, validation and testing."""
+    random = np.random.default_rng(0)
+    for part, names in (("train", ("1", "2")), ("val", ("3",)), ("test", ("4",))):
+        for side in ("mri", "other"):
+            place = folder / "CT" / part / side
+            place.mkdir(parents=True)
+            for name in names:
+                Image.fromarray(random.integers(0, 256, (48, 48), dtype=np.uint8)).save(place / f"{name}.png")
+    return folder
+
+
+def gesenet_settings(bundle, tmp_path):
+    data = {"dataset_dir": str(pairs(tmp_path / "data")), "device": "$torch.device('cpu')"}
+    split = {"validation_cases": {}}
+    tiny = {"max_epochs": 1, "iterations_per_epoch": 1, "batch_size": 1, "patch_size": [48, 48], "beta": 0.0}
+    tiny |= {"val_interval": 1, "ckpt_dir": "trained", "output_dir": "trained/eval"}
+    return {
+        "sizes": {"any": 9},
+        "infer": {
+            "mri": str(bundle / "sample_data" / "mri" / "axial.png"),
+            "other": str(bundle / "sample_data" / "other" / "axial.png"),
+            "device": "cpu",
+        },
+        "results": ["axial_fused.png", "run_report.json"],
+        "export": {},
+        "exported_sizes": [[16, 16], [33, 47]],
+        "check": {"inference": {}, "train": data | split, "train+evaluate": data | split},
+        "run": {
+            "train": data | split | tiny,
+            "train+evaluate": data | split | {"output_dir": "evaluated", "checkpoint": "trained/model.pt"},
+        },
+        "made": ["trained/model.pt", "evaluated/harvard_test_gesenet.csv"],
+    }
+
+
+def rmr_settings(bundle, tmp_path, write_rmr_case):
+    for number, part in enumerate(("training", "validation")):
+        write_rmr_case(tmp_path / "data" / part / f"s{number}", number)
+    data = {"dataset_dir": str(tmp_path / "data"), "device": "$torch.device('cpu')"}
+    tiny = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "batch_size": 1, "patch_size": [14, 14, 7]}
+    tiny |= {"validation_size": [14, 14, 14], "ckpt_dir": "trained", "output_dir": "trained/eval"}
+    small_images = {"fusion_metrics#VIF#_disabled_": True}
+    return {
+        "sizes": {"any": 14},
+        "infer": {
+            "t1": str(bundle / "sample_data" / "t1.nii.gz"),
+            "flair": str(bundle / "sample_data" / "flair.nii.gz"),
+            "device": "cpu",
+        },
+        "results": [f"sample_data_{name}" for name in ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")],
+        # MONAI's Swin blocks cannot be scripted: the export is a trace at the size of the head's window.
+        "export": {"use_trace": True, "input_shape": [1, 2, 28, 28, 28]},
+        "exported_sizes": [[28, 28, 28]],
+        "check": {"inference": {}, "train_autoencoder": data, "train": data, "train+evaluate": data},
+        "run": {
+            "train_autoencoder": data | tiny,
+            "train": data | tiny | {"autoencoder_checkpoint": "trained/autoencoder.pt"},
+            "train+evaluate": data | small_images | {"output_dir": "evaluated", "checkpoint": "trained/model.pt"},
+        },
+        "made": ["trained/model.pt", "evaluated/brain_validation_rmr_fusion_clean.csv"],
+    }
+
+
+def test_the_zip_stands_alone(unpacked, tmp_path, write_rmr_case):
+    if unpacked.name == "gesenet_bundle":
+        settings = gesenet_settings(unpacked, tmp_path)
+    else:
+        settings = rmr_settings(unpacked, tmp_path, write_rmr_case)
+    (tmp_path / "arguments.json").write_text(json.dumps({"bundle_root": str(unpacked)}))
+    settings |= {"schema": str(SCHEMA), "arguments": str(tmp_path / "arguments.json")}
+    (tmp_path / "empty").mkdir()
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, str(HERE / "alone.py"), str(unpacked), json.dumps(settings)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "empty",
+        env=environment | {"CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.stdout.split("\n")[-2:] == ["all steps done", ""], done.stderr[-6000:]
+
+
+def test_it_is_downloaded_from_a_file_and_from_a_server(archive, tmp_path):
+    name = archive.name.rpartition("_v")[0]
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(archive.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        urls = [archive.as_uri(), f"http://127.0.0.1:{server.server_port}/{archive.name}"]
+        for number, url in enumerate(urls):
+            download(name=name, bundle_dir=str(tmp_path / str(number)), source="monaihosting", url=url, progress=False)
+        server.shutdown()
+    for number in range(2):
+        folder = tmp_path / str(number) / name
+        lines = (folder / "SHA256SUMS").read_text().splitlines()
+        assert {line.split("  ")[1] for line in lines} <= {
+            path.relative_to(folder).as_posix() for path in folder.rglob("*")
+        }
