@@ -72,6 +72,6 @@ def test_the_marker_depends_on_every_setting_of_stage_1():
     parser.read_config(str(BUNDLE / "configs" / "two_stage.json"))
     parser.update({"bundle_root": str(BUNDLE), "ckpt_dir": "nowhere"})
     values = parser.get_parsed_content("stage1_completion#settings")
-    assert values["learning_rate"] == first["learning_rate"] != read("train")["learning_rate"]
+    assert values["patch_size"] == first["patch_size"] != read("train")["patch_size"]
     completion = parser.get_parsed_content("stage1_completion")
     assert (completion.path, completion.was_complete) == (Path("nowhere") / MARKER, False)
