@@ -44,7 +44,7 @@ def main(bundle: Path, settings: dict, out: Path) -> dict:
 
         trainer = BundleTrainTask(str(bundle), {})
         request = {"model": bundle.name, "device": "cpu", "max_epochs": 1, "val_split": 0.5, "multi_gpu": False}
-        request |= {"tracking": "None", "pretrained": False}
+        request |= {"tracking": "None", "pretrained": True}
         answer["trained"] = str(trainer(request, Datastore(settings["train"])))
     return answer
 

@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 SCHEMA = HERE.parent / "monai_schema" / "meta_schema_20240725.json"
 
 
-@pytest.fixture(scope="module", params=["gesenet_bundle"])
+@pytest.fixture(scope="module", params=["gesenet_bundle", "rmr_fusion_bundle"])
 def archive(request, tmp_path_factory):
     return build_release(HERE.parents[1] / request.param, tmp_path_factory.mktemp("dist"))
 
