@@ -31,6 +31,7 @@ from shared_networks.blocks.grouped_window_attention import GroupedWindowAttenti
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.nets import RMRFusionNet
 from shared_networks.transforms import LoadModalitiesd
+from shared_networks.utils import keep_freed_memory
 
 __all__ = ["main", "run_form"]
 
@@ -136,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
 
 
 def _once(given: argparse.Namespace) -> dict:
+    keep_freed_memory()  # as inference.json does
     network, window, overlap = _configuration(given)
     image = _image(given).to(given.device)
     measured = run_form(given.once, network.to(given.device), image, window, overlap)
