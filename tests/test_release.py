@@ -105,7 +105,7 @@ def large_file(bundle):
         (without_a_weight, r"model.pt: lacks decoder.0.weight, which the network of inference.json has"),
         (another_shape, r"decoder.0.weight has shape \(3, .*belong to another network"),
         (a_pickle, r"cannot be loaded with weights_only=True"),
-        (other_version, r"metadata.json says version 99.0.0, shared_networks is"),
+        (other_version, r"metadata.json says version 99.0.0, shared_networks \d"),
         (lambda b: edit_json(b / "configs" / "metadata.json", lambda m: m.update(version="9")), "not in the changelog"),
         (other_channels, "the network gives 1 channels, metadata.json says 5"),
         (large_file, "larger than 25 MB; list it"),
