@@ -11,13 +11,11 @@ each form to tell its peak memory. Writes ``gesenet_speed.json`` and ``.md``.
 
 import argparse
 import copy
-import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -25,6 +23,7 @@ from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import hardware, peak_memory_of_process
+from benchmarks.report import write_report
 from shared_networks.inferers import BackgroundSkipping, FusionInferer
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
@@ -219,19 +218,14 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     # More than 4 megapixels at a time would only measure how much memory a machine has.
     runs = [(size, batch) for size in given.sizes for batch in given.batches if size * size * batch <= 2**22]
     checkpoints = [given.checkpoint] + ([given.released] if given.released else [])
-    result = {
-        "command": f"python -m benchmarks.gesenet_speed {' '.join(arguments or sys.argv[1:])}".strip(),
-        "date": datetime.now(timezone.utc).date().isoformat(),
+    facts = {
         "hardware": hardware(given.device),
         "torch": torch.__version__,
         "dtype": given.dtype,
         "runs": [measure(given, checkpoint, size, batch) for checkpoint in checkpoints for size, batch in runs],
         "volume": measure_volume(given) if given.volume else None,
     }
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "gesenet_speed.json").write_text(json.dumps(result, indent=2) + "\n")
-    (given.out / "gesenet_speed.md").write_text(table(result))
-    return result
+    return write_report("gesenet_speed", given.out, arguments, facts, table)
 
 
 def table(result: dict) -> str:

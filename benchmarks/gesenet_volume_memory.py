@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
+from benchmarks.report import write_report
 
 __all__ = ["main", "measure"]
 
@@ -85,9 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         peaks = {n: measure(n, given.size, given.batch, Path(folder)) for n in given.slices}
     fewest, most = min(peaks), max(peaks)
-    result = {
-        "command": f"python -m benchmarks.gesenet_volume_memory {' '.join(arguments or sys.argv[1:])}".strip(),
-        "date": datetime.now(timezone.utc).date().isoformat(),
+    facts = {
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
         "size": given.size,
         "slices_at_a_time": given.batch,
@@ -95,10 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         "bytes_per_further_slice": (peaks[most] - peaks[fewest]) / max(1, most - fewest),
         "bytes_of_one_slice_in_float32": given.size * given.size * 4,
     }
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "gesenet_volume_memory.json").write_text(json.dumps(result, indent=2) + "\n")
-    (given.out / "gesenet_volume_memory.md").write_text(_table(result))
-    return result
+    return write_report("gesenet_volume_memory", given.out, arguments, facts, _table)
 
 
 def _table(result: dict) -> str:

@@ -10,10 +10,7 @@ is divided by the variance of the clean features, channel by channel. Writes ``r
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -21,7 +18,9 @@ from monai.transforms import Compose, Orientationd
 from monai.utils import set_determinism
 
 from benchmarks.machine import hardware
+from benchmarks.report import write_report
 from shared_networks.data import resolve_cases
+from shared_networks.inferers.encode_once import BLOCK_OVERLAP, ENCODER_WINDOW
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 from shared_networks.losses import VolumeSimilarityLoss
 from shared_networks.nets import DegradationAutoencoder
@@ -72,10 +71,10 @@ def measure(
         untrained: the same with random weights.
         most_voxels: larger volumes are encoded in overlapping blocks.
     """
-    block = block_size(clean.shape[2:], most_voxels, 14, 28)
+    block = block_size(clean.shape[2:], most_voxels, ENCODER_WINDOW, BLOCK_OVERLAP)
 
     def forward(network: DegradationAutoencoder, image: torch.Tensor) -> torch.Tensor:
-        return in_overlapping_blocks(image, lambda x: network(x, return_features=True), block, 28)
+        return in_overlapping_blocks(image, lambda x: network(x, return_features=True), block, BLOCK_OVERLAP)
 
     similarity = VolumeSimilarityLoss()
     of_clean, of_degraded = forward(trained, clean), forward(trained, degraded)
@@ -120,17 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         clean, degraded = (item[key].as_tensor()[None].to(given.device) for key in ("image", "degraded"))
         brain = item["brain"].as_tensor()[0].bool().to(given.device)
         cases[case["case"]] = measure(clean, degraded, brain, trained, untrained)
-    result = {
-        "command": f"python -m benchmarks.rmr_autoencoder {' '.join(arguments or sys.argv[1:])}",
-        "date": datetime.now(timezone.utc).date().isoformat(),
+    facts = {
         "hardware": hardware(given.device),
         "section": given.section,
         "cases": cases,
     }
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "rmr_autoencoder.json").write_text(json.dumps(result, indent=2) + "\n")
-    (given.out / "rmr_autoencoder.md").write_text(table(result))
-    return result
+    return write_report("rmr_autoencoder", given.out, arguments, facts, table)
 
 
 def table(result: dict) -> str:

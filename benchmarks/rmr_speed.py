@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
@@ -27,6 +26,7 @@ from monai.bundle import ConfigParser
 from monai.inferers import sliding_window_inference
 
 from benchmarks.machine import hardware, peak_memory_of_process
+from benchmarks.report import write_report
 from shared_networks.blocks.grouped_window_attention import GroupedWindowAttention
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.nets import RMRFusionNet
@@ -123,17 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     if given.once:
         return _once(given)
     words = list(arguments or sys.argv[1:])
-    result = {
-        "command": f"python -m benchmarks.rmr_speed {' '.join(words)}".strip(),
-        "date": datetime.now(timezone.utc).date().isoformat(),
+    facts = {
         "hardware": hardware(given.device),
         "torch": torch.__version__,
         "forms": {form: _in_own_process(form, words) for form in given.forms},
     }
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "rmr_speed.json").write_text(json.dumps(result, indent=2) + "\n")
-    (given.out / "rmr_speed.md").write_text(table(result))
-    return result
+    return write_report("rmr_speed", given.out, arguments, facts, table)
 
 
 def _once(given: argparse.Namespace) -> dict:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -210,12 +210,12 @@ def _first(names: Sequence[str], verb: str, other: str) -> str:
     return f"{verb} {names[0]}{more}, which {other}" if names else ""
 
 
-def main(arguments: Iterable[str] | None = None) -> Path:
+def main(arguments: Sequence[str] | None = None) -> Path:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m shared_networks.release", description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path, help="folder of the bundle")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the zip")
-    given = parser.parse_args(None if arguments is None else list(arguments))
+    given = parser.parse_args(arguments)
     return build_release(given.bundle, given.out)
 
 

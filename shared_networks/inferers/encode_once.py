@@ -13,11 +13,11 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 
-__all__ = ["EncodeOnceInferer"]
+__all__ = ["BLOCK_OVERLAP", "ENCODER_WINDOW", "EncodeOnceInferer"]
 
 # Side of the encoder's attention window in voxels, and overlap of the blocks of a volume that is encoded in blocks.
-_WINDOW = 14
-_OVERLAP = 2 * _WINDOW
+ENCODER_WINDOW = 14
+BLOCK_OVERLAP = 2 * ENCODER_WINDOW
 
 
 class EncodeOnceInferer(Inferer):
@@ -131,13 +131,13 @@ class EncodeOnceInferer(Inferer):
     def _in_blocks(self, x: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """The whole volume at once, or overlapping blocks of it when it is too large."""
         size = tuple(x.shape[2:])
-        block = block_size(size, self.encode_max_voxels, _WINDOW, _OVERLAP)
+        block = block_size(size, self.encode_max_voxels, ENCODER_WINDOW, BLOCK_OVERLAP)
         while True:
             try:
-                return in_overlapping_blocks(x, predictor, block, _OVERLAP)
+                return in_overlapping_blocks(x, predictor, block, BLOCK_OVERLAP)
             except torch.cuda.OutOfMemoryError:
                 torch.cuda.empty_cache()
-                smaller = block_size(size, math.prod(block) // 2, _WINDOW, _OVERLAP)
+                smaller = block_size(size, math.prod(block) // 2, ENCODER_WINDOW, BLOCK_OVERLAP)
                 if smaller == block:
                     raise
                 block = smaller

@@ -1,6 +1,6 @@
 """Write the fused image of one case in the format of its sources, and a picture that shows sources and result."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,10 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import SaveImaged
 from PIL import Image
 
 from shared_networks.transforms.colour import ycbcr_to_rgb
-from shared_networks.transforms.file_names import safe_name
+from shared_networks.transforms.save_case import SaveCased
 from shared_networks.transforms.source_geometry import like_source
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.side_by_side import side_by_side
@@ -20,7 +19,7 @@ from shared_networks.visualize.side_by_side import side_by_side
 __all__ = ["SaveFusedd"]
 
 
-class SaveFusedd(SaveImaged):
+class SaveFusedd(SaveCased):
     """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)`` and ``<case>_comparison.png``.
 
     Pictures become PNG with the sources' bit depth. Volumes become NIfTI on the MRI's grid: float32 in [0, 1] with the
@@ -52,30 +51,15 @@ class SaveFusedd(SaveImaged):
         spatial_dim: int = 2,
         comparison: bool = True,
     ) -> None:
-        super().__init__(keys, output_dir=output_dir or ".", print_log=False)
-        self.output_dir = str(output_dir)
+        super().__init__(keys, output_dir, case_key)
         self.image_key = image_key
         self.chroma_key = chroma_key
         self.masks_key = masks_key
-        self.case_key = case_key
         self.spatial_dim = spatial_dim
         self.comparison = comparison
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files; return ``data``, with ``refused`` set when they could not be written."""
-        d = dict(data)
-        if not self.output_dir:
-            return d
-        for key in self.key_iterator(d):
-            name = safe_name(d[self.case_key])
-            folder = Path(self.output_dir) / name
-            try:
-                self._write(d, key, folder, name)
-            except OSError as error:
-                d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
-        return d
-
-    def _write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
+    def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
+        """Write picture or volume, and the comparison."""
         fused = np.asarray(d[key].as_subclass(torch.Tensor).cpu(), dtype=np.float32)
         meta = d[self.image_key].meta
         bit_depth = int(meta["bit_depth"])

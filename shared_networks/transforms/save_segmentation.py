@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import SaveImaged
 
 import shared_networks
 from shared_networks.metrics.volume_report import compute_volume_report
-from shared_networks.transforms.file_names import safe_name
+from shared_networks.transforms.save_case import SaveCased
 from shared_networks.transforms.source_geometry import like_source
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.quality_control import quality_control_figure
@@ -24,7 +23,7 @@ from shared_networks.visualize.quality_control import quality_control_figure
 __all__ = ["SaveFusedSegmentationd"]
 
 
-class SaveFusedSegmentationd(SaveImaged):
+class SaveFusedSegmentationd(SaveCased):
     """Write the four results of a case into ``<output_dir>/<case>/``.
 
     - ``<case>_fused.nii.gz``: float32 in [0, 1];
@@ -67,40 +66,26 @@ class SaveFusedSegmentationd(SaveImaged):
         checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(keys, output_dir=output_dir or ".", print_log=False)
-        self.output_dir = str(output_dir)
+        super().__init__(keys, output_dir, case_key)
         self.fused_key = fused_key
         self.image_key = image_key
         self.warning_key = warning_key
-        self.case_key = case_key
         self.class_names = dict(enumerate(class_names))
         self.modalities = tuple(modalities)
         self.checkpoint = str(checkpoint)
         self.settings = dict(settings or {})
         self._weights: dict[str, str] | None = None
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write the files; return ``data``, with ``refused`` set when there are none."""
-        d = dict(data)
-        if not self.output_dir:
-            return d
-        for key in self.key_iterator(d):
-            name = safe_name(d[self.case_key])
-            folder = Path(self.output_dir) / name
-            fused = _array(d[self.fused_key])[0]
-            if not np.isfinite(fused).all():
-                d["refused"] = f"{name}: the network gave values that are not numbers; use another checkpoint."
-                continue
-            try:
-                self._write(d, fused.clip(0.0, 1.0), _array(d[key])[0], folder, name)
-            except OSError as error:
-                d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
-        return d
-
-    def _write(self, d: dict[Hashable, Any], fused: np.ndarray, label: np.ndarray, folder: Path, name: str) -> None:
+    def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
+        """Write volume, label map, report and picture."""
+        fused = _array(d[self.fused_key])[0]
+        if not np.isfinite(fused).all():
+            d["refused"] = f"{name}: the network gave values that are not numbers; use another checkpoint."
+            return
+        fused = fused.clip(0.0, 1.0)
         image = d[self.image_key]
         affine = np.asarray(image.meta["original_affine"], dtype=np.float64)
-        label = label.round().astype(np.uint8)
+        label = _array(d[key])[0].round().astype(np.uint8)
         report = self._report(d, label, affine, name)
         first, second = _array(image)
         images = dict(zip((name.upper() for name in self.modalities), (first, second), strict=True))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from monai.bundle import ConfigWorkflow
 
@@ -16,7 +17,9 @@ def walk(config) -> Iterator:
 
 
 def run_workflow(bundle, names, workflow_type, **overrides):
-    """Run a list of a bundle's configs in process; returns the workflow."""
+    """Run a list of a bundle's configs in process, with paths among the overrides as text; returns the workflow."""
+    overrides = {"bundle_root": bundle, **overrides}
+    overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
     files = [str(bundle / "configs" / f"{name}.json") for name in names]
     workflow = ConfigWorkflow(files, workflow_type=workflow_type, logging_file=False, **overrides)
     workflow.initialize()

@@ -32,9 +32,8 @@ def fuse(gesenet_bundle, random_checkpoint, tmp_path):
     """Function (overrides) -> output folder, after initialize, run and finalize."""
 
     def run(**override):
-        override = {key: str(value) if hasattr(value, "parts") else value for key, value in override.items()}
-        keys = {"output_dir": str(tmp_path / "out"), "checkpoint": str(random_checkpoint), "device": "cpu"} | override
-        run_workflow(gesenet_bundle, ["inference"], "infer", bundle_root=str(gesenet_bundle), **keys)
+        keys = {"output_dir": tmp_path / "out", "checkpoint": random_checkpoint, "device": "cpu"} | override
+        run_workflow(gesenet_bundle, ["inference"], "infer", **keys)
         return tmp_path / "out"
 
     return run

@@ -106,9 +106,7 @@ def infer(rmr_bundle, checkpoint, tmp_path):
     """Function (overrides) -> output folder, after initialize, run and finalize."""
 
     def infer_with(**override):
-        override = {key: str(value) if hasattr(value, "parts") else value for key, value in override.items()}
-        keys = {"output_dir": str(tmp_path / "out"), "checkpoint": str(checkpoint), "device": "cpu"}
-        keys |= {"bundle_root": str(rmr_bundle), **SMALL_HEAD, **override}
+        keys = {"output_dir": tmp_path / "out", "checkpoint": checkpoint, "device": "cpu"} | SMALL_HEAD | override
         run_workflow(rmr_bundle, ["inference"], "infer", **keys)
         return tmp_path / "out"
 
