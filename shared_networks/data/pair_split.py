@@ -48,6 +48,7 @@ def training_pairs(
     datalist: str = "",
     dataset_dir: str = "",
     validation_cases: Mapping[str, Sequence[str]] | None = None,
+    every: int = 1,
 ) -> list[dict[str, Any]]:
     """Pairs of one part of the training data.
 
@@ -58,6 +59,7 @@ def training_pairs(
         datalist: see :func:`resolve_pairs`.
         dataset_dir: see :func:`resolve_pairs`.
         validation_cases: see :func:`split_pairs`.
+        every: take the first pair and every so manieth after it.
 
     Raises:
         InputError: as the two functions; also for the first pair that is known to be unusable, because a training must
@@ -69,5 +71,5 @@ def training_pairs(
         if "refused" in pair:
             raise InputError(pair["refused"])
     if not validation_cases:
-        return pairs
-    return split_pairs(pairs, validation_cases)[part == "validation"]
+        return pairs[::every]
+    return split_pairs(pairs, validation_cases)[part == "validation"][::every]

@@ -6,6 +6,7 @@ from shared_networks.transforms.label_maps import MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.picture_luminance import PictureLuminanced
+from shared_networks.transforms.random_slice import RandSliced
 from shared_networks.transforms.save_fused import SaveFusedd
 from shared_networks.transforms.save_segmentation import SaveFusedSegmentationd
 from shared_networks.transforms.slice_thickness import RandThickSlicesd
@@ -21,6 +22,7 @@ __all__ = [
     "PictureLuminanced",
     "RandDegradeEachd",
     "RandDegraded",
+    "RandSliced",
     "RandThickSlicesd",
     "SaveFusedSegmentationd",
     "SaveFusedd",

@@ -18,6 +18,7 @@ SHARED = (
     "imports",
     "import_paths",
     "bundle_root",
+    "code_version",
     "reuse_memory",
     "dataset_dir",
     "datalist",

@@ -10,11 +10,13 @@ import threading
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from monai.bundle import download
 from PIL import Image
 
+import shared_networks
 from shared_networks.release import build_release
 
 HERE = Path(__file__).resolve().parent
@@ -114,6 +116,36 @@ def test_the_zip_stands_alone(unpacked, tmp_path, write_rmr_case):
         env=environment | {"CUDA_VISIBLE_DEVICES": ""},
     )
     assert done.stdout.split("\n")[-2:] == ["all steps done", ""], done.stderr[-6000:]
+
+
+def test_both_bundles_in_one_process_share_the_code_of_one_version(tmp_path):
+    runs = []
+    for name, keys in (("gesenet_bundle", ("mri", "other")), ("rmr_fusion_bundle", ("t1", "flair"))):
+        with zipfile.ZipFile(build_release(HERE.parents[1] / name, tmp_path / "dist")) as content:
+            content.extractall(tmp_path / "apps" / name)
+        bundle = tmp_path / "apps" / name / name
+        volume = bundle / "sample_data" / "volume" if name == "gesenet_bundle" else bundle / "sample_data"
+        overrides = {key: str(volume / f"{image}.nii.gz") for key, image in zip(keys, ("t1", "flair"), strict=True)}
+        runs.append([str(bundle), overrides | {"device": "cpu", "output_dir": str(tmp_path / name)}])
+    for path in (tmp_path / "apps").rglob("*.nii.gz"):
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[20:50, 30:60, 18:26], image.affine), path)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, str(HERE / "together.py"), json.dumps(runs)]
+    environment["CUDA_VISIBLE_DEVICES"] = ""
+    settings = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment}
+    done = subprocess.run(command, **settings)
+    assert done.returncode == 0, done.stderr[-4000:]
+    for folder, _ in runs:
+        assert list((tmp_path / Path(folder).name).rglob("*_fused.nii.gz"))
+
+    metadata = Path(runs[1][0], "configs", "metadata.json")
+    metadata.write_text(metadata.read_text().replace('"version": "0.1.0"', '"version": "9.9.9"'))
+    done = subprocess.run(command, **settings)
+    assert done.returncode != 0
+    assert (
+        f"version 9.9.9, but shared_networks {shared_networks.__version__} is loaded from {runs[0][0]}" in done.stderr
+    )
 
 
 def test_it_is_downloaded_from_a_file_and_from_a_server(archive, tmp_path):
