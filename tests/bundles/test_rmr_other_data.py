@@ -8,8 +8,8 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from tests.bundles.bundle_runs import run_workflow
+from tests.bundles.prostate_tables import SHAPE, write_prostate_tables
 
-SHAPE = (22, 20, 16)
 TINY = {
     "max_epochs": 1,
     "iterations_per_epoch": 1,
@@ -40,17 +40,7 @@ def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path
 
 
 def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr_bundle, tmp_path):
-    data = tmp_path / "data"
-    for number, name in enumerate(("train", "valid")):
-        write_rmr_case(data / name, number, labels=3)
-        (data / name / "t1.nii.gz").rename(data / name / "t2.nii.gz")
-        (data / name / "flair.nii.gz").rename(data / name / "adc.nii.gz")
-        tumour = np.zeros(SHAPE, np.uint8)
-        tumour[8:12, 8:12, 6:9] = 1
-        nib.save(nib.Nifti1Image(tumour, np.diag([1, 1, 2, 1])), data / name / "tumor.nii.gz")
-        row = [f"{name}/{part}.nii.gz" for part in ("t2", "adc", "label", "tumor")]
-        header = "ID,t2,adc,t2_anatomy_reader1,adc_tumor_reader1"
-        (data / f"{name}.csv").write_text(f"{header}\n{number},{','.join(row)}\n")
+    data = write_prostate_tables(tmp_path / "data", write_rmr_case)
     folders = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
     keys = {**TINY, **folders, "dataset_dir": str(data), "bundle_root": str(rmr_bundle)}
     run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)

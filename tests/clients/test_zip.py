@@ -14,10 +14,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from monai.bundle import download
-from PIL import Image
 
 import shared_networks
 from shared_networks.release import build_release
+from tests.clients.pair_folder import write_pair_folder
 
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE.parent / "monai_schema" / "meta_schema_20240725.json"
@@ -35,20 +35,8 @@ def unpacked(archive, tmp_path):
     return tmp_path / "somewhere" / archive.name.rpartition("_v")[0]
 
 
-def pairs(folder):
-    """Pairs of pictures of one modality, for training, validation and testing."""
-    random = np.random.default_rng(0)
-    for part, names in (("train", ("1", "2")), ("val", ("3",)), ("test", ("4",))):
-        for side in ("mri", "other"):
-            place = folder / "CT" / part / side
-            place.mkdir(parents=True)
-            for name in names:
-                Image.fromarray(random.integers(0, 256, (48, 48), dtype=np.uint8)).save(place / f"{name}.png")
-    return folder
-
-
 def gesenet_settings(bundle, tmp_path):
-    data = {"dataset_dir": str(pairs(tmp_path / "data")), "device": "$torch.device('cpu')"}
+    data = {"dataset_dir": str(write_pair_folder(tmp_path / "data")), "device": "$torch.device('cpu')"}
     split = {"validation_cases": {}}
     tiny = {"max_epochs": 1, "iterations_per_epoch": 1, "batch_size": 1, "patch_size": [48, 48], "beta": 0.0}
     tiny |= {"val_interval": 1, "ckpt_dir": "trained", "output_dir": "trained/eval"}
