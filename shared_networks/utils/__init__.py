@@ -1,7 +1,8 @@
 """Small helpers of the runner's configs."""
 
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.hashing import settings_hash
 from shared_networks.utils.memory import keep_freed_memory
 from shared_networks.utils.run_check import check_run
 
-__all__ = ["atomic_path", "check_run", "keep_freed_memory"]
+__all__ = ["atomic_path", "check_run", "keep_freed_memory", "settings_hash"]
