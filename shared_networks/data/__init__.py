@@ -1,6 +1,7 @@
 """Data lists, data sets and loaders."""
 
 from shared_networks.data.case_log import CaseLog
+from shared_networks.data.done_cases import DoneCases
 from shared_networks.data.evaluation_cases import evaluation_cases
 from shared_networks.data.fusion_dataset import FusionDataset
 from shared_networks.data.fusion_pairs import FusionPairs, resolve_pairs
@@ -12,6 +13,7 @@ from shared_networks.data.sampling import modality_weights
 
 __all__ = [
     "CaseLog",
+    "DoneCases",
     "FusionDataset",
     "FusionPairs",
     "ModalityCases",

@@ -9,8 +9,9 @@ __all__ = ["CaseLog"]
 class CaseLog:
     """Collects one entry a case, in the order in which the cases were decided.
 
-    An entry is a dict with ``case``, ``status`` (``"ok"``, ``"warned"`` or ``"refused"``) and ``reason`` ('' when
-    ok). Loader and handlers of a run share one log.
+    An entry is a dict with ``case``, ``status`` (``"ok"``, ``"warned"``, ``"refused"`` or ``"skipped"``) and ``reason``
+    ('' when ok), and ``inputs_sha256`` and ``fingerprint`` where they are known. Loader and handlers of a run share
+    one log.
     """
 
     def __init__(self) -> None:
@@ -18,12 +19,19 @@ class CaseLog:
         self.logger = logging.getLogger(type(self).__name__)
 
     def add(self, item: dict[str, Any]) -> None:
-        """Enter a case by what its item says: ``refused`` and ``warning`` hold the reasons, if any."""
-        case, refused, warning = (" ".join(str(item.get(key, "")).split()) for key in ("case", "refused", "warning"))
-        status = "refused" if refused else "warned" if warning else "ok"
+        """Enter a case by what its item says: ``refused``, ``skipped`` and ``warning`` hold the reasons, if any."""
+        keys = ("case", "refused", "skipped", "warning")
+        case, refused, skipped, warning = (" ".join(str(item.get(key, "")).split()) for key in keys)
+        status = "refused" if refused else "skipped" if skipped else "warned" if warning else "ok"
+        reason = refused or skipped or warning
         if status != "ok":
-            self.logger.warning(f"{case} {status}: {refused or warning}")
-        self.entries.append({"case": case, "status": status, "reason": refused or warning})
+            self.logger.log(logging.DEBUG if skipped else logging.WARNING, f"{case} {status}: {reason}")
+        hashes = {key: item[key] for key in ("inputs_sha256", "fingerprint") if key in item}
+        self.entries.append({"case": case, "status": status, "reason": reason, **hashes})
+
+    def counts(self) -> dict[str, int]:
+        """Number of cases with each status."""
+        return {status: self.count(status) for status in ("ok", "warned", "refused", "skipped")}
 
     def count(self, status: str) -> int:
         """Number of cases with a status."""

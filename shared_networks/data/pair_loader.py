@@ -11,15 +11,15 @@ __all__ = ["PairLoader"]
 
 
 class PairLoader:
-    """Iterates over batches of a :class:`FusionDataset` and enters refused cases in a log.
+    """Iterates over batches of a :class:`FusionDataset` and enters refused and skipped cases in a log.
 
     Pictures of one size that come within one batch of each other share it; other sizes, and volumes, get batches of
     their own. It has no length: how many batches there will be is known when the last case was read. (An engine
     restarts a loader that ends before its length.)
 
     Args:
-        dataset: items with ``image`` (2 x spatial) or ``refused``.
-        log: where refused cases are entered.
+        dataset: items with ``image`` (2 x spatial) or ``refused`` or ``skipped``.
+        log: where refused and skipped cases are entered.
         batch_size: most pictures in a batch.
         num_workers: processes that load.
     """
@@ -33,7 +33,7 @@ class PairLoader:
         for items in self.loader:
             groups: dict[tuple, list[dict[str, Any]]] = {}
             for number, item in enumerate(items):
-                if "refused" in item:
+                if "refused" in item or "skipped" in item:
                     self.log.add(item)
                     continue
                 shape = tuple(item["image"].shape)

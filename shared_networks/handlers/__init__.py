@@ -3,7 +3,9 @@
 from shared_networks.handlers.batch_report import BatchReport
 from shared_networks.handlers.best_checkpoint import BestCheckpoint
 from shared_networks.handlers.case_progress import CaseProgress
+from shared_networks.handlers.checkpoints import TrainingCheckpoints
 from shared_networks.handlers.epoch_reseed import EpochReseed
+from shared_networks.handlers.finite_training import FiniteTraining
 from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
 from shared_networks.handlers.gradient_clip import GradientClip
 from shared_networks.handlers.resume import newest_checkpoint
@@ -16,10 +18,12 @@ __all__ = [
     "BestCheckpoint",
     "CaseProgress",
     "EpochReseed",
+    "FiniteTraining",
     "FusionEvaluationReport",
     "GradientClip",
     "SegmentationEvaluationReport",
     "StageCompletion",
+    "TrainingCheckpoints",
     "WeightRamp",
     "newest_checkpoint",
 ]

@@ -1,14 +1,20 @@
 """The report of a run over many cases."""
 
 import json
-from contextlib import suppress
+import logging
+import os
+from contextlib import ExitStack, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 
 from shared_networks.data.case_log import CaseLog
+from shared_networks.data.done_cases import DoneCases
 from shared_networks.errors import InputError
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.atomic import atomic_path, remove_abandoned
+from shared_networks.utils.folder_lock import folder_lock
 
 __all__ = ["BatchReport"]
 
@@ -16,50 +22,99 @@ __all__ = ["BatchReport"]
 class BatchReport:
     """Enters every finished case in a log, and writes the log to ``<output_dir>/run_report.json``.
 
-    The file holds ``counts`` (ok, warned, refused) and ``cases`` (one entry each with case, status, reason). It is
-    also written when the run breaks off.
+    The file holds ``counts`` (ok, warned, refused, skipped), ``cases`` (one entry each with case, status, reason and
+    hashes), ``complete``, the times of start and last writing, and what the cases share (weights, settings, versions).
+    It is replaced after every batch, so that a run that breaks off or is killed leaves what it had done.
+
+    While another process that is still alive reports into the same folder, the file is named
+    ``run_report_<process>.json``. In a distributed run the first process reports, and knows the others' cases when all
+    have finished.
 
     Args:
-        log: shared with the loader, which enters refused cases.
+        log: shared with the loader, which enters refused and skipped cases.
         output_dir: folder of the report, made when the run starts; '' writes nothing.
+        done: says what the cases share; None says nothing.
     """
 
-    def __init__(self, log: CaseLog, output_dir: str = "") -> None:
+    def __init__(self, log: CaseLog, output_dir: str = "", done: DoneCases | None = None) -> None:
         self.log = log
         self.output_dir = str(output_dir)
+        self.done = done
+        self.path = Path(self.output_dir) / "run_report.json"
+        self.logger = logging.getLogger(type(self).__name__)
+        self._started = ""
+        self._lock = ExitStack()
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose batches are decollated lists of items."""
         engine.add_event_handler(Events.STARTED, self._prepare)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._enter)
-        engine.add_event_handler(Events.COMPLETED, self._write)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._break_off)
 
     def _prepare(self, engine: Engine) -> None:
         """Find out before the first case whether the folder can be written."""
-        if not self.output_dir:
+        self._started = _now()
+        if not self._is_writer:
             return
+        folder = Path(self.output_dir)
         try:
-            Path(self.output_dir).mkdir(parents=True, exist_ok=True)
-            self._write(engine)
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(folder)
+            if not self._lock.enter_context(folder_lock(folder, wait=False)):
+                self.path = folder / f"run_report_{os.getpid()}.json"
+                self.logger.warning(f"another run reports into {folder}: the report of this one is {self.path.name}")
+            self._write(complete=False)
         except OSError as error:
-            raise InputError(
-                f"{self.output_dir}: results cannot be written ({error.strerror}); give another output_dir."
-            ) from error
+            raise self._not_writable(error) from error
 
     def _enter(self, engine: Engine) -> None:
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             self.log.add({**item, **{key: output[key] for key in ("refused",) if key in output}})
+        with suppress(OSError):  # the cases tell of a full disk, and the end does
+            self._write(complete=False)
 
-    def _write(self, engine: Engine) -> None:
-        if not self.output_dir:
-            return
-        counts = {status: self.log.count(status) for status in ("ok", "warned", "refused")}
-        report = {"counts": counts, "cases": self.log.entries}
-        with atomic_path(Path(self.output_dir) / "run_report.json") as temporary:
-            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    def _finish(self, engine: Engine) -> None:
+        if idist.get_world_size() > 1:
+            self.log.entries = [entry for part in idist.all_gather(self.log.entries, group=None) for entry in part]
+        try:
+            self._write(complete=True)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        finally:
+            self._lock.close()
+        counts = ", ".join(f"{count} {status}" for status, count in self.log.counts().items())
+        self.logger.info(f"{counts}; {self.path}" if self._is_writer else counts)
 
     def _break_off(self, engine: Engine, error: Exception) -> None:
         with suppress(OSError):  # the first error is the one to show
-            self._write(engine)
+            self._write(complete=False)
+        self._lock.close()
         raise error
+
+    @property
+    def _is_writer(self) -> bool:
+        return bool(self.output_dir) and idist.get_rank() == 0
+
+    def _write(self, complete: bool) -> None:
+        if not self._is_writer:
+            return
+        report = {
+            "counts": self.log.counts(),
+            "complete": complete,
+            "started": self._started,
+            "written": _now(),
+            **(self.done.facts() if self.done is not None else {}),
+            "cases": self.log.entries,
+        }
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def _not_writable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self.output_dir}: results cannot be written ({error.strerror}); make space or give another output_dir."
+        )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -9,7 +9,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.checkpoint_files import write_checkpoint
 
 __all__ = ["BestCheckpoint"]
 
@@ -59,6 +59,5 @@ class BestCheckpoint:
             return
         network = getattr(self.network, "module", self.network)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path) as temporary:
-            torch.save({key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}, temporary)
+        write_checkpoint({key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}, self.path)
         self.logger.info(f"epoch {self.best_epoch}: {name} {value:.4f} is the best so far, saved {self.path}")

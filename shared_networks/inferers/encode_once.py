@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import convert_to_dst_type, fall_back_tuple
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 
 __all__ = ["BLOCK_OVERLAP", "ENCODER_WINDOW", "EncodeOnceInferer"]
@@ -29,7 +31,7 @@ class EncodeOnceInferer(Inferer):
     wrapper of ONNX) gets an ordinary sliding window over the whole of it, and the log says so.
 
     When a GPU runs out of memory, the windows at a time and the block size are halved, then the result is put
-    together in main memory.
+    together in main memory, and at last all is computed on the CPU; each step is a warning in the log.
 
     Args:
         roi_size: window of the head (of the whole network in the ordinary case); -1 stands for the volume's axis.
@@ -83,62 +85,90 @@ class EncodeOnceInferer(Inferer):
             network = network.module
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         if all(callable(getattr(network, name, None)) for name in ("encode_fuse", "decode", "semantic_head")):
-            output = self._encode_once(plain, network)
+            compute = self._encode_once
         else:
             self.logger.info(
                 f"{type(network).__name__} cannot encode a volume once: sliding a window over the whole network"
             )
-            output = self._slide(plain, lambda x: network(x, *args, **kwargs), self.roi_size)
+            compute = partial(self._slide_whole, args=args, kwargs=kwargs)
+
+        def on_cpu() -> torch.Tensor:
+            with on_processor(network):
+                return compute(plain.cpu(), network)
+
+        ways = [("", partial(compute, plain, network)), ("on the CPU, which is slower", on_cpu)]
+        output = first_that_fits(ways, self.logger)
         return convert_to_dst_type(output, inputs, device=output.device)[0] if inputs is not plain else output
 
+    def _slide_whole(self, inputs: torch.Tensor, network: Any, args: tuple, kwargs: dict[str, Any]) -> torch.Tensor:
+        return self._slide(inputs, lambda x: network(x, *args, **kwargs), self.roi_size, inputs.device)
+
     def _encode_once(self, inputs: torch.Tensor, network: Any) -> torch.Tensor:
+        most = self.encode_max_voxels
+        device = inputs.device
         # Windows are blended in the precision of the input, also where autocast computes in a lower one.
-        features = self._in_blocks(inputs, lambda x: network.encode_fuse(x).to(inputs.dtype))
+        features = self._in_blocks(inputs, lambda x: network.encode_fuse(x).to(inputs.dtype), most, device)
         size = tuple(features.shape[2:])
         # A window is never larger than the volume: the head pads to what it needs, which is less than a window.
         window = tuple(min(pair) for pair in zip(fall_back_tuple(self.roi_size, size), size, strict=True))
-        logits = self._slide(features, network.semantic_head, window)
-        fused = self._in_blocks(features, lambda x: network.decode(x).to(inputs.dtype))
-        return torch.cat([logits, fused.to(logits.device)], dim=1)
+        logits = self._slide(features, network.semantic_head, window, device)
+        fused = self._in_blocks(features, lambda x: network.decode(x).to(inputs.dtype), most, device)
+        return first_that_fits(
+            [
+                ("", lambda: torch.cat([logits, fused.to(logits.device)], dim=1)),
+                ("with the result in main memory", lambda: torch.cat([logits.cpu(), fused.cpu()], dim=1)),
+            ],
+            self.logger,
+        )
 
     def _slide(
-        self, x: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor], window: Sequence[int]
+        self,
+        x: torch.Tensor,
+        predictor: Callable[[torch.Tensor], torch.Tensor],
+        window: Sequence[int],
+        compute_device: torch.device,
     ) -> torch.Tensor:
-        at_once, device = self.sw_batch_size, self.device
-        while True:
-            try:
-                return sliding_window_inference(
-                    x,
-                    window,
-                    at_once,
-                    predictor,
-                    overlap=self.overlap,
-                    mode="gaussian",
-                    padding_mode="replicate",
-                    device=device,
-                    progress=self.progress,
-                )
-            except torch.cuda.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                if at_once > 1:
-                    at_once //= 2
-                elif device is None or torch.device(device).type != "cpu":
-                    device = "cpu"
-                else:
-                    raise
-                self.logger.warning(f"GPU memory is full: going on with {at_once} windows, put together on {device}")
+        def slide(at_once: int, device: torch.device | str | None) -> torch.Tensor:
+            return sliding_window_inference(
+                x,
+                window,
+                at_once,
+                predictor,
+                overlap=self.overlap,
+                mode="gaussian",
+                padding_mode="replicate",
+                sw_device=compute_device,
+                device=compute_device if device is None else device,
+                progress=self.progress,
+            )
 
-    def _in_blocks(self, x: torch.Tensor, predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        ways, at_once = [("", partial(slide, self.sw_batch_size, self.device))], self.sw_batch_size
+        while at_once > 1:
+            at_once //= 2
+            ways.append((f"with {at_once} windows at a time", partial(slide, at_once, self.device)))
+        if self.device is None or torch.device(self.device).type != "cpu":
+            ways.append(("with one window at a time, put together in main memory", partial(slide, 1, "cpu")))
+        return first_that_fits(ways, self.logger)
+
+    def _in_blocks(
+        self,
+        x: torch.Tensor,
+        predictor: Callable[[torch.Tensor], torch.Tensor],
+        most: int,
+        compute_device: torch.device,
+    ) -> torch.Tensor:
         """The whole volume at once, or overlapping blocks of it when it is too large."""
         size = tuple(x.shape[2:])
-        block = block_size(size, self.encode_max_voxels, ENCODER_WINDOW, BLOCK_OVERLAP)
-        while True:
-            try:
-                return in_overlapping_blocks(x, predictor, block, BLOCK_OVERLAP)
-            except torch.cuda.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                smaller = block_size(size, math.prod(block) // 2, ENCODER_WINDOW, BLOCK_OVERLAP)
-                if smaller == block:
-                    raise
-                block = smaller
-                self.logger.warning(f"GPU memory is full: going on in blocks of {block} voxels")
+
+        def run(block: Sequence[int], device: str | None) -> torch.Tensor:
+            return in_overlapping_blocks(
+                x, lambda part: predictor(part.to(compute_device)), block, BLOCK_OVERLAP, device
+            )
+
+        block = block_size(size, most, ENCODER_WINDOW, BLOCK_OVERLAP)
+        ways = [("", partial(run, block, None))]
+        while (smaller := block_size(size, math.prod(block) // 2, ENCODER_WINDOW, BLOCK_OVERLAP)) != block:
+            block = smaller
+            ways.append((f"in blocks of {block} voxels", partial(run, block, None)))
+        ways.append((f"in blocks of {block} voxels, put together in main memory", partial(run, block, "cpu")))
+        return first_that_fits(ways, self.logger)

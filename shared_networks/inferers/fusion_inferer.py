@@ -1,7 +1,7 @@
 """Inference on pictures of any size and, slice by slice, on volumes."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from monai.inferers import Inferer, SliceInferer
 from monai.utils import convert_to_dst_type
 
 from shared_networks.inferers.background_skipping import BackgroundSkipping
+from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 
 __all__ = ["FusionInferer"]
 
@@ -21,7 +22,8 @@ class FusionInferer(Inferer):
     Pictures (B x 2 x H x W) go through the network as they are. A volume (B x 2 x X x Y x Z) is cut into whole slices
     along one axis; at most ``sw_batch_size`` of them are in the network at a time, so that its memory does not grow
     with their number. When a GPU runs out of memory, the number of slices (or pictures) at a time is halved down to
-    one, and then a volume's result is put together in main memory.
+    one, then the result is put together in main memory, and at last all is computed on the CPU; each step is a warning
+    in the log.
 
     Args:
         spatial_dim: axis along which a volume is cut: 0, 1 or 2.
@@ -68,35 +70,40 @@ class FusionInferer(Inferer):
         """
         if self.return_masks:
             kwargs["return_masks"] = True
+        module = network
         if self.skip_background:
             # Kept from call to call: it remembers the network's answer to a black picture.
             if self._skipping is None or self._skipping.network is not network:
                 self._skipping = BackgroundSkipping(network)
             network = self._skipping
-        network = partial(_call, network, args, kwargs)
         plain = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        run = self._volume if plain.ndim == 5 else self._pictures
-        at_once = self.sw_batch_size if plain.ndim == 5 else plain.shape[0]
-        while True:
-            try:
-                output = run(plain, network, at_once, None)
-                break
-            except torch.cuda.OutOfMemoryError:
-                torch.cuda.empty_cache()
-                if at_once == 1:
-                    if plain.ndim != 5:
-                        raise
-                    output = run(plain, network, 1, "cpu")
-                    break
-                at_once //= 2
-                logging.getLogger(type(self).__name__).warning(f"GPU memory is full: going on with {at_once} at a time")
+        call = partial(_call, network, args, kwargs)
+        output = first_that_fits(self._ways(plain, module, call), logging.getLogger(type(self).__name__))
         return convert_to_dst_type(output, inputs, device=output.device)[0] if inputs is not plain else output
+
+    def _ways(
+        self, inputs: torch.Tensor, module: Any, call: Callable[..., torch.Tensor]
+    ) -> Iterator[tuple[str, Callable[[], torch.Tensor]]]:
+        """From the fastest way to the one that needs least of a GPU's memory."""
+        run = self._volume if inputs.ndim == 5 else self._pictures
+        at_once = self.sw_batch_size if inputs.ndim == 5 else inputs.shape[0]
+        yield "", partial(run, inputs, call, at_once, None)
+        while at_once > 1:
+            at_once //= 2
+            yield f"with {at_once} at a time", partial(run, inputs, call, at_once, None)
+        yield "with one at a time, put together in main memory", partial(run, inputs, call, 1, "cpu")
+
+        def on_cpu() -> torch.Tensor:
+            with on_processor(module):
+                return run(inputs.cpu(), call, 1, None)
+
+        yield "on the CPU, which is slower", on_cpu
 
     @staticmethod
     def _pictures(
         inputs: torch.Tensor, network: Callable[..., torch.Tensor], at_once: int, device: str | None
     ) -> torch.Tensor:
-        return torch.cat([network(part) for part in inputs.split(max(1, at_once))])
+        return torch.cat([network(part).to(device) for part in inputs.split(at_once)])
 
     def _volume(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], at_once: int, device: str | None

@@ -10,7 +10,11 @@ __all__ = ["block_size", "in_overlapping_blocks"]
 
 
 def in_overlapping_blocks(
-    x: torch.Tensor, function: Callable[[torch.Tensor], torch.Tensor], block: Sequence[int], overlap: int
+    x: torch.Tensor,
+    function: Callable[[torch.Tensor], torch.Tensor],
+    block: Sequence[int],
+    overlap: int,
+    device: torch.device | str | None = None,
 ) -> torch.Tensor:
     """Apply ``function`` to blocks of a volume and blend the results where blocks overlap.
 
@@ -24,13 +28,14 @@ def in_overlapping_blocks(
         function: maps B x C x block to B x D x block.
         block: sides of a block, above ``overlap`` where the axis is longer than the block.
         overlap: voxels that neighbouring blocks share.
+        device: where the result is put together; None leaves it where ``function`` gives it.
 
     Returns:
         B x D x X x Y x Z.
     """
     size = tuple(x.shape[2:])
     if all(side >= length for side, length in zip(block, size, strict=True)):
-        return function(x)
+        return function(x).to(device)
     cuts = [
         [slice(start, min(start + side, length)) for start in range(0, max(1, length - overlap), side - overlap)]
         if side < length
@@ -39,7 +44,7 @@ def in_overlapping_blocks(
     ]
     total = sums = torch.empty(0)
     for where in product(*cuts):
-        part = function(x[(..., *where)])
+        part = function(x[(..., *where)]).to(device)
         weights = _weights(where, size, overlap).to(part)
         if not total.numel():
             total = part.new_zeros((*part.shape[:2], *size))

@@ -1,16 +1,20 @@
 """What the savers of both bundles have in common."""
 
+import json
+import re
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.config import KeysCollection
 from monai.transforms import SaveImaged
 
+import shared_networks
 from shared_networks.transforms.file_names import safe_name
+from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["SaveCased"]
+__all__ = ["SaveCased", "readable_json"]
 
 
 class SaveCased(SaveImaged):
@@ -19,16 +23,29 @@ class SaveCased(SaveImaged):
     It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out. When the files cannot be
     written (disk full, no permission), the case goes on without them, with the reason under ``refused``.
 
+    One of the files, the last, is ``<case>_report.json``: it says what the others were made of.
+
     Args:
         keys: what is written.
         output_dir: folder of the results; '' writes nothing.
+        warning_key: remarks of the loader.
         case_key: name of the case.
+        checkpoint: file of the weights, for the report; '' leaves it out.
     """
 
-    def __init__(self, keys: KeysCollection, output_dir: str = "", case_key: str = "case") -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str = "",
+        warning_key: str = "warning",
+        case_key: str = "case",
+        checkpoint: str = "",
+    ) -> None:
         super().__init__(keys, output_dir=output_dir or ".", print_log=False)
         self.output_dir = str(output_dir)
+        self.warning_key = warning_key
         self.case_key = case_key
+        self.checkpoint = str(checkpoint)
 
     @abstractmethod
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
@@ -47,3 +64,29 @@ class SaveCased(SaveImaged):
             except OSError as error:
                 d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
         return d
+
+    def source_files(self, meta: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+        """Names of the sources -> their files, from the image's meta data."""
+        files = (str(meta["filename_or_obj"]), str(meta.get("other_filename", "")))
+        return dict(zip(names, files, strict=True))
+
+    def origin(self, d: Mapping[Hashable, Any], files: Sequence[str]) -> dict[str, Any]:
+        """What every report says: remarks, weights, version, the case's files, and what they were made of.
+
+        Args:
+            d: item; ``inputs_sha256`` and ``fingerprint`` are those of :class:`shared_networks.data.DoneCases`.
+            files: names of the case's files.
+        """
+        return {
+            "warnings": str(d.get(self.warning_key, "")),
+            "model": weights_entry(self.checkpoint),
+            "shared_networks": shared_networks.__version__,
+            "files": list(files),
+            **{key: str(d[key]) for key in ("inputs_sha256", "fingerprint") if key in d},
+        }
+
+
+def readable_json(report: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry; lists of numbers, which can be long, on one line."""
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    return re.sub(r"\[\n([^\[\]{}\"]*)\n *\]", lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"

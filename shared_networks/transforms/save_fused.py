@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from PIL import Image
 
 from shared_networks.transforms.colour import ycbcr_to_rgb
-from shared_networks.transforms.save_case import SaveCased
+from shared_networks.transforms.save_case import SaveCased, readable_json
 from shared_networks.transforms.source_geometry import like_source
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.side_by_side import side_by_side
@@ -20,11 +20,12 @@ __all__ = ["SaveFusedd"]
 
 
 class SaveFusedd(SaveCased):
-    """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)`` and ``<case>_comparison.png``.
+    """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)``, ``<case>_comparison.png`` and ``<case>_report.json``.
 
     Pictures become PNG with the sources' bit depth. Volumes become NIfTI on the MRI's grid: float32 in [0, 1] with the
-    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. Both files of a case appear
-    together or not at all. It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out.
+    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. The report says of
+    which images and weights they were made. The files of a case appear together or not at all. It is a ``SaveImaged``
+    so that MONAI Label, which writes results itself, leaves it out.
 
     When the files cannot be written (disk full, no permission), the case goes on without them, with the reason under
     ``refused``.
@@ -35,7 +36,9 @@ class SaveFusedd(SaveCased):
         image_key: sources, 2 x spatial MetaTensor; its meta says what the MRI's file was.
         chroma_key: chroma, to show the other source in colour.
         masks_key: principal masks, 2 x spatial, for the comparison; may be missing.
+        warning_key: remarks of the loader.
         case_key: name of the case.
+        checkpoint: file of the weights, for the report; '' leaves it out.
         spatial_dim: axis over which a volume was cut into slices; the comparison shows the fullest one.
         comparison: write the comparison too.
     """
@@ -47,11 +50,13 @@ class SaveFusedd(SaveCased):
         image_key: str = "image",
         chroma_key: str = "chroma",
         masks_key: str = "masks",
+        warning_key: str = "warning",
         case_key: str = "case",
+        checkpoint: str = "",
         spatial_dim: int = 2,
         comparison: bool = True,
     ) -> None:
-        super().__init__(keys, output_dir, case_key)
+        super().__init__(keys, output_dir, warning_key, case_key, checkpoint)
         self.image_key = image_key
         self.chroma_key = chroma_key
         self.masks_key = masks_key
@@ -59,12 +64,14 @@ class SaveFusedd(SaveCased):
         self.comparison = comparison
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
-        """Write picture or volume, and the comparison."""
+        """Write picture or volume, the comparison, and the report."""
         fused = np.asarray(d[key].as_subclass(torch.Tensor).cpu(), dtype=np.float32)
         meta = d[self.image_key].meta
         bit_depth = int(meta["bit_depth"])
         names = [f"{name}_fused.{'png' if bit_depth else 'nii.gz'}"]
         names += [f"{name}_comparison.png"] if self.comparison else []
+        names += [f"{name}_report.json"]
+        report = {"case": name, "inputs": self.source_files(meta, ("mri", "other")), **self.origin(d, names)}
         with atomic_files(folder, names) as paths:
             if bit_depth:
                 _write_picture(fused, paths[0], bit_depth)
@@ -72,6 +79,7 @@ class SaveFusedd(SaveCased):
                 _write_volume(fused, paths[0], d[self.image_key].affine, meta["filename_or_obj"])
             if self.comparison:
                 self._compare(d, fused).save(paths[1])
+            paths[-1].write_text(readable_json(report), encoding="utf-8")
 
     def _compare(self, d: dict[Hashable, Any], fused: np.ndarray) -> Image.Image:
         image = d[self.image_key].as_subclass(torch.Tensor).cpu()

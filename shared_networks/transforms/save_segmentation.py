@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 
-import shared_networks
 from shared_networks.metrics.volume_report import compute_volume_report
-from shared_networks.transforms.save_case import SaveCased
+from shared_networks.transforms.save_case import SaveCased, readable_json
 from shared_networks.transforms.source_geometry import like_source
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.quality_control import quality_control_figure
@@ -66,15 +64,12 @@ class SaveFusedSegmentationd(SaveCased):
         checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(keys, output_dir, case_key)
+        super().__init__(keys, output_dir, warning_key, case_key, checkpoint)
         self.fused_key = fused_key
         self.image_key = image_key
-        self.warning_key = warning_key
         self.class_names = dict(enumerate(class_names))
         self.modalities = tuple(modalities)
-        self.checkpoint = str(checkpoint)
         self.settings = dict(settings or {})
-        self._weights: dict[str, str] | None = None
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
         """Write volume, label map, report and picture."""
@@ -93,53 +88,29 @@ class SaveFusedSegmentationd(SaveCased):
             images | {"fused": fused}, label, affine, self.class_names, report["largest_lesion_voxel"], name
         )
         source = str(image.meta["filename_or_obj"])
-        endings = ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
-        with atomic_files(folder, [f"{name}_{ending}" for ending in endings]) as (
-            fused_path,
-            label_path,
-            text,
-            picture,
-        ):
+        with atomic_files(folder, report["files"]) as (fused_path, label_path, picture, text):
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)
-            text.write_text(_readable(report) + "\n", encoding="utf-8")
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
+            text.write_text(readable_json(report), encoding="utf-8")
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
-        meta = d[self.image_key].meta
-        files = [str(meta["filename_or_obj"]), str(meta.get("other_filename", ""))]
+        endings = ("fused.nii.gz", "seg.nii.gz", "qc.png", "report.json")
         settings = json.dumps(self.settings, sort_keys=True)
         return {
             "case": name,
-            "inputs": dict(zip(self.modalities, files, strict=True)),
+            "inputs": self.source_files(d[self.image_key].meta, self.modalities),
             "grid": {
                 "shape": list(label.shape),
                 "spacing_mm": [round(float(size), 6) for size in np.linalg.norm(affine[:3, :3], axis=0)],
                 "orientation": "".join(nib.aff2axcodes(affine)),
             },
             **compute_volume_report(label, affine, self.class_names),
-            "warnings": str(d.get(self.warning_key, "")),
-            "model": self._weights_entry(),
+            **self.origin(d, [f"{name}_{ending}" for ending in endings]),
             "settings": json.loads(settings),
             "settings_sha256": hashlib.sha256(settings.encode()).hexdigest(),
-            "shared_networks": shared_networks.__version__,
             "note": "For research only, not for diagnosis. The segmentation was made automatically.",
         }
-
-    def _weights_entry(self) -> dict[str, str]:
-        """File and SHA-256 of the weights, read once a run."""
-        if self._weights is None:
-            path = Path(self.checkpoint)
-            known = bool(self.checkpoint) and path.is_file()
-            entry = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if known else {}
-            self._weights = entry
-        return self._weights
-
-
-def _readable(report: Mapping[str, Any]) -> str:
-    """JSON with a line for each entry; lists of numbers, which can be long, on one line."""
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    return re.sub(r"\[\n([^\[\]{}\"]*)\n *\]", lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -2,11 +2,18 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["atomic_files", "atomic_path"]
+from shared_networks.utils.folder_lock import folder_lock
+
+__all__ = ["atomic_files", "atomic_path", "remove_abandoned"]
+
+_PREFIX = ".writing-"
+_ABANDONED_SECONDS = 3600.0
+"""No file takes so long to write: an older temporary one is what a killed process left."""
 
 
 @contextmanager
@@ -19,18 +26,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path: the file to make; its folder must exist.
     """
     path = Path(path)
-    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _make_temporary(path)
     try:
         yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        # mkstemp makes private files; give the result what an ordinary open() would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -40,6 +39,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[list[Path]]:
     """:func:`atomic_path` for files that must appear together or not at all, in a folder that is made when missing.
 
+    The last one says that the others are complete: an old one goes before the first rename, the new one comes with the
+    last, so that a process killed in between never leaves it beside files of another run. Two processes that write the
+    same files rename one after the other, see :func:`folder_lock`.
+
     Args:
         folder: where they go; removed again when it was made here and the files could not be written.
         names: their names; temporary paths come in the same order.
@@ -47,10 +50,45 @@ def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[list[Path
     folder = Path(folder)
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    temporaries: list[Path] = []
     try:
-        with ExitStack() as files:
-            yield [files.enter_context(atomic_path(folder / name)) for name in names]
-    except BaseException:
-        if is_new and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
+        for name in names:
+            temporaries.append(_make_temporary(folder / name))
+        yield temporaries
+        for temporary in temporaries:
+            _flush(temporary)
+        with folder_lock(folder):
+            (folder / names[-1]).unlink(missing_ok=True)
+            for temporary, name in zip(temporaries, names, strict=True):
+                temporary.replace(folder / name)
+    finally:
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+        if is_new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
+def remove_abandoned(folder: str | Path) -> None:
+    """Remove the temporary files that a killed process left in a folder more than an hour ago."""
+    for path in Path(folder).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
+
+
+def _make_temporary(path: Path) -> Path:
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=suffix, dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _flush(temporary: Path) -> None:
+    with temporary.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    # mkstemp makes private files; give the result what an ordinary open() would have given.
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)

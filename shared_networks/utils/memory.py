@@ -1,12 +1,34 @@
-"""Keep the C library from giving every freed tensor back to the operating system."""
+"""Memory: let the C library keep what is freed, and tell errors that mean "too little" from others."""
 
 import ctypes
 import sys
 
-__all__ = ["keep_freed_memory"]
+import torch
+
+__all__ = ["is_gpu_memory_error", "is_memory_error", "keep_freed_memory"]
 
 # Parameters of glibc's mallopt(3).
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+# "CUDA error: out of memory", "HIP out of memory", "MPS backend out of memory"; libraries.
+_GPU_TEXTS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_CPU_TEXTS = ("DefaultCPUAllocator",)
+
+
+def is_gpu_memory_error(error: BaseException) -> bool:
+    """Whether an error says that a GPU has too little memory."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _GPU_TEXTS)
+
+
+def is_memory_error(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that there is too little memory of any kind."""
+    while error is not None:
+        is_cpu = isinstance(error, RuntimeError) and any(text in str(error) for text in _CPU_TEXTS)
+        if isinstance(error, MemoryError) or is_cpu or is_gpu_memory_error(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def keep_freed_memory(pad_bytes: int = 64 * 2**20) -> bool:

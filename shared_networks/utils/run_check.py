@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, create_workflow, run, run_workflow
 
 from shared_networks.errors import InputError
+from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, unknown_keys
 from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
 
@@ -52,7 +52,7 @@ def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[st
         InputError: see above; the message is one line.
         SystemExit: the same, when the process is the stock runner.
     """
-    frames = _calling_frames()
+    frames = calling_frames()
     initialize = frames.get(ConfigWorkflow.initialize.__code__)
     creation = frames.get(create_workflow.__code__)
     if initialize is None or creation is None:
@@ -72,16 +72,6 @@ def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[st
         if is_command:
             raise SystemExit(f"error: {error}") from None
         raise
-
-
-def _calling_frames() -> dict[CodeType, FrameType]:
-    """The innermost frame of each function on the call stack."""
-    frames: dict[CodeType, FrameType] = {}
-    frame = inspect.currentframe()
-    while frame is not None:
-        frames.setdefault(frame.f_code, frame)
-        frame = frame.f_back
-    return frames
 
 
 def _check_keys(

@@ -132,7 +132,12 @@ def test_sizes_and_depths_of_a_folder(fuse, write_picture, noise, tmp_path):
     for name, shape in shapes.items():
         saved = np.asarray(Image.open(out / name / f"{name}_fused.png"))
         assert saved.shape == shape and saved.dtype == (np.uint16 if name == "e" else np.uint8)
-    assert json.loads((out / "run_report.json").read_text())["counts"] == {"ok": 5, "warned": 0, "refused": 0}
+    assert json.loads((out / "run_report.json").read_text())["counts"] == {
+        "ok": 5,
+        "warned": 0,
+        "refused": 0,
+        "skipped": 0,
+    }
     alone = fuse(mri=tmp_path / "m/c.png", other=tmp_path / "o/c.tif", output_dir=str(tmp_path / "alone"))
     del alone
     assert np.array_equal(
@@ -243,7 +248,7 @@ def test_stock_runner_refuses_bad_pairs_one_line_each_and_goes_on(
         "moved": "the orientation differs, RAS against RAI",
     }
     report = json.loads((out / "run_report.json").read_text())
-    assert report["counts"] == {"ok": 3, "warned": 0, "refused": 6}
+    assert report["counts"] == {"ok": 3, "warned": 0, "refused": 6, "skipped": 0}
     reasons = {entry["case"]: entry["reason"] for entry in report["cases"] if entry["status"] == "refused"}
     assert reasons.keys() == expected.keys()
     for case, reason in expected.items():

@@ -43,7 +43,7 @@ def test_every_case_is_reported_once(write_picture, noise, tmp_path, batch_size,
     evaluator, log, progress = make(write_picture, noise, tmp_path, bad, batch_size=batch_size)
     evaluator.run()
     report = read(tmp_path)
-    assert report["counts"] == {"ok": 4 - len(bad), "warned": 0, "refused": len(bad)}
+    assert report["counts"] == {"ok": 4 - len(bad), "warned": 0, "refused": len(bad), "skipped": 0}
     assert sorted(entry["case"] for entry in report["cases"]) == ["0", "1", "2", "3"]
     assert {entry["case"] for entry in report["cases"] if entry["status"] == "refused"} == {str(n) for n in bad}
     assert log.exit_code() == (2 if bad else 0)
@@ -53,7 +53,7 @@ def test_every_case_is_reported_once(write_picture, noise, tmp_path, batch_size,
 def test_all_cases_refused(write_picture, noise, tmp_path):
     evaluator, _, progress = make(write_picture, noise, tmp_path, bad=(0, 1, 2, 3))
     evaluator.run()
-    assert read(tmp_path)["counts"] == {"ok": 0, "warned": 0, "refused": 4}
+    assert read(tmp_path)["counts"] == {"ok": 0, "warned": 0, "refused": 4, "skipped": 0}
     assert progress.bar.n == 4
 
 
@@ -76,7 +76,7 @@ def test_a_run_that_breaks_off_leaves_its_report(write_picture, noise, tmp_path)
     evaluator, _, _ = make(write_picture, noise, tmp_path, post=defect)
     with pytest.raises(RuntimeError):
         evaluator.run()
-    assert read(tmp_path)["counts"] == {"ok": 2, "warned": 0, "refused": 0}
+    assert read(tmp_path)["counts"] == {"ok": 2, "warned": 0, "refused": 0, "skipped": 0}
 
 
 def test_unwritable_folder_stops_the_run_at_once(write_picture, noise, tmp_path):

@@ -106,7 +106,7 @@ def test_blocks_of_a_real_network_hardly_differ_from_the_whole():
     image = torch.nn.functional.avg_pool3d(torch.rand(1, 2, 80, 14, 14), 5, 1, 2)
     with torch.no_grad():
         whole = network.encode_fuse(image)
-        blocks = EncodeOnceInferer(encode_max_voxels=12_000)._in_blocks(image, network.encode_fuse)
+        blocks = EncodeOnceInferer()._in_blocks(image, network.encode_fuse, 12_000, image.device)
     difference = (blocks - whole).square().mean((0, 1, 3, 4)).sqrt() / whole.std()
     # Blocks of 56 overlap from voxel 28 to 56; the rest is seen by one block, far from its cut.
     assert 1e-4 < difference.max() < 0.05

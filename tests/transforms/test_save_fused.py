@@ -1,5 +1,7 @@
 """Files that come out: format, depth, colour, geometry; whole or not at all; never outside the folder."""
 
+import json
+
 import itk
 import nibabel as nib
 import numpy as np
@@ -155,7 +157,11 @@ def test_earlier_result_survives_a_failure(write_picture, noise, tmp_path, monke
     monkeypatch.setattr(Image.Image, "save", fail)
     assert "refused" in fuse(paths, tmp_path / "out", torch.zeros(1, 6, 6))
     assert result.read_bytes() == before
-    assert sorted(path.name for path in result.parent.iterdir()) == ["p1_comparison.png", "p1_fused.png"]
+    assert sorted(path.name for path in result.parent.iterdir()) == [
+        "p1_comparison.png",
+        "p1_fused.png",
+        "p1_report.json",
+    ]
 
 
 def test_folder_that_is_a_file_refuses_the_case(write_picture, noise, tmp_path):
@@ -175,7 +181,11 @@ def test_without_a_folder_nothing_is_written(write_picture, noise, tmp_path, mon
 def test_comparison_can_be_left_out(write_picture, noise, tmp_path):
     paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
     fuse(paths, tmp_path / "out", comparison=False)
-    assert [path.name for path in (tmp_path / "out" / "p1").iterdir()] == ["p1_fused.png"]
+    folder = tmp_path / "out" / "p1"
+    assert sorted(path.name for path in folder.iterdir()) == ["p1_fused.png", "p1_report.json"]
+    report = json.loads((folder / "p1_report.json").read_text())
+    assert report["files"] == ["p1_fused.png", "p1_report.json"]
+    assert report["inputs"] == dict(zip(("mri", "other"), map(str, paths), strict=True))
 
 
 def test_monai_label_takes_it_for_a_saver():

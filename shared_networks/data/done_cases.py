@@ -1,0 +1,87 @@
+"""Tell the cases whose results are there already from those that are to be done."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import monai
+import torch
+
+import shared_networks
+from shared_networks.transforms.file_names import safe_name
+from shared_networks.utils.hashing import files_hash, weights_entry
+
+__all__ = ["DoneCases"]
+
+
+class DoneCases:
+    """Recognise results by what they were made of: input files, weights, settings and version of the package.
+
+    The savers write ``<case>_report.json`` as the last file of a case, with the fingerprint of all this and the names
+    of the case's files. A case is done when its report holds its present fingerprint and the files are there.
+
+    Args:
+        output_dir: folder of the results; '' is never done.
+        checkpoint: file of the weights.
+        settings: what else decides the result, as text (:func:`shared_networks.utils.settings_hash`); with '' nothing
+            is taken as done.
+        skip: leave out cases that are done; false does every case again.
+    """
+
+    def __init__(self, output_dir: str = "", checkpoint: str = "", settings: str = "", skip: bool = True) -> None:
+        self.output_dir = str(output_dir)
+        self.checkpoint = str(checkpoint)
+        self.settings = settings
+        self.skip = skip
+
+    def facts(self) -> dict[str, Any]:
+        """What all cases of a run share, for its report."""
+        versions = {"shared_networks": shared_networks.__version__, "monai": monai.__version__}
+        versions |= {"torch": torch.__version__, "python": platform.python_version()}
+        return {
+            "weights": weights_entry(self.checkpoint),
+            "settings_sha256": self.settings,
+            "versions": versions,
+            "system": platform.system(),
+        }
+
+    def identify(self, item: Mapping[str, Any]) -> dict[str, str]:
+        """``inputs_sha256`` and ``fingerprint`` of a case; ``skipped``, the reason, too when it is done.
+
+        Args:
+            item: with ``case`` and ``image`` (a path, or a list of paths).
+
+        Returns:
+            {} when a file cannot be read: whoever loads it says what is wrong.
+        """
+        image = item["image"]
+        try:
+            inputs = files_hash([image] if isinstance(image, str) else image)
+        except OSError:
+            return {}
+        weights = weights_entry(self.checkpoint).get("sha256", "")
+        parts = [item["case"], inputs, weights, self.settings, shared_networks.__version__]
+        found = {"inputs_sha256": inputs, "fingerprint": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
+        reason = self._reason(safe_name(item["case"]), found["fingerprint"])
+        return found | ({"skipped": reason} if reason else {})
+
+    def _reason(self, name: str, fingerprint: str) -> str:
+        """Why a case is left out; '' when it is to be done."""
+        if not (self.skip and self.output_dir and self.settings):
+            return ""
+        folder = Path(self.output_dir) / name
+        try:
+            report = json.loads((folder / f"{name}_report.json").read_text(encoding="utf-8"))
+            is_done = report["fingerprint"] == fingerprint and all(
+                (folder / file).is_file() for file in report["files"]
+            )
+            remarks = str(report["warnings"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        if not is_done:
+            return ""
+        reason = "done before with the same images, weights and settings (--skip_done False does it again)"
+        return reason + (f"; remarks then: {remarks}" if remarks else "")

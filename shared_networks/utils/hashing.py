@@ -1,0 +1,87 @@
+"""SHA-256 of files, of any size, and of what decides a result in a config."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, ReferenceResolver
+
+from shared_networks.utils.call_stack import calling_frames
+from shared_networks.utils.config_keys import look_up, strings_of
+
+__all__ = ["files_hash", "settings_hash", "weights_entry"]
+
+_PIECE = 2**20
+
+
+def files_hash(paths: Sequence[str | Path]) -> str:
+    """SHA-256 of the contents of files in their order; a folder counts with the names and contents of its files.
+
+    Raises:
+        OSError: when one cannot be read.
+    """
+    total = hashlib.sha256()
+    for path in map(Path, paths):
+        members = sorted(member for member in path.iterdir() if member.is_file()) if path.is_dir() else [path]
+        for member in members:
+            name = member.name if path.is_dir() else ""
+            total.update(json.dumps([name, _file_hash(member)]).encode())
+        total.update(b"\n")
+    return total.hexdigest()
+
+
+def weights_entry(checkpoint: str | Path) -> dict[str, str]:
+    """``{"file": name, "sha256": ...}`` of a checkpoint for a report; {} for '' or a file that is not there."""
+    path = Path(checkpoint)
+    if not str(checkpoint) or not path.is_file():
+        return {}
+    facts = path.stat()
+    return {"file": path.name, "sha256": _known_hash(path, facts.st_mtime_ns, facts.st_size)}
+
+
+def settings_hash(parts: Sequence[str], without: Sequence[str] = ()) -> str:
+    """SHA-256 of parts of the config that is being resolved, overrides included, and of all that they refer to.
+
+    A config uses it as a component (MONAI hands components nothing of the config, so it is found on the call stack)::
+
+        {"_target_": "shared_networks.utils.settings_hash", "parts": ["network_def", "inferer"], "without": ["device"]}
+
+    Args:
+        parts: ids.
+        without: ids of what does not change the result (places, what runs at a time); what only they refer to is left
+            out too.
+
+    Returns:
+        Hexadecimal digits; '' when no config is being resolved.
+    """
+    frame = calling_frames().get(ConfigParser.get_parsed_content.__code__)
+    if frame is None:
+        return ""
+    config = frame.f_locals["self"].get()
+    found: dict[str, Any] = {}
+    waiting = list(parts)
+    while waiting:
+        key = waiting.pop()
+        names = ReferenceResolver.split_id(key)
+        if key in found or names[0] in without:
+            continue
+        found[key] = look_up(config, names)
+        for text in strings_of(found[key]):
+            waiting += ReferenceResolver.match_refs_pattern(text)
+    return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(_PIECE):
+            total.update(piece)
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _known_hash(path: Path, modified: int, size: int) -> str:
+    return _file_hash(path)
