@@ -22,6 +22,7 @@ ABLATIONS = ["edge_enhancement", "region_mask", "global_refinement", "skip", "ed
 LISTS = {
     "gesenet_bundle": [
         "inference",
+        "inference+multi_gpu_inference",
         "train_semantic",
         "train",
         "train+paper",
@@ -37,6 +38,7 @@ LISTS = {
     ],
     "rmr_fusion_bundle": [
         "inference",
+        "inference+multi_gpu_inference",
         "inference+paper_size",
         "train_autoencoder",
         "train_autoencoder+paper_autoencoder",
@@ -136,7 +138,7 @@ def overrides_of(bundle, names, data, out):
     small = {"output_dir": out / "eval", "device": "cpu"}
     training = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "ckpt_dir": out, "num_workers": 0}
     if bundle == "gesenet_bundle":
-        if names == "inference":
+        if names.startswith("inference"):
             return small | {"dataset_dir": data / "pairs"}
         if names == "train_semantic":
             return small | training | {"dataset_dir": data / "pairs", "brain_dir": data / "brains"}
