@@ -8,7 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import SaveImaged
 
-from shared_networks.transforms.file_names import safe_name
+from shared_networks.transforms.file_names import case_folder, safe_name
 
 __all__ = ["SaveCased"]
 
@@ -43,7 +43,7 @@ class SaveCased(SaveImaged):
             name = safe_name(d[self.case_key])
             folder = Path(self.output_dir) / name
             try:
-                self.write(d, key, folder, name)
+                self.write(d, key, case_folder(self.output_dir, name), name)
             except OSError as error:
                 d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
         return d
