@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
-__all__ = ["is_referred_to", "mistaken_booleans", "unknown_keys"]
+__all__ = ["is_referred_to", "look_up", "mistaken_booleans", "strings_of", "unknown_keys"]
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -29,7 +29,7 @@ def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping
     found = []
     for key in given:
         *parents, name = ReferenceResolver.split_id(key)
-        section = _look_up(files, parents)
+        section = look_up(files, parents)
         if (parents or [name])[0] == ConfigParser.meta_key or not isinstance(section, Mapping) or name in section:
             continue
         if ConfigComponent.is_instantiable(section):
@@ -58,7 +58,7 @@ def mistaken_booleans(given: Mapping[str, Any], files: Mapping[str, Any]) -> lis
         if not isinstance(value, str) or value.startswith(("$", "@", "%")):
             continue
         # A switch may be an expression in the file, so that only the text given shows that it is one.
-        if value in ("true", "false") or isinstance(_look_up(files, ReferenceResolver.split_id(key)), bool):
+        if value in ("true", "false") or isinstance(look_up(files, ReferenceResolver.split_id(key)), bool):
             found.append(f"{key} must be True or False (with a capital letter), got '{value}'")
     return found
 
@@ -71,7 +71,7 @@ def is_referred_to(key: str, config: Any) -> bool:
         config: nested dictionaries and lists.
     """
     parts = ReferenceResolver.split_id(key)
-    for text in _strings(config):
+    for text in strings_of(config):
         for reference in ReferenceResolver.match_refs_pattern(text):
             named = ReferenceResolver.split_id(reference)
             shared = min(len(named), len(parts))
@@ -80,18 +80,20 @@ def is_referred_to(key: str, config: Any) -> bool:
     return False
 
 
-def _strings(config: Any) -> Iterator[str]:
+def strings_of(config: Any) -> Iterator[str]:
+    """Every string inside a configuration."""
     if isinstance(config, str):
         yield config
     elif isinstance(config, Mapping):
         for value in config.values():
-            yield from _strings(value)
+            yield from strings_of(value)
     elif isinstance(config, list | tuple):
         for value in config:
-            yield from _strings(value)
+            yield from strings_of(value)
 
 
-def _look_up(config: Any, parts: Sequence[str]) -> Any:
+def look_up(config: Any, parts: Sequence[str]) -> Any:
+    """The item under the parts of an id; None when there is none."""
     for part in parts:
         if isinstance(config, Mapping):
             config = config.get(part)
