@@ -4,12 +4,12 @@
 """
 
 import sys
-from pathlib import Path
 
 import torch
 
 from shared_networks.errors import InputError
 from shared_networks.nets.gesenet import GeSeNet
+from shared_networks.utils.weights import read_weights
 
 __all__ = ["convert_gesenet_checkpoint", "convert_gesenet_state_dict"]
 
@@ -101,14 +101,7 @@ def convert_gesenet_checkpoint(source: str, destination: str) -> list[str]:
     Raises:
         InputError: when ``source`` is missing, is no weights-only checkpoint, or does not fit.
     """
-    if not Path(source).is_file():
-        raise InputError(f"{source}: no such file; give the path of the released GeSeNet.pth.")
-    try:
-        released = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"{source}: not a checkpoint that can be loaded with weights_only=True ({error!r})."
-        ) from error
+    released = read_weights(source)
     if not isinstance(released, dict) or not all(isinstance(v, torch.Tensor) for v in released.values()):
         raise InputError(f"{source}: expected a plain state dict of tensors.")
     converted, unused = convert_gesenet_state_dict(released)

@@ -1,6 +1,13 @@
 """The one error class that means "the input is wrong", as opposed to "the code is wrong"."""
 
-__all__ = ["InputError"]
+import re
+
+__all__ = ["InputError", "one_line"]
+
+
+def one_line(text: object) -> str:
+    """Text without line breaks and other control characters: what a file's name or header says stays on its line."""
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", str(text)).strip()
 
 
 class InputError(ValueError):
@@ -8,3 +15,6 @@ class InputError(ValueError):
 
     Library code raises it; whoever runs a batch catches it, reports the case and goes on.
     """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())

@@ -1,8 +1,10 @@
 """Build the zip of a bundle that stands alone: its own files, the code that its configs name, and a manifest.
 
 ``python -m shared_networks.release BUNDLE_FOLDER [--out dist]``
+``python -m shared_networks.release --verify FILE.zip [--unpack FOLDER]``
 
-Writes ``<out>/<bundle>_v<version>.zip``. The same input gives the same bytes.
+The first writes ``<out>/<bundle>_v<version>.zip``. The same input gives the same bytes. The second is
+:mod:`shared_networks.verify_release`.
 """
 
 import argparse
@@ -21,11 +23,11 @@ from monai.bundle import ConfigParser
 import shared_networks
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.config_keys import strings_of
+from shared_networks.utils.weights import MANIFEST, first_difference, read_weights
+from shared_networks.verify_release import unpack_release, verify_release
 
 __all__ = ["MANIFEST", "build_release", "check_release", "release_files"]
-
-MANIFEST = "SHA256SUMS"
-"""Name of the manifest inside the bundle; ``sha256sum --check`` reads it."""
 
 LARGEST_FILE = 25 * 1024 * 1024
 """Bytes that one file may have; the Model Zoo keeps larger ones elsewhere and lists them in ``large_files.yml``."""
@@ -93,6 +95,11 @@ def check_release(bundle: Path) -> dict[str, Any]:
     if missing:
         raise InputError(f"{bundle}: {', '.join(missing)} missing; a release needs every one of them.")
     metadata = _read_json(bundle / "configs" / "metadata.json")
+    expressions = [text for text in strings_of(metadata) if text.startswith(("$", "@", "%"))]
+    if expressions:
+        raise InputError(
+            f"{bundle}: metadata.json holds {expressions[0][:60]!r}, which MONAI would evaluate; write plain text."
+        )
     version = metadata.get("version")
     if version not in metadata.get("changelog", {}):
         raise InputError(f"{bundle}: version {version} is not in the changelog of metadata.json; describe it there.")
@@ -181,20 +188,11 @@ def _check_weights(bundle: Path, metadata: Mapping[str, Any]) -> None:
     parser.read_config(str(bundle / "configs" / "inference.json"))
     parser["bundle_root"] = str(bundle)
     network = parser.get_parsed_content("network_def").eval()
-    try:
-        given = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(f"{weights}: cannot be loaded with weights_only=True ({error!r:.200}).") from error
-    expected = network.state_dict()
-    fault = _first(sorted(expected.keys() - given.keys()), "lacks", "the network of inference.json has")
-    fault = fault or _first(sorted(given.keys() - expected.keys()), "has", "the network of inference.json lacks")
-    differing = [name for name in expected if name in given and given[name].shape != expected[name].shape]
-    if not fault and differing:
-        name = differing[0]
-        shapes = f"{tuple(given[name].shape)}, the network of inference.json needs {tuple(expected[name].shape)}"
-        fault = f"{name} has shape {shapes}"
+    fault = first_difference(read_weights(weights), network.state_dict())
     if fault:
-        raise InputError(f"{weights}: {fault}; these weights belong to another network: train or configure anew.")
+        raise InputError(
+            f"{weights}: {fault}: not the weights of the network of inference.json; train or configure anew."
+        )
     (source,) = metadata["network_data_format"]["inputs"].values()
     prediction = metadata["network_data_format"]["outputs"]["pred"]
     channels = network(torch.zeros(1, source["num_channels"], *[8] * len(source["spatial_shape"]))).shape[1]
@@ -205,18 +203,21 @@ def _check_weights(bundle: Path, metadata: Mapping[str, Any]) -> None:
         )
 
 
-def _first(names: Sequence[str], verb: str, other: str) -> str:
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{verb} {names[0]}{more}, which {other}" if names else ""
-
-
-def main(arguments: Sequence[str] | None = None) -> Path:
-    """Run the command line."""
+def main(arguments: Sequence[str] | None = None) -> str:
+    """Run the command line; returns what to print."""
     parser = argparse.ArgumentParser(prog="python -m shared_networks.release", description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("bundle", type=Path, nargs="?", help="folder of the bundle")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder of the zip")
+    parser.add_argument("--verify", type=Path, metavar="ZIP", help="check a zip instead of building one")
+    parser.add_argument("--unpack", type=Path, metavar="FOLDER", help="with --verify: unpack it below this folder")
     given = parser.parse_args(arguments)
-    return build_release(given.bundle, given.out)
+    if (given.bundle is None) == (given.verify is None) or (given.unpack and not given.verify):
+        raise InputError("give the folder of a bundle to build its zip, or --verify ZIP (with --unpack FOLDER).")
+    if given.bundle:
+        return str(build_release(given.bundle, given.out))
+    if given.unpack:
+        return str(unpack_release(given.verify, given.unpack))
+    return f"{given.verify}: {len(verify_release(given.verify))} files as {MANIFEST} lists them"
 
 
 if __name__ == "__main__":

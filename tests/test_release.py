@@ -102,8 +102,8 @@ def large_file(bundle):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (without_a_weight, r"model.pt: lacks decoder.0.weight, which the network of inference.json has"),
-        (another_shape, r"decoder.0.weight has shape \(3, .*belong to another network"),
+        (without_a_weight, r"model.pt: decoder.0.weight is missing: not the weights of the network"),
+        (another_shape, r"decoder.0.weight has shape \(3, .*not the weights of the network"),
         (a_pickle, r"cannot be loaded with weights_only=True"),
         (other_version, r"metadata.json says version 99.0.0, shared_networks \d"),
         (lambda b: edit_json(b / "configs" / "metadata.json", lambda m: m.update(version="9")), "not in the changelog"),

@@ -2,13 +2,14 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import is_path
 
-__all__ = ["SECTIONS", "LazyCases", "read_datalist", "refuse_taken_names"]
+__all__ = ["SECTIONS", "LazyCases", "read_datalist", "refuse_path_names", "refuse_taken_names"]
 
 SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
 SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
@@ -32,7 +33,7 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
         raise InputError(f"{path}: not found; datalist must be a JSON file.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file ({error}).") from error
     if isinstance(content, list):
         return {"": content}
@@ -43,6 +44,21 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
         if name in SECTIONS and isinstance(items, list):
             sections.setdefault(SECTIONS[name], []).extend(items)
     return sections
+
+
+def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """An item, with ``refused`` set when a name that a data list gives it could lead to another folder.
+
+    Args:
+        item: what is returned; one that is refused already stays as it is.
+        source: the entry of the data list.
+        keys: entries that go into the output's name.
+    """
+    for key in keys:
+        if "refused" not in item and is_path(source.get(key) or ""):
+            fact = f"{key} {str(source[key])[:60]!r} is a path"
+            return item | {"refused": f"{item['image'][0]}: {fact}; expected a plain name: correct the data list."}
+    return item
 
 
 def refuse_taken_names(items: Sequence[dict[str, Any]]) -> None:

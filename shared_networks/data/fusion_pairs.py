@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_taken_names
+from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_path_names, refuse_taken_names
 from shared_networks.data.folder_pairs import dataset_folders, pair_folders
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
@@ -94,11 +94,12 @@ def _from_item(item: Any, path: Path) -> dict[str, Any]:
     if not isinstance(item, dict) or not isinstance(item.get("mri"), str) or not isinstance(item.get("other"), str):
         raise InputError(f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}.")
     pair = {"image": [str(path.parent / item[key]) for key in ("mri", "other")]}
-    return pair | {
+    pair |= {
         "modality": str(item.get("modality", "")),
         "patient": str(item.get("case", "")),
         "name": str(item.get("name", "")),
     }
+    return refuse_path_names(pair, item, ("modality", "case", "name"))
 
 
 def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:

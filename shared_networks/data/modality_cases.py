@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_taken_names
+from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_path_names, refuse_taken_names
 from shared_networks.data.modality_folders import csv_cases, folder_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_stem, safe_name
@@ -112,10 +112,14 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str]) -> dict[str, An
     case: dict[str, Any] = {"image": image, "subject": str(subject)}
     label = item.get("label")
     if label:
-        case["label"] = (
-            str(path.parent / label) if isinstance(label, str) else [str(path.parent / name) for name in label]
-        )
-    return case
+        names = [label] if isinstance(label, str) else label
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(
+                f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
+            )
+        labels = [str(path.parent / name) for name in names]
+        case["label"] = labels[0] if isinstance(label, str) else labels
+    return refuse_path_names(case, item, ("subject", "case"))
 
 
 def _from_folder(folder: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS
+from shared_networks.data.case_list import SECTIONS, refuse_path_names
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind, file_stem
 
@@ -56,7 +56,7 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
         # A tumour without zones to write it over is no label map.
         if labels and row.get(columns[0]):
             item["label"] = labels[0] if len(labels) == 1 else labels
-        yield item
+        yield refuse_path_names(item, row, ("ID", "subject"))
 
 
 def folder_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -12,6 +12,7 @@ from shared_networks.handlers.resume import newest_checkpoint
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
 from shared_networks.handlers.stage_completion import StageCompletion
 from shared_networks.handlers.weight_ramp import WeightRamp
+from shared_networks.handlers.weights_loader import WeightsLoader
 
 __all__ = [
     "BatchReport",
@@ -25,5 +26,6 @@ __all__ = [
     "StageCompletion",
     "TrainingCheckpoints",
     "WeightRamp",
+    "WeightsLoader",
     "newest_checkpoint",
 ]

@@ -1,13 +1,12 @@
 """Semantic losses of GeSeNet (Li et al. 2023, Section III-E, Eq. 15-17) and of its semantic module's pre-training."""
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from shared_networks.errors import InputError
 from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
+from shared_networks.utils.weights import first_difference, read_weights
 
 __all__ = ["SemanticLoss", "SemanticPretrainingLoss"]
 
@@ -19,16 +18,14 @@ _REMEDY = (
 
 def _load_weights(segmenter: nn.Module, checkpoint: str) -> None:
     """Fill the segmenter from a plain state dict, with one line for everything that can be wrong with the file."""
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file, expected the weights of the semantic module; {_REMEDY}.")
     try:
-        segmenter.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{path}: not the weights of {type(segmenter).__name__} ({type(error).__name__}: {reason}); {_REMEDY}."
-        ) from error
+        state = read_weights(checkpoint)
+    except InputError as error:
+        raise InputError(f"{error} These are the weights of the semantic module; {_REMEDY}.") from error
+    fault = first_difference(state, segmenter.state_dict())
+    if fault:
+        raise InputError(f"{checkpoint}: not the weights of {type(segmenter).__name__} ({fault}); {_REMEDY}.")
+    segmenter.load_state_dict(state)
 
 
 class SemanticLoss(nn.Module):

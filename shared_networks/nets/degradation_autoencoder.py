@@ -8,6 +8,7 @@ from torch import nn
 from shared_networks.blocks.feature_decoder import FeatureDecoder
 from shared_networks.blocks.swin_encoder import SwinEncoder
 from shared_networks.errors import InputError
+from shared_networks.utils.weights import first_difference, read_weights
 
 __all__ = ["DegradationAutoencoder"]
 
@@ -84,30 +85,13 @@ class DegradationAutoencoder(nn.Module):
             InputError: when the file is missing, cannot be read or holds other weights; the network is unchanged.
         """
         remedy = "train stage 1 first" + (f": {command}" if command else " (train_autoencoder.json)")
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path}: the stage 1 checkpoint is missing; {remedy}")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(f"{path}: not a readable checkpoint ({reason}); {remedy}") from error
+            content = read_weights(path)
+        except InputError as error:
+            raise InputError(f"{error} If there is none, {remedy}") from error
         state = content.get("model", content) if isinstance(content, dict) else content
-        fault = self._mismatch(state)
+        fault = first_difference(state, self.state_dict())
         if fault:
             raise InputError(f"{path}: not a checkpoint of this autoencoder ({fault}); {remedy}")
         self.load_state_dict(state)
         return self
-
-    def _mismatch(self, state: object) -> str:
-        """Say the first difference between a state dict and this network's, or ''."""
-        if not isinstance(state, dict):
-            return f"holds a {type(state).__name__}, expected named tensors"
-        expected = self.state_dict()
-        for name, tensor in expected.items():
-            if not isinstance(state.get(name), torch.Tensor):
-                return f"{name} is missing"
-            if state[name].shape != tensor.shape:
-                return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
-        unknown = [name for name in state if name not in expected]
-        return f"{unknown[0]} is unknown" if unknown else ""

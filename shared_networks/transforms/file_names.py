@@ -1,9 +1,10 @@
 """What a file is, by its name: picture, volume or DICOM series; and which names may be used for output."""
 
 import re
+import unicodedata
 from pathlib import Path
 
-__all__ = ["INPUT_KINDS", "file_kind", "file_stem", "safe_name"]
+__all__ = ["INPUT_KINDS", "case_folder", "file_kind", "file_stem", "is_path", "safe_name"]
 
 _PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _VOLUME_SUFFIXES = (".nii", ".nii.gz")
@@ -48,11 +49,31 @@ def file_stem(path: str | Path) -> str:
     return name
 
 
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # no file may be called so on Windows
+
+
 def safe_name(name: str) -> str:
     """A name that is one plain folder or file name on every system: letters, digits, ``.``, ``_``, ``-``.
 
     Anything else becomes ``_``; dots at the ends go, so that ``..`` and hidden names cannot occur; at most 100
-    characters.
+    characters; names of Windows' devices get a ``_`` in front.
     """
-    plain = re.sub(r"[^\w.-]+", "_", str(name)).strip(".")[:100].rstrip(".")
-    return plain or "case"
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", str(name))).strip(".")[:100].rstrip(".")
+    return f"_{plain}" if _DEVICES.match(plain) else plain or "case"
+
+
+def is_path(name: str) -> bool:
+    """Whether a name that is meant for an output could lead to another folder: ``..``, separators, a drive."""
+    return bool(re.search(r"[/\\\0]|^\.+$|^[A-Za-z]:", str(name)))
+
+
+def case_folder(output_dir: str | Path, name: str) -> Path:
+    """``<output_dir>/<name>``, which may be missing.
+
+    Raises:
+        OSError: when it is a link that leads out of ``output_dir``.
+    """
+    folder = Path(output_dir) / name
+    if not folder.resolve().is_relative_to(Path(output_dir).resolve()):
+        raise OSError("a link that leads out of output_dir; remove it")
+    return folder

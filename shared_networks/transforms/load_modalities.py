@@ -13,7 +13,14 @@ from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.transforms.load_pair import normalise_volume
-from shared_networks.transforms.modality_checks import foreground_values, look_swapped
+from shared_networks.transforms.modality_checks import (
+    BRAIN_RANGES,
+    brain_remarks,
+    foreground_values,
+    look_swapped,
+    overlap_remarks,
+    value_remarks,
+)
 from shared_networks.transforms.reading import Source, read_source
 from shared_networks.transforms.source_pair import on_grid_of, read_pair
 
@@ -49,7 +56,10 @@ class LoadModalitiesd(MapTransform):
         upper: percentile of the foreground that becomes 1.
         resample: move the second modality onto the first one's grid where the grids differ, instead of refusing.
         overlay_value: label of the mask that is written over a map.
-        brain_checks: remark what looks wrong for T1 and FLAIR of a brain: swapped, or not skull-stripped.
+        brain_checks: remark what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
+            ``expected_ranges``.
+        expected_ranges: what the weights are used to; None is
+            :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -68,6 +78,7 @@ class LoadModalitiesd(MapTransform):
         resample: bool = False,
         overlay_value: int = 3,
         brain_checks: bool = True,
+        expected_ranges: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         super().__init__(keys)
         self.label_key = label_key
@@ -78,6 +89,7 @@ class LoadModalitiesd(MapTransform):
         self.resample = resample
         self.overlay_value = overlay_value
         self.brain_checks = brain_checks
+        self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with image, brain, warning and, where named, label set."""
@@ -94,11 +106,10 @@ class LoadModalitiesd(MapTransform):
                 second = resample_onto(first, second)
                 foreground[1] = foreground[1] if second is pair[1] else second.values > 0
             check_same_grid(first, second)
-            brain = foreground[0] | foreground[1]
             images = np.stack([first.values, second.values]).astype(np.float32)
             d[key] = on_grid_of(first, images, other_filename=str(second.path))
-            d[self.brain_key] = on_grid_of(first, brain[None].astype(np.uint8))
-            remarks = [*first.warnings, *second.warnings, *self._remarks(first, second, brain)]
+            d[self.brain_key] = on_grid_of(first, (foreground[0] | foreground[1])[None].astype(np.uint8))
+            remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), foreground, images)]
             d[self.warning_key] = "; ".join(remarks)
             if self.label_key and d.get(self.label_key):
                 d[self.label_key] = self._read_label(d[self.label_key], first)
@@ -130,20 +141,22 @@ class LoadModalitiesd(MapTransform):
                 f"{source.path}: every value is {source.values.min():g}, no {name} is there; give the right image."
             )
         check_affine(source)
+        source.warnings += value_remarks(source.values, source.path.name)
         values = foreground_values(source.values)
         source.values = normalise_volume(values, self.lower, self.upper) * (values != 0)
 
-    def _remarks(self, first: Source, second: Source, brain: np.ndarray) -> list[str]:
-        names = " and ".join(self.modalities)
-        remarks = []
-        if np.array_equal(first.values, second.values):
-            remarks.append(f"{names} hold the same image")
-        elif self.brain_checks and brain.all():
-            remarks.append("no voxel is 0: is the skull stripped? The network knows brains without skull only")
-        elif self.brain_checks:
-            spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
-            if look_swapped(first.values, second.values, brain, spacing):
-                remarks.append(f"{names} look swapped; check {first.path.name} and {second.path.name}")
+    def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
+        """What looks wrong but can be fused."""
+        names = [source.path.name for source in pair]
+        if np.array_equal(*images):
+            return [f"{' and '.join(self.modalities)} hold the same image"]
+        remarks = overlap_remarks(*foreground, names)
+        if self.brain_checks:
+            brain, affine = foreground[0] | foreground[1], pair[0].affine
+            remarks += brain_remarks(images, brain, affine, names, self.expected_ranges)
+            # With the skull, the depth below the surface says nothing.
+            if not brain.all() and look_swapped(*images, brain, np.linalg.norm(affine[:3, :3], axis=0)):
+                remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
         return remarks
 
     def _read_label(self, value: Any, reference: Source) -> MetaTensor:

@@ -14,6 +14,7 @@ from shared_networks.errors import InputError
 from shared_networks.transforms.colour import NEUTRAL_CHROMA, fuse_chroma
 from shared_networks.transforms.file_names import INPUT_KINDS, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
 from shared_networks.transforms.reading import Source
 from shared_networks.transforms.source_pair import on_grid_of, read_pair
 
@@ -21,6 +22,9 @@ __all__ = ["LoadFusionPaird", "normalise_volume"]
 
 _MOST_SAMPLES = 2_000_000
 """Voxels that percentiles are taken of; a larger volume is thinned evenly."""
+
+_DARK, _LEAST_OVERLAP = 0.05, 0.3
+"""What is darker is background; share of the smaller foreground inside the other, 0.40 to 1 in 489 training pairs."""
 
 
 def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
@@ -113,7 +117,7 @@ class LoadFusionPaird(MapTransform):
                 other = resample_onto(mri, other)
             check_same_grid(mri, other)
             d[key], d[self.chroma_key] = _to_tensors(mri, other)
-            d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks])
+            d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks, *_compare(mri, other)])
         return d
 
     def _sibling(self, mri: Path) -> Path:
@@ -144,7 +148,15 @@ def _check_contents(mri: Source, other: Source) -> list[str]:
     if mri.chroma is not None:
         swapped = "; are the two swapped?" if other.chroma is None else ""
         remarks.append(f"{mri.path.name}: the MRI is in colour{swapped}")
-    return remarks
+    return remarks + value_remarks(mri.values, mri.path.name)
+
+
+def _compare(mri: Source, other: Source) -> list[str]:
+    """Remarks on two sources in [0, 1] and on one grid."""
+    names = [source.path.name for source in (mri, other)]
+    if np.array_equal(mri.values, other.values):
+        return [f"{' and '.join(names)} hold the same image"]
+    return overlap_remarks(mri.values > _DARK, other.values > _DARK, names, _LEAST_OVERLAP)
 
 
 def _to_tensors(mri: Source, other: Source) -> tuple[MetaTensor, torch.Tensor]:

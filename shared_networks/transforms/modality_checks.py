@@ -1,11 +1,21 @@
-"""What the intensities of a brain's T1 and FLAIR say about themselves: foreground, and which of them is which."""
+"""What looks wrong with two modalities that can be fused: foreground, order, overlap, skull, ranges."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["foreground_values", "look_swapped"]
+__all__ = ["BRAIN_RANGES", "brain_remarks", "foreground_values", "look_swapped", "overlap_remarks", "value_remarks"]
+
+BRAIN_RANGES: dict[str, list[float]] = {"spacing": [0.7, 8.0], "median": [0.3, 0.9], "brain_ml": [0.0, 2200.0]}
+"""What the weights of RMR-Fusion are used to: voxel size in mm (training: 0.72 to 8), median of the scaled foreground
+(training: 0.50 to 0.74), and foreground in ml (training: 1044 to 1723; a head with its skull has 3000 or more)."""
+
+_LEAST_OVERLAP = 0.9
+"""Share of the smaller brain inside the other one; 0.995 and more in 13 registered subjects."""
+
+_FEWEST_VALUES = 16  # a mask or a label map has fewer; 8-bit pictures of brains had 32 and more
 
 _RIM, _DEPTH = (4.0, 12.0), (12.0, 40.0)  # mm below the surface: cortex and what lies under it, central white matter
 _STEP = 3.0  # mm between the voxels that are looked at
@@ -61,3 +71,75 @@ def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: 
             medians.append(float(np.median(inside)))
         ratios.append(medians[0] / medians[1])
     return ratios[0] / ratios[1] < _SWAPPED
+
+
+def value_remarks(values: np.ndarray, name: str) -> list[str]:
+    """A remark where an image holds so few different values that it may be a mask or a label map.
+
+    Args:
+        values: any shape, finite.
+        name: of the file.
+    """
+    count = np.unique(values.ravel()[:: max(1, values.size // 1_000_000)]).size
+    if values.size >= _MINIMUM and 1 < count < _FEWEST_VALUES:
+        return [f"{name}: only {count} different values; is it a mask or a label map?"]
+    return []
+
+
+def overlap_remarks(
+    first: np.ndarray, second: np.ndarray, names: Sequence[str], least: float = _LEAST_OVERLAP
+) -> list[str]:
+    """A remark where the foregrounds of two images on one grid hardly meet.
+
+    Args:
+        first: boolean mask of the first image's foreground.
+        second: the same of the second.
+        names: of the two files.
+        least: smallest share of the smaller foreground that is expected inside the other.
+    """
+    smaller = min(int(first.sum()), int(second.sum()))
+    if not smaller:
+        return []
+    share = np.count_nonzero(first & second) / smaller
+    if share < least:
+        return [f"{names[0]} and {names[1]} overlap by {share:.0%} of the smaller one; are they registered?"]
+    return []
+
+
+def brain_remarks(
+    images: np.ndarray, brain: np.ndarray, affine: np.ndarray, names: Sequence[str], ranges: Mapping[str, Sequence]
+) -> list[str]:
+    """Remarks on two modalities of a brain: with skull, or outside what the weights are used to.
+
+    Args:
+        images: 2 x X x Y x Z, scaled to [0, 1], background 0.
+        brain: mask of what is foreground in either.
+        affine: voxel to world in mm, 4 x 4.
+        names: of the two files.
+        ranges: lowest and highest value of ``spacing``, ``median`` and ``brain_ml``, see :data:`BRAIN_RANGES`; one
+            that is missing is not looked at.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    remarks = []
+    if brain.all():
+        remarks.append("no voxel is 0: is the skull stripped? The network knows brains without skull only")
+    low, high = ranges.get("brain_ml", (0.0, np.inf))
+    volume = float(np.count_nonzero(brain) * spacing.prod() / 1000)
+    if not low <= volume <= high:
+        skull = ": is the skull stripped?" if volume > high else ""
+        remarks.append(f"the foreground has {volume:.0f} ml, expected {low:g} to {high:g}{skull}")
+    low, high = ranges.get("spacing", (0.0, np.inf))
+    # Headers are rounded.
+    if spacing.min() < low * 0.99 or spacing.max() > high * 1.01:
+        sizes = " x ".join(f"{size:.3g}" for size in spacing)
+        remarks.append(f"voxels of {sizes} mm, the network was trained with {low:g} to {high:g}: resample them")
+    low, high = ranges.get("median", (0.0, 1.0))
+    for image, name in zip(images, names, strict=True):
+        occupied = image[brain]
+        median = float(np.median(occupied[:: max(1, occupied.size // 1_000_000)])) if occupied.size else low
+        if not low <= median <= high:
+            remarks.append(
+                f"{name}: the median of its range is {median:.2f}, far from training ({low:g} to {high:g}): outliers, "
+                "or another kind of image?"
+            )
+    return remarks

@@ -9,9 +9,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from shared_networks.errors import InputError
+from shared_networks.errors import InputError, one_line
 from shared_networks.transforms.colour import rgb_to_ycbcr
 from shared_networks.transforms.file_names import INPUT_KINDS, file_kind
+from shared_networks.transforms.header_checks import (
+    check_nifti_size,
+    check_picture_size,
+    check_series_size,
+    orientation_remarks,
+    overflow_remarks,
+)
 
 __all__ = ["Source", "read_source", "read_stacked_volume"]
 
@@ -47,12 +54,12 @@ def read_source(path: str | Path) -> Source:
         InputError: when the file is missing, empty, truncated, of another type, or holds what cannot be fused.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: file not found; check the path.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; copy or export it again.")
     readers = {"picture": _read_picture, "volume": _read_nifti, "series": _read_series}
     try:
+        if not path.exists():
+            raise InputError(f"{path}: file not found; check the path.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty; copy or export it again.")
         kind = file_kind(path)
         if kind not in readers:
             raise InputError(f"{path}: not a supported image; expected a {INPUT_KINDS}.")
@@ -79,6 +86,7 @@ def read_stacked_volume(path: str | Path) -> list[Source] | None:
         image = nib.load(path)
         if image.ndim < 4 or image.shape[-1] != 2 or any(length != 1 for length in image.shape[3:-1]):
             return None
+        remarks = [*check_nifti_size(image, path), *orientation_remarks(image, path)]
         values = _nifti_values(image)
     except InputError:
         raise
@@ -86,13 +94,14 @@ def read_stacked_volume(path: str | Path) -> list[Source] | None:
         raise _unreadable(path, error) from error
     spatial = image.shape[:3]
     sources = [Source(path, values[..., index].reshape(spatial), affine=np.array(image.affine)) for index in range(2)]
+    sources[0].warnings = remarks
     for source in sources:
         _check_values(source)
     return sources
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    reason = one_line(f"{type(error).__name__}: {error}")
     return InputError(f"{path}: cannot be read ({reason[:200]}); check that the file is complete and permitted.")
 
 
@@ -113,6 +122,7 @@ def _split_colour(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _read_picture(path: Path) -> Source:
     with Image.open(path) as picture:
+        check_picture_size(picture, path)
         if getattr(picture, "n_frames", 1) > 1:
             raise InputError(f"{path}: {picture.n_frames} pages in one file; expected one picture, or a NIfTI volume.")
         pixels, bit_depth = _pixels(picture, path)
@@ -177,18 +187,22 @@ def _read_nifti(path: Path) -> Source:
         )
     if len(shape) < 3:
         raise InputError(f"{path}: {len(shape)}D image of shape {shape}; expected a 3D volume: give the whole volume.")
+    remarks = [*check_nifti_size(image, path), *orientation_remarks(image, path)]
     affine = np.array(image.affine, dtype=np.float64)
     if image.get_data_dtype().names is None:
-        return Source(path, _nifti_values(image).reshape(shape), affine=affine)
+        values = _nifti_values(image).reshape(shape)
+        remarks += overflow_remarks(values, image.get_data_dtype(), path)
+        return Source(path, values, affine=affine, warnings=remarks)
     voxels = np.asarray(image.dataobj).reshape(shape)
     rgb = np.stack([voxels[name] for name in ("R", "G", "B")], axis=-1).astype(np.float32) / 255.0
     values, chroma = _split_colour(rgb)
-    return Source(path, values, chroma, affine=affine, normalised=True)
+    return Source(path, values, chroma, affine=affine, normalised=True, warnings=remarks)
 
 
 def _read_series(path: Path) -> Source:
     from monai.data import ITKReader
 
+    check_series_size(path)
     reader = ITKReader()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

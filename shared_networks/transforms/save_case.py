@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import SaveImaged
 
 import shared_networks
-from shared_networks.transforms.file_names import safe_name
+from shared_networks.transforms.file_names import case_folder, safe_name
 from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["SaveCased", "readable_json"]
@@ -60,7 +60,7 @@ class SaveCased(SaveImaged):
             name = safe_name(d[self.case_key])
             folder = Path(self.output_dir) / name
             try:
-                self.write(d, key, folder, name)
+                self.write(d, key, case_folder(self.output_dir, name), name)
             except OSError as error:
                 d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
         return d

@@ -32,17 +32,22 @@ def read_pair(
     Raises:
         InputError: one line that says what is wrong with which file and what to do.
     """
-    if isinstance(value, (str, Path)):
-        stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
-        if stacked is not None:
-            return stacked
-        value = [value, sibling(Path(value))]
-    if not isinstance(value, Sequence) or len(value) != 2:
-        raise InputError(f"{value!r}: expected two files, {' and '.join(names)}.")
-    first, second = (Path(path) for path in value)
-    if first.exists() and second.exists() and first.samefile(second):
-        raise InputError(f"{first}: given as {' and as '.join(names)}; expected two different images.")
-    return [read(first), read(second)]
+    try:
+        if isinstance(value, (str, Path)):
+            stacked = read_stacked_volume(value) if Path(value).is_file() and file_kind(value) == "volume" else None
+            if stacked is not None:
+                return stacked
+            value = [value, sibling(Path(value))]
+        if not isinstance(value, Sequence) or len(value) != 2:
+            raise InputError(f"{value!r}: expected two files, {' and '.join(names)}.")
+        first, second = (Path(path) for path in value)
+        if first.exists() and second.exists() and first.samefile(second):
+            raise InputError(f"{first}: given as {' and as '.join(names)}; expected two different images.")
+        return [read(first), read(second)]
+    except OSError as error:  # a folder that may not be entered, a name too long for the system
+        raise InputError(
+            f"{error.filename or value}: cannot be read ({error.strerror}); check path and permission."
+        ) from error
 
 
 def on_grid_of(source: Source, array: np.ndarray, **meta: Any) -> MetaTensor:

@@ -5,12 +5,12 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.weights import read_weights
 
 __all__ = ["average_weights", "main"]
 
@@ -39,9 +39,7 @@ def average_weights(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torc
 
 
 def _load(path: str) -> dict[str, torch.Tensor]:
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such checkpoint.")
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = read_weights(path)
     return content.get("model", content)
 
 

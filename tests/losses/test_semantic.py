@@ -99,7 +99,7 @@ def _one_line(error: pytest.ExceptionInfo) -> str:
 def test_missing_checkpoint_says_how_to_make_it(tmp_path):
     with pytest.raises(InputError) as error:
         SemanticLoss(checkpoint=str(tmp_path / "none.pt"))
-    assert "none.pt: no such file" in _one_line(error)
+    assert "none.pt: no such checkpoint" in _one_line(error)
     with pytest.raises(InputError) as error:
         SemanticLoss()
     assert "needs a trained module" in _one_line(error)
@@ -108,10 +108,11 @@ def test_missing_checkpoint_says_how_to_make_it(tmp_path):
 def test_checkpoint_of_another_network_or_a_broken_one_is_refused(tmp_path):
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pt")
     (tmp_path / "broken.pt").write_bytes(b"PK not a checkpoint")
-    for name in ("linear.pt", "broken.pt"):
+    facts = {"linear.pt": "not the weights of BilateralAttentionSegmenter", "broken.pt": "cannot be loaded"}
+    for name, fact in facts.items():
         with pytest.raises(InputError) as error:
             SemanticLoss(checkpoint=str(tmp_path / name))
-        assert f"{name}: not the weights of BilateralAttentionSegmenter" in _one_line(error)
+        assert f"{name}: {fact}" in _one_line(error) and "train_semantic.json" in str(error.value)
 
 
 def test_pretraining_loss_by_hand():

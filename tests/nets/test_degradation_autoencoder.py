@@ -83,14 +83,14 @@ class Payload:
 
 def faulty_checkpoint(kind, state, path):
     if kind == "missing":
-        return "missing"
+        return "no such checkpoint"
     if kind == "truncated":
         torch.save(state, path)
         path.write_bytes(path.read_bytes()[:5000])
-        return "not a readable checkpoint"
+        return "cannot be loaded with weights_only=True"
     if kind == "code":
         path.write_bytes(pickle.dumps(Payload()))
-        return "not a readable checkpoint"
+        return "cannot be loaded with weights_only=True"
     if kind == "list":
         torch.save([1, 2], path)
         return "holds a list"

@@ -1,0 +1,118 @@
+"""Check images as the bundles would, without fusing them: one line a case, exit code 2 when one would be refused.
+
+``python -m shared_networks.check --t1 FILE --flair FILE``
+``python -m shared_networks.check --mri FILE_OR_FOLDER --other FILE_OR_FOLDER``
+``python -m shared_networks.check --datalist FILE`` or ``--dataset_dir FOLDER``
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from monai.transforms import Compose
+
+from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
+from shared_networks.data.case_list import read_datalist
+from shared_networks.data.folder_pairs import dataset_folders
+from shared_networks.errors import InputError
+from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd, MapLabelsd
+from shared_networks.utils.atomic import atomic_path
+
+__all__ = ["check_cases", "main"]
+
+
+def check_cases(cases: Sequence[dict[str, Any]], loader: Any, log: CaseLog) -> Iterator[dict[str, str]]:
+    """Load every case as a bundle would; a bad one does not end the rest.
+
+    Args:
+        cases: items with ``case`` and what the loader needs, or ``refused``.
+        loader: transform that raises InputError for what it refuses.
+        log: where the entries go too.
+
+    Yields:
+        An entry of the log for each case: ``case``, ``status`` (``"ok"``, ``"warned"`` or ``"refused"``), ``reason``.
+    """
+    dataset = FusionDataset(cases, loader)
+    for number in range(len(cases)):
+        log.add(dataset[number])
+        yield log.entries[-1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0, or 2 when a case was refused.
+
+    Raises:
+        InputError: when nothing can be checked.
+    """
+    given = _parser().parse_args(arguments)
+    cases, loader = _what_to_check(given)
+    log = CaseLog()
+    log.logger = logging.getLogger("shared_networks.check")  # its own lines are printed below
+    log.logger.setLevel(logging.CRITICAL)
+    for entry in check_cases(cases, loader, log):
+        print(f"{entry['case']} {entry['status']}{': ' if entry['reason'] else ''}{entry['reason']}", flush=True)
+    counts = {status: log.count(status) for status in ("ok", "warned", "refused")}
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if given.json:
+        try:
+            with atomic_path(given.json) as temporary:
+                report = {"counts": counts, "cases": log.entries}
+                temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{given.json}: cannot be written ({error.strerror}); give another file.") from error
+    return log.exit_code()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in the command line are input errors: argparse's own exit code, 2, means a refused case here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see python -m shared_networks.check --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m shared_networks.check", description=__doc__.splitlines()[0])
+    for name in ("t1", "flair", "mri", "other", "datalist", "dataset_dir"):
+        parser.add_argument(f"--{name}", default="", help="as for the bundles' inference.json")
+    parser.add_argument("--section", default="", help="section of the data list; the test section where there is one")
+    parser.add_argument("--modalities", nargs=2, metavar="NAME", help="for RMR-Fusion: other names than t1 and flair")
+    parser.add_argument("--label_map", default="", help="for RMR-Fusion: refuse labels that this map does not know")
+    parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    return parser
+
+
+def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any]:
+    """The cases of RMR-Fusion or of GeSeNet, and the loader of the one that they are for."""
+    modalities = tuple(given.modalities or ("t1", "flair"))
+    if given.mri or given.other or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given)):
+        cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
+        return cases, LoadFusionPaird(resample=given.resample)
+    cases = resolve_cases(given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
+    if not cases:
+        raise InputError("nothing to check: give --t1 and --flair, --mri and --other, --datalist or --dataset_dir.")
+    loader = LoadModalitiesd(modalities=modalities, resample=given.resample, brain_checks=modalities == ("t1", "flair"))
+    if given.label_map:
+        return cases, Compose([loader, MapLabelsd(mapping=given.label_map, allow_missing_keys=True)])
+    return cases, loader
+
+
+def _holds_pairs(given: argparse.Namespace) -> bool:
+    """Whether a data list, or the folder of one, is GeSeNet's: its items hold mri and other."""
+    folder = Path(given.dataset_dir)
+    datalist = Path(given.datalist) if given.datalist else folder / "datalist.json"
+    if given.datalist or (given.dataset_dir and datalist.is_file()):
+        items = [item for items in read_datalist(datalist).values() for item in items]
+        return any(isinstance(item, dict) and "mri" in item for item in items)
+    return bool(given.dataset_dir) and folder.is_dir() and any(True for _ in dataset_folders(folder))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except InputError as problem:
+        sys.exit(f"error: {problem}")

@@ -1,0 +1,51 @@
+"""Load the weights of a network when a run starts, or say in one line why they do not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from shared_networks.errors import InputError
+from shared_networks.utils.weights import first_difference, read_weights
+
+__all__ = ["WeightsLoader"]
+
+
+class WeightsLoader:
+    """MONAI's ``CheckpointLoader`` for one network, with errors that a user can read.
+
+    It also takes safetensors, and compares a file of a released bundle with the manifest, see
+    :func:`shared_networks.utils.read_weights`. To stand before every handler that writes.
+
+    Args:
+        load_path: file with a state dict, or with one under the key ``model`` as a training writes it.
+        network: module that gets the weights; the module inside where it is wrapped for several processes.
+        map_location: device of the tensors that are read.
+
+    Raises:
+        InputError: when the run starts, for a file that is missing, damaged, holds code, or fits another network.
+    """
+
+    def __init__(self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu") -> None:
+        self.load_path = load_path
+        self.network = network
+        self.map_location = map_location
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Load the weights; on an error the network is unchanged."""
+        content = read_weights(self.load_path, self.map_location)
+        state = content["model"] if isinstance(content, dict) and isinstance(content.get("model"), dict) else content
+        network = getattr(self.network, "module", self.network)
+        fault = first_difference(state, network.state_dict())
+        if fault:
+            raise InputError(
+                f"{self.load_path}: {fault}: weights of another network; give the checkpoint of this config, or the "
+                "config (overlays, number of classes) that it was trained with."
+            )
+        network.load_state_dict(state)
+        engine.logger.info(f"weights of {Path(self.load_path).name} loaded")

@@ -1,0 +1,84 @@
+"""Read weights without running anything that a file may hold, and say how they differ from a network."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shared_networks.errors import InputError, one_line
+
+__all__ = ["MANIFEST", "first_difference", "read_weights"]
+
+MANIFEST = "SHA256SUMS"
+"""Name of the manifest inside a bundle; ``sha256sum --check`` reads it."""
+
+
+def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
+    """Content of a checkpoint: ``torch.load(..., weights_only=True)``, or safetensors.
+
+    A file that the manifest of its bundle lists is compared with it. A .pt file with another SHA-256 is only remarked
+    in the log, because a training writes over the weights of its bundle; a .safetensors file is refused.
+
+    Args:
+        path: .pt, or .safetensors (needs the package safetensors).
+        map_location: device of the tensors.
+
+    Raises:
+        InputError: one line: missing, not readable, holds code, is not the file of the manifest.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; give the path of the weights.")
+    is_safetensors = path.suffix.lower() == ".safetensors"
+    listed = _listed_hash(path)
+    if listed and hashlib.sha256(path.read_bytes()).hexdigest() != listed:
+        fact = f"{path}: not the file that {MANIFEST} of its bundle lists"
+        if is_safetensors:
+            raise InputError(f"{fact}; download the bundle again.")
+        logging.getLogger("read_weights").warning(f"{fact}: trained anew, or damaged")
+    try:
+        if is_safetensors:
+            from safetensors.torch import load_file
+
+            return load_file(path, device=str(map_location))
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except ImportError as error:
+        raise InputError(f"{path}: needs the package safetensors: pip install safetensors") from error
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise InputError(
+            f"{path}: cannot be loaded with weights_only=True ({reason}); give a whole file that holds tensors only."
+        ) from error
+
+
+def _listed_hash(path: Path) -> str:
+    """SHA-256 of a file in the models folder of a bundle by the bundle's manifest; '' when it is not listed."""
+    path = path.resolve()
+    manifest = path.parents[1] / MANIFEST if len(path.parents) > 1 else Path(MANIFEST)
+    if not manifest.is_file():
+        return ""
+    lines = (line.split("  ", 1) for line in manifest.read_text(encoding="utf-8").splitlines() if "  " in line)
+    return {name: value for value, name in lines}.get(f"{path.parent.name}/{path.name}", "")
+
+
+def first_difference(state: Any, expected: Mapping[str, torch.Tensor]) -> str:
+    """Say the first difference between a state dict and the one that a network needs, or ''.
+
+    Args:
+        state: content of a file, of any kind.
+        expected: names and shapes.
+    """
+    if not isinstance(state, Mapping):
+        return f"holds a {type(state).__name__}, expected named tensors"
+    missing = [name for name in expected if not isinstance(state.get(name), torch.Tensor)]
+    unknown = sorted(str(name) for name in state if name not in expected)
+    for names, fact in ((missing, "is missing"), (unknown, "is unknown")):
+        if names:
+            return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} {fact}"
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
+    return ""
