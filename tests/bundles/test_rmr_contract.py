@@ -42,6 +42,8 @@ STAGE_2 = [
     ["evaluate", "multi_gpu_evaluate"],
     ["evaluate", "evaluate_average"],
     ["evaluate", "evaluate_flair"],
+    ["evaluate", "evaluate_average", "evaluate_maximum"],
+    ["evaluate", "evaluate_average", "evaluate_minimiser"],
 ]
 LISTS = [["two_stage"], *(["train_autoencoder", *o] for o in STAGE_1), *(["train", *o] for o in STAGE_2)]
 

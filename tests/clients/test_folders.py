@@ -62,6 +62,8 @@ LISTS = {
         "train+evaluate+multi_gpu_evaluate",
         "train+evaluate+evaluate_average",
         "train+evaluate+evaluate_flair",
+        "train+evaluate+evaluate_average+evaluate_maximum",
+        "train+evaluate+evaluate_average+evaluate_minimiser",
     ],
 }
 ALL = [(bundle, names) for bundle, lists in LISTS.items() for names in lists]
