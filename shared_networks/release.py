@@ -7,7 +7,6 @@ Writes ``<out>/<bundle>_v<version>.zip``. The same input gives the same bytes.
 
 import argparse
 import hashlib
-import json
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,11 @@ from typing import Any
 
 import torch
 import yaml
-from monai.bundle import ConfigParser
 
 import shared_networks
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.bundle_network import check_version, load_network, read_metadata
 
 __all__ = ["MANIFEST", "build_release", "check_release", "release_files"]
 
@@ -92,15 +91,11 @@ def check_release(bundle: Path) -> dict[str, Any]:
     missing = [name for name in _REQUIRED if not (bundle / name).is_file() and name not in elsewhere]
     if missing:
         raise InputError(f"{bundle}: {', '.join(missing)} missing; a release needs every one of them.")
-    metadata = _read_json(bundle / "configs" / "metadata.json")
+    metadata = read_metadata(bundle)
     version = metadata.get("version")
     if version not in metadata.get("changelog", {}):
         raise InputError(f"{bundle}: version {version} is not in the changelog of metadata.json; describe it there.")
-    if version != shared_networks.__version__:
-        raise InputError(
-            f"{bundle}: metadata.json says version {version}, shared_networks {shared_networks.__version__}; both are "
-            "released together: raise the one that is behind."
-        )
+    check_version(bundle, metadata)
     if (bundle / "models" / "model.pt").is_file():
         _check_weights(bundle, metadata)
     return metadata
@@ -166,35 +161,10 @@ def _large_files(bundle: Path) -> dict[str, dict[str, Any]]:
     return listed
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
-
-
 @torch.no_grad()
 def _check_weights(bundle: Path, metadata: Mapping[str, Any]) -> None:
     """The weights must fit the network of inference.json, and its output what the metadata says."""
-    weights = bundle / "models" / "model.pt"
-    parser = ConfigParser()
-    parser.read_config(str(bundle / "configs" / "inference.json"))
-    parser["bundle_root"] = str(bundle)
-    network = parser.get_parsed_content("network_def").eval()
-    try:
-        given = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(f"{weights}: cannot be loaded with weights_only=True ({error!r:.200}).") from error
-    expected = network.state_dict()
-    fault = _first(sorted(expected.keys() - given.keys()), "lacks", "the network of inference.json has")
-    fault = fault or _first(sorted(given.keys() - expected.keys()), "has", "the network of inference.json lacks")
-    differing = [name for name in expected if name in given and given[name].shape != expected[name].shape]
-    if not fault and differing:
-        name = differing[0]
-        shapes = f"{tuple(given[name].shape)}, the network of inference.json needs {tuple(expected[name].shape)}"
-        fault = f"{name} has shape {shapes}"
-    if fault:
-        raise InputError(f"{weights}: {fault}; these weights belong to another network: train or configure anew.")
+    network = load_network(bundle)
     (source,) = metadata["network_data_format"]["inputs"].values()
     prediction = metadata["network_data_format"]["outputs"]["pred"]
     channels = network(torch.zeros(1, source["num_channels"], *[8] * len(source["spatial_shape"]))).shape[1]
@@ -203,11 +173,6 @@ def _check_weights(bundle: Path, metadata: Mapping[str, Any]) -> None:
             f"{bundle}: the network gives {channels} channels, metadata.json says {prediction['num_channels']}: "
             "correct num_channels or the number of classes."
         )
-
-
-def _first(names: Sequence[str], verb: str, other: str) -> str:
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{verb} {names[0]}{more}, which {other}" if names else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> Path:

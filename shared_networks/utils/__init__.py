@@ -2,6 +2,7 @@
 
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.utils.memory import keep_freed_memory
+from shared_networks.utils.optional_packages import missing_for_tensorrt
 from shared_networks.utils.run_check import check_run
 
-__all__ = ["atomic_path", "check_run", "keep_freed_memory"]
+__all__ = ["atomic_path", "check_run", "keep_freed_memory", "missing_for_tensorrt"]
