@@ -9,7 +9,6 @@ The first writes ``<out>/<bundle>_v<version>.zip``. The same input gives the sam
 
 import argparse
 import hashlib
-import json
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,13 @@ from typing import Any
 
 import torch
 import yaml
-from monai.bundle import ConfigParser
 
 import shared_networks
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.bundle_network import check_version, load_network, read_metadata
 from shared_networks.utils.config_keys import strings_of
-from shared_networks.utils.weights import MANIFEST, first_difference, read_weights
+from shared_networks.utils.weights import MANIFEST
 from shared_networks.verify_release import unpack_release, verify_release
 
 __all__ = ["MANIFEST", "build_release", "check_release", "release_files"]
@@ -94,7 +93,7 @@ def check_release(bundle: Path) -> dict[str, Any]:
     missing = [name for name in _REQUIRED if not (bundle / name).is_file() and name not in elsewhere]
     if missing:
         raise InputError(f"{bundle}: {', '.join(missing)} missing; a release needs every one of them.")
-    metadata = _read_json(bundle / "configs" / "metadata.json")
+    metadata = read_metadata(bundle)
     expressions = [text for text in strings_of(metadata) if text.startswith(("$", "@", "%"))]
     if expressions:
         raise InputError(
@@ -103,11 +102,7 @@ def check_release(bundle: Path) -> dict[str, Any]:
     version = metadata.get("version")
     if version not in metadata.get("changelog", {}):
         raise InputError(f"{bundle}: version {version} is not in the changelog of metadata.json; describe it there.")
-    if version != shared_networks.__version__:
-        raise InputError(
-            f"{bundle}: metadata.json says version {version}, shared_networks {shared_networks.__version__}; both are "
-            "released together: raise the one that is behind."
-        )
+    check_version(bundle, metadata)
     if (bundle / "models" / "model.pt").is_file():
         _check_weights(bundle, metadata)
     return metadata
@@ -173,26 +168,10 @@ def _large_files(bundle: Path) -> dict[str, dict[str, Any]]:
     return listed
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
-
-
 @torch.no_grad()
 def _check_weights(bundle: Path, metadata: Mapping[str, Any]) -> None:
     """The weights must fit the network of inference.json, and its output what the metadata says."""
-    weights = bundle / "models" / "model.pt"
-    parser = ConfigParser()
-    parser.read_config(str(bundle / "configs" / "inference.json"))
-    parser["bundle_root"] = str(bundle)
-    network = parser.get_parsed_content("network_def").eval()
-    fault = first_difference(read_weights(weights), network.state_dict())
-    if fault:
-        raise InputError(
-            f"{weights}: {fault}: not the weights of the network of inference.json; train or configure anew."
-        )
+    network = load_network(bundle)
     (source,) = metadata["network_data_format"]["inputs"].values()
     prediction = metadata["network_data_format"]["outputs"]["pred"]
     channels = network(torch.zeros(1, source["num_channels"], *[8] * len(source["spatial_shape"]))).shape[1]

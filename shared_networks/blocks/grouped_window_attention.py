@@ -1,10 +1,12 @@
 """MONAI's shifted-window attention with a memory that does not grow with the volume."""
 
+import math
 from itertools import product
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from monai.networks.nets.swin_unetr import BasicLayer, WindowAttention, compute_mask, get_window_size
+from monai.networks.nets.swin_unetr import BasicLayer, WindowAttention, get_window_size
 from torch import nn
 
 __all__ = ["GroupedBasicLayer", "GroupedWindowAttention", "WindowMasks", "group_windows"]
@@ -19,12 +21,12 @@ class WindowMasks(NamedTuple):
     Attributes:
         masks: per distinct mask, n x n tensor of 0 and -100 (n = voxels of a window), or None where all is 0.
         windows: per distinct mask, the numbers of its windows in the order of MONAI's ``window_partition``.
-        count: number of windows in the volume.
+        order: for each window of the volume, its place among ``windows`` one after the other.
     """
 
     masks: tuple[torch.Tensor | None, ...]
     windows: tuple[torch.Tensor, ...]
-    count: int
+    order: torch.Tensor
 
     @classmethod
     def of(
@@ -34,25 +36,30 @@ class WindowMasks(NamedTuple):
         shift_size: tuple[int, ...],
         device: torch.device | str = "cpu",
     ) -> "WindowMasks":
-        """Masks of a volume whose ``spatial_size`` was padded to multiples of ``window_size``."""
+        """Masks of a volume whose ``spatial_size`` was padded to multiples of ``window_size``.
+
+        They equal those of MONAI's ``compute_mask``. They are made by NumPy, so that a trace or an exported graph holds
+        them as constants: MONAI's way is thousands of nodes, which took most of the time of an export.
+        """
         grid = [size // window for size, window in zip(spatial_size, window_size, strict=True)]
-        # A volume of two windows an axis has all the cases: an inner window and the last one.
-        small = [min(windows, 2) for windows in grid]
-        small_size = [windows * window for windows, window in zip(small, window_size, strict=True)]
-        distinct = compute_mask(small_size, window_size, shift_size, device)
-        numbers = torch.arange(grid[0] * grid[1] * grid[2], device=device).reshape(grid)
+        numbers = np.arange(math.prod(grid)).reshape(grid)
         masks, windows = [], []
-        for mask, corner in zip(distinct, product(*(range(cases) for cases in small)), strict=True):
-            last = [position == cases - 1 for position, cases in zip(corner, small, strict=True)]
-            # Told from the position, not from the values, which an export must not depend on.
-            masked = any(at_end and shift for at_end, shift in zip(last, shift_size, strict=True))
-            masks.append(mask if masked else None)
-            where = tuple(
-                slice(count - 1, None) if at_end else slice(0, count - 1)
-                for at_end, count in zip(last, grid, strict=True)
-            )
+        # Along each axis there are inner windows, if any, and the last one.
+        for ends in product(*((False, True) if count > 1 else (True,) for count in grid)):
+            where = tuple(slice(-1, None) if at_end else slice(0, -1) for at_end in ends)
             windows.append(numbers[where].flatten())
-        return cls(tuple(masks), tuple(windows), numbers.numel())
+            same = np.ones((1, 1), bool)
+            for at_end, side, shift in zip(ends, window_size, shift_size, strict=True):
+                # The last ``shift`` voxels of the last window are the first ones of the volume.
+                wrapped = np.arange(side) >= side - (shift if at_end else 0)
+                same = np.kron(same, wrapped[:, None] == wrapped)
+            masks.append(None if same.all() else np.where(same, 0.0, -100.0).astype(np.float32))
+        order = np.concatenate(windows).argsort()
+        return cls(
+            tuple(None if mask is None else torch.tensor(mask, device=device) for mask in masks),
+            tuple(torch.tensor(numbers, device=device) for numbers in windows),
+            torch.tensor(order, device=device),
+        )
 
 
 class GroupedWindowAttention(WindowAttention):
@@ -100,13 +107,13 @@ class GroupedWindowAttention(WindowAttention):
         """
         if mask is None:
             return self._in_groups(x, None)
-        volumes = x.unflatten(0, (-1, mask.count))
+        volumes = x.unflatten(0, (-1, mask.order.numel()))
         parts = [
-            self._in_groups(volumes[:, windows].flatten(0, 1), same)
+            self._in_groups(volumes.index_select(1, windows).flatten(0, 1), same)
             for same, windows in zip(mask.masks, mask.windows, strict=True)
         ]
-        order = torch.cat(mask.windows).argsort()
-        return torch.cat([part.unflatten(0, (volumes.shape[0], -1)) for part in parts], dim=1)[:, order].flatten(0, 1)
+        joined = torch.cat([part.unflatten(0, (volumes.shape[0], -1)) for part in parts], dim=1)
+        return joined.index_select(1, mask.order).flatten(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, torch.Tensor], prefix: str, *args: object) -> None:
         state_dict.pop(f"{prefix}relative_position_index", None)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shared_networks.blocks.region_mask import ChannelAttention
+from shared_networks.errors import InputError
 
 __all__ = ["BackgroundSkipping", "content_box"]
 
@@ -51,12 +52,15 @@ class BackgroundSkipping:
         margin: pixels kept around the anatomy.
 
     Raises:
+        InputError: for TorchScript and TensorRT, which hide the poolings: the result would silently be another one.
         ValueError: when ``margin`` is negative.
     """
 
     def __init__(self, network: nn.Module, margin: int = 8) -> None:
         if margin < 0:
             raise ValueError(f"margin must be 0 or more, got {margin!r}.")
+        if isinstance(network, torch.jit.ScriptModule) or hasattr(network, "_trt_compiler"):
+            raise InputError("skip_background needs the network itself, not TorchScript or TensorRT: set it to False.")
         self.network = network
         self.margin = margin
         attentions = [module for module in network.modules() if isinstance(module, ChannelAttention)]

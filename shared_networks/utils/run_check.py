@@ -15,7 +15,9 @@ from shared_networks.utils.one_line_errors import find_input_error, runs_as_bund
 __all__ = ["check_run"]
 
 
-def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[str] = ()) -> None:
+def check_run(
+    required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[str] = (), missing: Sequence[str] = ()
+) -> None:
     """Check the override keys and the inputs of a bundle run before anything is built.
 
     MONAI's runner takes any ``--name value`` without a word, also a mistyped one, and a missing folder shows up as a
@@ -35,8 +37,8 @@ def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[st
 
     What is checked depends on who asks:
 
-    - ``python -m monai.bundle run``: override keys, ``required``, ``not_empty``. A failure ends the process with one
-      line and exit code 1; a later :class:`InputError` is printed as one line too.
+    - ``python -m monai.bundle run``: override keys, ``missing``, ``required``, ``not_empty``. A failure ends the
+      process with one line and exit code 1; a later :class:`InputError` is printed as one line too.
     - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
     - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
     - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
@@ -47,6 +49,8 @@ def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[st
             holds. A requirement whose ids nothing in the config refers to any more, because an override or an overlay
             replaced what used them, is passed over.
         not_empty: ids of lists; they are built and counted, so that what they say about the input is said first.
+        missing: what this machine lacks for the run, in words
+            (:func:`shared_networks.utils.missing_for_tensorrt`); anything in it refuses the run.
 
     Raises:
         InputError: see above; the message is one line.
@@ -64,6 +68,8 @@ def check_run(required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[st
     try:
         _check_keys(workflow, creation.f_locals["config_file"], creation.f_locals["_args"])
         if run.__code__ in frames or run_workflow.__code__ in frames:
+            if missing:
+                raise InputError(f"this run needs {', and '.join(missing)}; leave out the config that asks for it")
             for requirement in required:
                 _check_requirement(workflow.parser, **requirement)
             for key in not_empty:
