@@ -21,13 +21,15 @@ import signal
 import sys
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 
 import torch
 from monai.bundle import run
 
-import shared_networks.handlers  # noqa: F401
 from shared_networks.utils.one_line_errors import find_input_error
+
+import_module("shared_networks.handlers")  # here, not in every fork
 
 MOMENTS = ("half written", "written", "renamed")
 """A part of the bytes is there; all are, under the temporary name; the file has its own name."""
