@@ -3,7 +3,7 @@
 from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
 from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
 from shared_networks.nets.gesenet import GeSeNet
-from shared_networks.nets.loss_minimiser import VisualFusionMinimiser
+from shared_networks.nets.loss_minimiser import FusionLossMinimiser
 from shared_networks.nets.rmr_fusion import RMRFusionNet
 from shared_networks.nets.semantic_head_only import SemanticHeadOnly
 from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion, SourceAlone
@@ -13,6 +13,7 @@ __all__ = [
     "AverageFusion",
     "BilateralAttentionSegmenter",
     "DegradationAutoencoder",
+    "FusionLossMinimiser",
     "GeSeNet",
     "LaplacianPyramidFusion",
     "MaximumFusion",
@@ -20,5 +21,4 @@ __all__ = [
     "SemanticHeadOnly",
     "SourceAlone",
     "UXNet3D",
-    "VisualFusionMinimiser",
 ]

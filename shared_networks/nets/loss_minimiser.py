@@ -1,32 +1,34 @@
 """The volume that a fusion loss itself asks for, without a network: the best that one trained with it can reach."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-from shared_networks.losses import VisualFusionLoss
-
-__all__ = ["VisualFusionMinimiser"]
+__all__ = ["FusionLossMinimiser"]
 
 
-class VisualFusionMinimiser(nn.Module):
-    """Minimise the visual fusion loss of RMR-Fusion (AAAI 2024, Eq. 7) over the voxels of the fused volume.
+class FusionLossMinimiser(nn.Module):
+    """Minimise a fusion loss over the voxels of the fused volume, by Adam with a rate that falls linearly to 0.
 
-    Adam starts at the second modality (T2-FLAIR), which is the minimiser of the first term, with a rate that falls
-    linearly to 0. It has no parameters and learns nothing; each volume is optimised anew.
+    With :class:`shared_networks.losses.VisualFusionLoss` (RMR-Fusion, AAAI 2024, Eq. 7) it starts at the minimiser of
+    the first term, the second modality. It has no parameters and learns nothing: each volume is optimised anew.
 
     Args:
-        delta: weight of the gradient term of Eq. 7.
+        loss: (fused volume, sources) -> scalar.
         steps: optimiser steps.
         rate: first learning rate, in intensity.
 
     Example:
-        >>> VisualFusionMinimiser(steps=2)(torch.rand(1, 2, 9, 8, 7)).shape
+        >>> FusionLossMinimiser(VisualFusionLoss(), steps=2)(torch.rand(1, 2, 9, 8, 7)).shape
         torch.Size([1, 1, 9, 8, 7])
     """
 
-    def __init__(self, delta: float = 0.08, steps: int = 120, rate: float = 0.01) -> None:
+    def __init__(
+        self, loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], steps: int = 120, rate: float = 0.01
+    ) -> None:
         super().__init__()
-        self.loss = VisualFusionLoss(delta)
+        self.loss = loss
         self.steps = steps
         self.rate = rate
 
