@@ -1,7 +1,7 @@
 """Main memory that inference takes on a CPU, and the largest pieces that keep it below a limit.
 
-The formulas are fitted to peaks of whole runs of ``inference.json`` that ``benchmarks`` measured (Linux, PyTorch 2.13,
-float32, the shipped weights), rounded up: see the bundles' documentation. GiB; voxels and pixels in millions.
+The formulas lie above every peak that was measured (Linux, PyTorch 2.13, float32, the shipped networks), see the bundles'
+documentation; the head of the paper's size takes more. GiB; voxels and pixels in millions.
 """
 
 import math
@@ -12,9 +12,9 @@ from shared_networks.inferers.overlapping_blocks import block_size
 
 __all__ = ["rmr_block_voxels", "rmr_peak", "slices_at_a_time", "slices_peak"]
 
-_PROCESS = 0.7
-"""Python, PyTorch, weights."""
-_RMR_VOLUME, _RMR_BLOCK = 0.35, 1.2
+_PROCESS = 0.75
+"""Python, PyTorch, weights, one window of the head."""
+_RMR_VOLUME, _RMR_BLOCK = 0.25, 1.1
 _SLICE, _SLICE_VOLUME = 1.9, 0.05
 
 
