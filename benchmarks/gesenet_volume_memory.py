@@ -7,36 +7,16 @@ memory the operating system reports (Linux and macOS).
 """
 
 import argparse
-import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-
+from benchmarks.bundle_runs import ROOT, peak_of_inference, write_volumes
 from benchmarks.report import write_report
 
 __all__ = ["main", "measure"]
-
-ROOT = Path(__file__).resolve().parent.parent
-_CHILD = """
-import json, runpy, sys, torch
-from benchmarks.machine import peak_memory_of_process
-sys.argv = json.loads(sys.argv[1])
-try:
-    runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
-except SystemExit as end:
-    code = end.code or 0
-else:
-    code = 0
-print("PEAK", peak_memory_of_process(torch.device("cpu")))
-sys.exit(code)
-"""
 
 
 def measure(slices: int, size: int, batch: int, folder: Path) -> int:
@@ -51,25 +31,9 @@ def measure(slices: int, size: int, batch: int, folder: Path) -> int:
     Raises:
         RuntimeError: when the run fails; the message ends with what it printed.
     """
-    generator = np.random.default_rng(0)
-    paths = []
-    for name in ("mri", "other"):
-        path = folder / f"{name}_{slices}.nii"
-        voxels = generator.integers(0, 1000, (size, size, slices)).astype(np.int16)
-        nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
-        paths.append(str(path))
-    bundle = ROOT / "gesenet_bundle"
-    command = ["monai.bundle", "run", "inferring", "--config_file", str(bundle / "configs" / "inference.json")]
-    command += ["--bundle_root", str(bundle), "--mri", paths[0], "--other", paths[1], "--sw_batch_size", str(batch)]
-    command += ["--output_dir", str(folder / "out"), "--device", "$torch.device('cpu')"]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD, json.dumps(command)], capture_output=True, text=True, env=environment
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("PEAK")]
-    if done.returncode or not lines:
-        raise RuntimeError(f"fusing {slices} slices failed: {done.stderr[-1000:]}")
-    return int(lines[0].split()[1])
+    keys = write_volumes(folder, (size, size, slices), ("mri", "other"))
+    keys |= {"sw_batch_size": batch, "output_dir": folder / "out", "skip_done": False}
+    return peak_of_inference("gesenet_bundle", keys)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:

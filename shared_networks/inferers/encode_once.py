@@ -13,6 +13,7 @@ from monai.utils import convert_to_dst_type, fall_back_tuple
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
+from shared_networks.inferers.memory_plan import rmr_block_voxels
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 
 __all__ = ["BLOCK_OVERLAP", "ENCODER_WINDOW", "EncodeOnceInferer"]
@@ -41,9 +42,13 @@ class EncodeOnceInferer(Inferer):
             to 56), which overlap by 28 voxels and are blended; smaller ones in one piece, which is exact.
         device: where the logits are put together; the network's device when None.
         progress: show a bar over the windows.
+        memory_limit_gb: on a CPU, memory in GiB that the whole run may take, by the estimate of
+            :mod:`shared_networks.inferers.memory_plan`: blocks and windows at a time become smaller until it suffices.
+            None sets no limit.
 
     Raises:
         ValueError: when ``sw_batch_size`` or ``encode_max_voxels`` is below 1.
+        InputError: when called with a volume that takes more than ``memory_limit_gb`` in the smallest blocks.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class EncodeOnceInferer(Inferer):
         encode_max_voxels: int = 4_000_000,
         device: torch.device | str | None = None,
         progress: bool = False,
+        memory_limit_gb: float | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("sw_batch_size", sw_batch_size), ("encode_max_voxels", encode_max_voxels)):
@@ -65,6 +71,7 @@ class EncodeOnceInferer(Inferer):
         self.encode_max_voxels = encode_max_voxels
         self.device = device
         self.progress = progress
+        self.memory_limit_gb = memory_limit_gb
         self.logger = logging.getLogger(type(self).__name__)
 
     def __call__(
@@ -104,8 +111,14 @@ class EncodeOnceInferer(Inferer):
         return self._slide(inputs, lambda x: network(x, *args, **kwargs), self.roi_size, inputs.device)
 
     def _encode_once(self, inputs: torch.Tensor, network: Any) -> torch.Tensor:
-        most = self.encode_max_voxels
-        device = inputs.device
+        most, device = self.encode_max_voxels, inputs.device
+        if self.memory_limit_gb is not None and device.type == "cpu":
+            size = tuple(inputs.shape[2:])
+            most = rmr_block_voxels(size, most, self.memory_limit_gb, ENCODER_WINDOW, BLOCK_OVERLAP)
+            if most < self.encode_max_voxels:
+                self.logger.info(
+                    f"memory_limit_gb is {self.memory_limit_gb:g}: encoding at most {most} voxels at a time"
+                )
         # Windows are blended in the precision of the input, also where autocast computes in a lower one.
         features = self._in_blocks(inputs, lambda x: network.encode_fuse(x).to(inputs.dtype), most, device)
         size = tuple(features.shape[2:])

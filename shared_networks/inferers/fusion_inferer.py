@@ -1,6 +1,7 @@
 """Inference on pictures of any size and, slice by slice, on volumes."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from monai.utils import convert_to_dst_type
 
 from shared_networks.inferers.background_skipping import BackgroundSkipping
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
+from shared_networks.inferers.memory_plan import slices_at_a_time
 
 __all__ = ["FusionInferer"]
 
@@ -31,8 +33,12 @@ class FusionInferer(Inferer):
         return_masks: ask the network for its principal masks as further channels.
         skip_background: compute only the rectangle of a picture or slice that is not black, see
             :class:`shared_networks.inferers.BackgroundSkipping`: faster where the anatomy is small in the picture.
+        memory_limit_gb: on a CPU, memory in GiB that the whole run may take, by the estimate of
+            :mod:`shared_networks.inferers.memory_plan`: fewer slices or pictures are in the network at a time. None
+            sets no limit.
 
     Raises:
+        InputError: when called with images of which one slice takes more than ``memory_limit_gb``.
         ValueError: when ``spatial_dim`` is not 0, 1 or 2, or ``sw_batch_size`` is below 1.
     """
 
@@ -42,6 +48,7 @@ class FusionInferer(Inferer):
         sw_batch_size: int = 8,
         return_masks: bool = False,
         skip_background: bool = False,
+        memory_limit_gb: float | None = None,
     ) -> None:
         super().__init__()
         if spatial_dim not in (0, 1, 2):
@@ -52,6 +59,7 @@ class FusionInferer(Inferer):
         self.sw_batch_size = sw_batch_size
         self.return_masks = return_masks
         self.skip_background = skip_background
+        self.memory_limit_gb = memory_limit_gb
         self._skipping: BackgroundSkipping | None = None
 
     def __call__(
@@ -87,6 +95,10 @@ class FusionInferer(Inferer):
         """From the fastest way to the one that needs least of a GPU's memory."""
         run = self._volume if inputs.ndim == 5 else self._pictures
         at_once = self.sw_batch_size if inputs.ndim == 5 else inputs.shape[0]
+        if self.memory_limit_gb is not None and inputs.device.type == "cpu":
+            size = tuple(inputs.shape[2:])
+            pixels = math.prod(size) // (size[self.spatial_dim] if inputs.ndim == 5 else 1)
+            at_once = slices_at_a_time(size, pixels, at_once, self.memory_limit_gb)
         yield "", partial(run, inputs, call, at_once, None)
         while at_once > 1:
             at_once //= 2

@@ -1,0 +1,76 @@
+"""Main memory that inference takes on a CPU, and the largest pieces that keep it below a limit.
+
+The formulas lie above every peak that was measured (Linux, PyTorch 2.13, float32, the shipped networks), see the bundles'
+documentation; the head of the paper's size takes more. GiB; voxels and pixels in millions.
+"""
+
+import math
+from collections.abc import Sequence
+
+from shared_networks.errors import InputError
+from shared_networks.inferers.overlapping_blocks import block_size
+
+__all__ = ["rmr_block_voxels", "rmr_peak", "slices_at_a_time", "slices_peak"]
+
+_PROCESS = 0.75
+"""Python, PyTorch, weights, one window of the head."""
+_RMR_VOLUME, _RMR_BLOCK = 0.25, 1.1
+_SLICE, _SLICE_VOLUME = 1.9, 0.05
+
+
+def rmr_peak(size: Sequence[int], block: Sequence[int], window: int) -> float:
+    """Peak memory of RMR-Fusion's inference in GiB.
+
+    Args:
+        size: of the volume, in voxels.
+        block: what is encoded at a time.
+        window: side of the encoder's attention window, up to whose multiples a block is padded.
+    """
+    padded = math.prod(-(-side // window) * window for side in block)
+    return _PROCESS + (_RMR_VOLUME * math.prod(size) + _RMR_BLOCK * padded) / 1e6
+
+
+def rmr_block_voxels(size: Sequence[int], most: int, limit: float, window: int, overlap: int) -> int:
+    """Largest number of voxels, at most ``most``, that may be encoded at a time below a limit in GiB.
+
+    Raises:
+        InputError: when even the smallest blocks take more.
+    """
+    while True:
+        block = block_size(size, most, window, overlap)
+        needed = rmr_peak(size, block, window)
+        if needed <= limit:
+            return most
+        most = math.prod(block) - 1
+        if block_size(size, most, window, overlap) == block:
+            raise _too_large(size, needed, limit)
+
+
+def slices_peak(size: Sequence[int], pixels: int, at_once: int) -> float:
+    """Peak memory of GeSeNet's inference in GiB.
+
+    Args:
+        size: of the picture or volume.
+        pixels: of one slice.
+        at_once: slices (or pictures) in the network at a time.
+    """
+    return _PROCESS + (_SLICE * pixels * at_once + _SLICE_VOLUME * math.prod(size)) / 1e6
+
+
+def slices_at_a_time(size: Sequence[int], pixels: int, most: int, limit: float) -> int:
+    """Largest number of slices, at most ``most``, that may be in the network at a time below a limit in GiB.
+
+    Raises:
+        InputError: when even one takes more.
+    """
+    for at_once in range(most, 0, -1):
+        if slices_peak(size, pixels, at_once) <= limit:
+            return at_once
+    raise _too_large(size, slices_peak(size, pixels, 1), limit)
+
+
+def _too_large(size: Sequence[int], needed: float, limit: float) -> InputError:
+    return InputError(
+        f"{' x '.join(map(str, size))} takes about {needed:.1f} GiB of memory even in the smallest pieces, but "
+        f"memory_limit_gb is {limit:g}: raise it if the machine has more, or crop or resample the images."
+    )
