@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from shared_networks.errors import InputError
+from shared_networks.transforms.dicom_structure import check_dicom_structure
 
 __all__ = [
     "MOST_PIXELS",
@@ -98,6 +99,7 @@ def check_series_size(folder: Path) -> None:
 
     total = 0
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        check_dicom_structure(path)
         header = itk.GDCMImageIO.New()
         if not header.CanReadFile(str(path)):
             continue
