@@ -37,8 +37,8 @@ def check_run(
 
     What is checked depends on who asks:
 
-    - ``python -m monai.bundle run``: override keys, ``missing``, ``required``, ``not_empty``. A failure ends the process with one
-      line and exit code 1; a later :class:`InputError` is printed as one line too.
+    - ``python -m monai.bundle run``: override keys, ``missing``, ``required``, ``not_empty``. A failure ends the
+      process with one line and exit code 1; a later :class:`InputError` is printed as one line too.
     - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
     - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
     - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
