@@ -142,9 +142,9 @@ def _manifest(contents: Mapping[str, bytes]) -> bytes:
 
 
 def _is_by_product(name: PurePosixPath) -> bool:
-    """Caches, hidden files, and what a training writes beside the weights."""
+    """Caches, hidden files, and what a training or TensorRT writes beside the weights."""
     hidden = any(part.startswith(".") or part == "__pycache__" for part in name.parts)
-    return hidden or name.suffix == ".pyc" or "_checkpoint_" in name.name
+    return hidden or name.suffix in (".pyc", ".plan") or "_checkpoint_" in name.name
 
 
 def _large_files(bundle: Path) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ def edit_json(path, change):
 
 def test_zip_holds_the_bundle_and_its_code_and_the_manifest_names_every_byte(bundle, tmp_path):
     (bundle / "models" / "fusion_checkpoint_epoch=1.pt").write_bytes(b"left by a training")
+    (bundle / "models" / "model.pt_tf32.plan").write_bytes(b"left by TensorRT")
     (bundle / "configs" / "__pycache__").mkdir()
     (bundle / "configs" / "__pycache__" / "a.pyc").write_bytes(b"cache")
     (bundle / "docs" / ".DS_Store").write_bytes(b"hidden")
@@ -42,7 +44,7 @@ def test_zip_holds_the_bundle_and_its_code_and_the_manifest_names_every_byte(bun
         contents = {name: archive.read(name) for name in archive.namelist()}
     assert {name.split("/")[0] for name in contents} == {"gesenet_bundle"}
     contents = {name.removeprefix("gesenet_bundle/"): content for name, content in contents.items()}
-    assert not [name for name in contents if "_checkpoint_" in name or "pycache" in name or "/." in name]
+    assert not [name for name in contents if re.search(r"_checkpoint_|\.plan|pycache|/\.", name)]
     code = {path.relative_to(Path(shared_networks.__file__).parent) for path in release._PACKAGE.rglob("*.py")}
     assert {Path(name) for name in contents if name.startswith("shared_networks/")} == {
         Path("shared_networks") / name for name in code
