@@ -1,0 +1,1 @@
+"""From what a scanner gives to what the networks take, and back: DICOM, registration, bias field, brain mask."""
