@@ -17,7 +17,8 @@ def file_kind(path: str | Path) -> str:
     """``"picture"``, ``"volume"``, ``"series"`` (a folder with DICOM files) or ``""`` (nothing that can be read).
 
     Args:
-        path: file or folder, or ``FOLDER#CHOICE`` (see :mod:`shared_networks.utils.series_choice`); only a folder is looked into.
+        path: file, folder, or ``FOLDER#CHOICE`` (:mod:`shared_networks.utils.series_choice`); only a folder is looked
+            into.
     """
     path, _ = split_choice(path)
     name = path.name.lower()

@@ -15,7 +15,7 @@ from shared_networks.transforms.geometry_checks import check_affine, check_same_
 from shared_networks.transforms.load_pair import normalise_volume
 from shared_networks.transforms.modality_checks import foreground_values, look_swapped
 from shared_networks.transforms.reading import Source, read_source
-from shared_networks.transforms.source_pair import on_grid_of, read_pair
+from shared_networks.transforms.source_pair import Preparation, on_grid_of, prepare_pair, read_pair
 
 __all__ = ["LoadModalitiesd"]
 
@@ -50,6 +50,8 @@ class LoadModalitiesd(MapTransform):
         resample: move the second modality onto the first one's grid where the grids differ, instead of refusing.
         overlay_value: label of the mask that is written over a map.
         brain_checks: remark what looks wrong for T1 and FLAIR of a brain: swapped, or not skull-stripped.
+        prepare: what is done to both volumes before they are scaled, and says what it did; see
+            :class:`shared_networks.clinical.PreparePair`. None does nothing.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -68,6 +70,7 @@ class LoadModalitiesd(MapTransform):
         resample: bool = False,
         overlay_value: int = 3,
         brain_checks: bool = True,
+        prepare: Preparation | None = None,
     ) -> None:
         super().__init__(keys)
         self.label_key = label_key
@@ -78,6 +81,7 @@ class LoadModalitiesd(MapTransform):
         self.resample = resample
         self.overlay_value = overlay_value
         self.brain_checks = brain_checks
+        self.prepare = prepare
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with image, brain, warning and, where named, label set."""
@@ -86,6 +90,7 @@ class LoadModalitiesd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             pair = read_pair(d[key], self.modalities, self._sibling, _read_volume)
+            pair, prepared = prepare_pair(pair, self.prepare)
             foreground = [foreground_values(source.values) != 0 for source in pair]
             for source, name in zip(pair, self.modalities, strict=True):
                 self._check_and_scale(source, name)
@@ -96,7 +101,7 @@ class LoadModalitiesd(MapTransform):
             check_same_grid(first, second)
             brain = foreground[0] | foreground[1]
             images = np.stack([first.values, second.values]).astype(np.float32)
-            d[key] = on_grid_of(first, images, other_filename=str(second.path))
+            d[key] = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
             d[self.brain_key] = on_grid_of(first, brain[None].astype(np.uint8))
             remarks = [*first.warnings, *second.warnings, *self._remarks(first, second, brain)]
             d[self.warning_key] = "; ".join(remarks)
