@@ -5,7 +5,7 @@ distance of two slices for all of them.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.utils.series_choice import split_choice
 
-__all__ = ["LPS_TO_RAS", "DicomSeries", "find_series", "list_series", "read_series"]
+__all__ = ["LPS_TO_RAS", "DicomSeries", "find_series", "list_series", "locate_series", "read_series"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count to the left and back, NIfTI to the right and front."""
@@ -102,36 +102,49 @@ def find_series(path: str | Path) -> DicomSeries:
     return series[0]
 
 
-def read_series(path: str | Path) -> tuple[np.ndarray, np.ndarray, DicomSeries]:
-    """Read the series that a path names, see :func:`find_series`.
+def locate_series(path: str | Path) -> tuple[DicomSeries, np.ndarray]:
+    """Where the slices of a series lie, without their grey values.
+
+    Args:
+        path: see :func:`find_series`.
 
     Returns:
-        Voxels X x Y x Z in the unit that the rescaling of the files gives, float32, or X x Y x Z x 3, uint8, for a
-        series in colour; affine, voxel to world (RAS) in mm, 4 x 4 float64; and the series, with its files in the order
-        of the last spatial axis (along the cross product of the directions of rows and columns).
+        The series, with its files in order along the cross product of the directions of rows and columns; and the
+        affine of the volume columns x rows x slices, voxel to world (RAS) in mm, 4 x 4 float64.
 
     Raises:
         InputError: when the slices are no regular stack: different directions, sizes or pixel spacings, several at one
             position, missing or unevenly spaced ones, no position at all, several frames in one file.
     """
+    series = find_series(path)
+    order, affine = _geometry(path, [_header(file) for file in series.files])
+    return replace(series, files=tuple(series.files[number] for number in order)), affine
+
+
+def read_series(path: str | Path) -> tuple[np.ndarray, np.ndarray, DicomSeries]:
+    """Read the series that a path names, see :func:`locate_series`.
+
+    Returns:
+        Voxels X x Y x Z (columns, rows, slices) in the unit that the rescaling of the files gives, float32, or
+        X x Y x Z x 3, uint8, for a series in colour; affine; and the series with its files in order.
+
+    Raises:
+        InputError: see :func:`locate_series`.
+    """
     import itk
 
-    series = find_series(path)
-    headers = [_header(file) for file in series.files]
-    order, affine = _geometry(path, headers)
-    files = tuple(series.files[number] for number in order)
+    series, affine = locate_series(path)
     reader = itk.GDCMImageIO.New()
-    reader.SetFileName(str(files[0]))
+    reader.SetFileName(str(series.files[0]))
     reader.ReadImageInformation()
     colour = reader.GetNumberOfComponents() == 3
     # float for grey values: each slice of a PET series has a scale of its own, and ITK would take the first one's type
     pixel = itk.RGBPixel[itk.UC] if colour else itk.F
-    slices = [itk.array_from_image(itk.imread(str(file), pixel_type=pixel)) for file in files]
+    slices = [itk.array_from_image(itk.imread(str(file), pixel_type=pixel)) for file in series.files]
     # Every file is Y x X or 1 x Y x X, with the three colours last.
     voxels = np.stack([one.reshape(one.shape[-3 if colour else -2 :]) for one in slices], axis=2 if colour else 0)
     voxels = voxels.transpose(1, 0, 2, 3) if colour else voxels.T
-    kept = {name: getattr(series, name) for name in ("uid", "number", "description", "patient", "sop_class")}
-    return np.ascontiguousarray(voxels), affine, DicomSeries(**kept, files=files)
+    return np.ascontiguousarray(voxels), affine, series
 
 
 def _header(file: Path) -> dict[str, str]:

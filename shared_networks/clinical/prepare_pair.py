@@ -18,8 +18,8 @@ from shared_networks.transforms.reading import Source, read_source
 __all__ = ["PreparePair"]
 
 _BLUNT, _DOUBTFUL = 1.5, 2.0
-"""Sharpness of a registration below which it is refused, or remarked; those of brain pairs were 3 to 8, those of volumes
-that show different things 1.0 to 1.3."""
+"""Sharpness of a registration below which it is refused, or remarked; that of brain pairs was 3 to 8, that of volumes
+which show different things 1.0 to 1.3."""
 _COVERED = 0.9  # share of the first volume's contents that the second one should reach
 
 

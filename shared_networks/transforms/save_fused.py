@@ -1,5 +1,6 @@
 """Write the fused image of one case in the format of its sources, and a picture that shows sources and result."""
 
+import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ class SaveFusedd(SaveCased):
     """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)`` and ``<case>_comparison.png``.
 
     Pictures become PNG with the sources' bit depth. Volumes become NIfTI on the MRI's grid: float32 in [0, 1] with the
-    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. Both files of a case appear
-    together or not at all. It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out.
+    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. When something was done to the
+    sources first, ``<case>_preparation.json`` says what; with ``dicom_output`` there is ``<case>_dicom/`` too, see
+    :func:`shared_networks.clinical.dicom_output.write_dicom_results`. The files of a case appear together or not at
+    all. It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out.
 
     When the files cannot be written (disk full, no permission), the case goes on without them, with the reason under
     ``refused``.
@@ -38,6 +41,7 @@ class SaveFusedd(SaveCased):
         case_key: name of the case.
         spatial_dim: axis over which a volume was cut into slices; the comparison shows the fullest one.
         comparison: write the comparison too.
+        dicom_output: write the result as a DICOM series too; the MRI must be one.
     """
 
     def __init__(
@@ -50,8 +54,9 @@ class SaveFusedd(SaveCased):
         case_key: str = "case",
         spatial_dim: int = 2,
         comparison: bool = True,
+        dicom_output: bool = False,
     ) -> None:
-        super().__init__(keys, output_dir, case_key)
+        super().__init__(keys, output_dir, case_key, dicom_output)
         self.image_key = image_key
         self.chroma_key = chroma_key
         self.masks_key = masks_key
@@ -63,15 +68,23 @@ class SaveFusedd(SaveCased):
         fused = np.asarray(d[key].as_subclass(torch.Tensor).cpu(), dtype=np.float32)
         meta = d[self.image_key].meta
         bit_depth = int(meta["bit_depth"])
+        done = str(meta.get("preparation") or "")
         names = [f"{name}_fused.{'png' if bit_depth else 'nii.gz'}"]
+        names += [f"{name}_preparation.json"] if done else []
         names += [f"{name}_comparison.png"] if self.comparison else []
-        with atomic_files(folder, names) as paths:
+        with atomic_files(folder, names) as paths, self.dicom_folder(folder, name) as dicom:
             if bit_depth:
                 _write_picture(fused, paths[0], bit_depth)
             else:
                 _write_volume(fused, paths[0], d[self.image_key].affine, meta["filename_or_obj"])
+            if dicom:
+                from shared_networks.clinical.dicom_output import write_dicom_results
+
+                write_dicom_results(dicom, fused if fused.shape[0] == 3 else fused[0], meta, "GeSeNet")
+            if done:
+                paths[1].write_text(json.dumps(json.loads(done), indent=2) + "\n", encoding="utf-8")
             if self.comparison:
-                self._compare(d, fused).save(paths[1])
+                self._compare(d, fused).save(paths[-1])
 
     def _compare(self, d: dict[Hashable, Any], fused: np.ndarray) -> Image.Image:
         image = d[self.image_key].as_subclass(torch.Tensor).cpu()

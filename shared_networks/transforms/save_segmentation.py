@@ -33,8 +33,11 @@ class SaveFusedSegmentationd(SaveCased):
     - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
       lesion if there is one.
 
+    With ``dicom_output`` there is ``<case>_dicom/`` too, see
+    :func:`shared_networks.clinical.dicom_output.write_dicom_results`.
+
     Both volumes have the grid of the first modality's file, with its affines and their codes; all tensors must be on
-    that grid already (``Invertd``). The four files appear together or not at all. It is a ``SaveImaged`` so that MONAI
+    that grid already (``Invertd``). All files appear together or not at all. It is a ``SaveImaged`` so that MONAI
     Label, which writes results itself, leaves it out.
 
     When the files cannot be written (disk full, no permission), or when the network gave values that are not numbers,
@@ -51,6 +54,7 @@ class SaveFusedSegmentationd(SaveCased):
         modalities: names of the two modalities.
         checkpoint: file of the weights, for the report; '' leaves it out.
         settings: what else decided the result, for the report; anything that JSON can hold.
+        dicom_output: write the results as DICOM too; the first modality must be a DICOM series.
     """
 
     def __init__(
@@ -65,8 +69,9 @@ class SaveFusedSegmentationd(SaveCased):
         modalities: Sequence[str] = ("t1", "flair"),
         checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
+        dicom_output: bool = False,
     ) -> None:
-        super().__init__(keys, output_dir, case_key)
+        super().__init__(keys, output_dir, case_key, dicom_output)
         self.fused_key = fused_key
         self.image_key = image_key
         self.warning_key = warning_key
@@ -94,12 +99,13 @@ class SaveFusedSegmentationd(SaveCased):
         )
         source = str(image.meta["filename_or_obj"])
         endings = ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
-        with atomic_files(folder, [f"{name}_{ending}" for ending in endings]) as (
-            fused_path,
-            label_path,
-            text,
-            picture,
-        ):
+        names = [f"{name}_{ending}" for ending in endings]
+        with atomic_files(folder, names) as paths, self.dicom_folder(folder, name) as dicom:
+            fused_path, label_path, text, picture = paths
+            if dicom:
+                from shared_networks.clinical.dicom_output import write_dicom_results
+
+                report["dicom"] = write_dicom_results(dicom, fused, image.meta, "RMR-Fusion", label, self.class_names)
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)
             text.write_text(_readable(report) + "\n", encoding="utf-8")
@@ -118,6 +124,7 @@ class SaveFusedSegmentationd(SaveCased):
                 "orientation": "".join(nib.aff2axcodes(affine)),
             },
             **compute_volume_report(label, affine, self.class_names),
+            "preparation": json.loads(meta.get("preparation") or "{}"),
             "warnings": str(d.get(self.warning_key, "")),
             "model": self._weights_entry(),
             "settings": json.loads(settings),
