@@ -14,11 +14,11 @@ __all__ = ["correct_bias_field"]
 
 _GRID = 4.0  # mm between the voxels that the field is estimated on
 _ITERATIONS = (50, 50, 50)
-_STRONGEST = 10.0
-"""Accepted ratio of the strongest to the weakest gain; N4 that diverges gives far more."""
 
 
-def correct_bias_field(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+def correct_bias_field(
+    values: np.ndarray, affine: np.ndarray, largest_ratio: float = 10.0
+) -> tuple[np.ndarray, tuple[float, float]]:
     """Divide a volume by its bias field.
 
     The field is estimated on a coarse grid from the voxels above Otsu's threshold and is smooth everywhere, so that
@@ -27,13 +27,14 @@ def correct_bias_field(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarr
     Args:
         values: X x Y x Z, not negative but for noise.
         affine: voxel to world (RAS) in mm.
+        largest_ratio: of the strongest to the weakest gain, above which N4 is taken to have diverged.
 
     Returns:
         Corrected volume, float32, with the mean of the foreground as it was; and the weakest and strongest gain that
         was divided by in the foreground.
 
     Raises:
-        InputError: when the volume has no foreground, or when no plausible field was found.
+        InputError: when no plausible field was found.
     """
     import itk
 
@@ -61,7 +62,7 @@ def correct_bias_field(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarr
     # The border is repeated beyond the last voxel of the coarse grid.
     gain = np.exp(affine_transform(log_field, 1.0 / step, output_shape=values.shape, order=1, mode="nearest"))
     weakest, strongest = (float(value) for value in np.percentile(gain[foreground], [0.5, 99.5]))
-    if not np.isfinite(gain).all() or strongest > _STRONGEST * weakest:
+    if not np.isfinite(gain).all() or strongest > largest_ratio * weakest:
         raise InputError(f"no plausible bias field was found (gains of {weakest:.3g} to {strongest:.3g}).")
     corrected = values / gain
     mean = float(corrected[foreground].mean() / values[foreground].mean())

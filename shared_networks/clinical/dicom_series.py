@@ -140,7 +140,10 @@ def read_series(path: str | Path) -> tuple[np.ndarray, np.ndarray, DicomSeries]:
     colour = reader.GetNumberOfComponents() == 3
     # float for grey values: each slice of a PET series has a scale of its own, and ITK would take the first one's type
     pixel = itk.RGBPixel[itk.UC] if colour else itk.F
-    slices = [itk.array_from_image(itk.imread(str(file), pixel_type=pixel)) for file in series.files]
+    try:
+        slices = [itk.array_from_image(itk.imread(str(file), pixel_type=pixel)) for file in series.files]
+    except RuntimeError as error:
+        raise InputError(f"{path}: the pixels cannot be decoded{_how_stored(series.files)}") from error
     # Every file is Y x X or 1 x Y x X, with the three colours last.
     voxels = np.stack([one.reshape(one.shape[-3 if colour else -2 :]) for one in slices], axis=2 if colour else 0)
     voxels = voxels.transpose(1, 0, 2, 3) if colour else voxels.T
@@ -246,12 +249,14 @@ def _why_nothing(folder: Path) -> str:
     contents = _dicom_contents(folder)
     if not any(contents.values()):
         return "cannot be read: no DICOM image is in the folder; give the folder that holds the slices themselves."
-    kinds = sorted({kind for kind in map(_transfer_syntax, contents.values()) if kind})
+    return f"none of its {len(contents)} DICOM files can be read as an image{_how_stored(contents)}"
+
+
+def _how_stored(files: Collection[Path]) -> str:
+    """The transfer syntaxes of files, and what to do about them."""
+    kinds = sorted({kind for kind in (_transfer_syntax(file.read_bytes()[:2000]) for file in files) if kind})
     how = f" (transfer syntax {', '.join(kinds)})" if kinds else ""
-    return (
-        f"none of its {len(contents)} DICOM files can be read as an image{how}; if it is compressed, export it "
-        "uncompressed or decompress it first (for example with gdcmconv --raw)."
-    )
+    return f"{how}; if they are compressed, export them uncompressed or decompress them first (gdcmconv --raw)."
 
 
 def _transfer_syntax(content: bytes) -> str:
