@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.rmr_volume_memory [--cases 64 96 128 128:3] [--out FOLDER] [--quick]``
 
-A case is the side of a cube of random voxels, and behind a colon ``memory_limit_gb``. Windows of the head do not overlap,
-which saves time, not memory. Writes ``rmr_volume_memory.json`` and ``.md``.
+A case is the side of a cube of random voxels, and behind a colon ``memory_limit_gb``. Windows of the head do not
+overlap, which saves time, not memory. Writes ``rmr_volume_memory.json`` and ``.md``.
 """
 
 import argparse

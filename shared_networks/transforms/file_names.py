@@ -4,6 +4,8 @@ import re
 import unicodedata
 from pathlib import Path
 
+from shared_networks.utils.series_choice import split_choice
+
 __all__ = ["INPUT_KINDS", "case_folder", "file_kind", "file_stem", "is_path", "safe_name"]
 
 _PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
@@ -16,9 +18,10 @@ def file_kind(path: str | Path) -> str:
     """``"picture"``, ``"volume"``, ``"series"`` (a folder with DICOM files) or ``""`` (nothing that can be read).
 
     Args:
-        path: file or folder; only a folder is looked into.
+        path: file, folder, or ``FOLDER#CHOICE`` (:mod:`shared_networks.utils.series_choice`); only a folder is looked
+            into.
     """
-    path = Path(path)
+    path, _ = split_choice(path)
     name = path.name.lower()
     if path.is_dir():
         try:
@@ -31,10 +34,11 @@ def file_kind(path: str | Path) -> str:
 
 
 def _is_dicom(path: Path) -> bool:
-    """A .dcm file, or a file without suffix that carries the DICOM preamble."""
-    if path.suffix.lower() == ".dcm":
+    """A .dcm file, or one that carries the DICOM preamble (scanners number their files: ``IM0001``, ``1.3.12.2``)."""
+    name = path.name.lower()
+    if name.endswith(".dcm"):
         return True
-    if path.suffix or not path.is_file():
+    if name.endswith((*_PICTURE_SUFFIXES, *_VOLUME_SUFFIXES)) or not path.is_file():
         return False
     with path.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"

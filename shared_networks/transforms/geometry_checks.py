@@ -48,8 +48,16 @@ def check_same_grid(mri: Source, other: Source) -> None:
     if difference:
         raise InputError(
             f"{mri.path} and {other.path}: {difference}; register and resample the two onto one grid"
-            + ("." if _kind(mri) != _kind(other) else ", or set resample to true.")
+            + _remedy(mri, other)
         )
+
+
+def _remedy(mri: Source, other: Source) -> str:
+    if _kind(mri) != _kind(other):
+        return "."
+    if mri.affine is None:
+        return ", or set resample to true (--resample True)."
+    return ", or let inference do it: --align True registers, --resample True goes by the headers alone."
 
 
 def _kind(source: Source) -> str:

@@ -22,7 +22,7 @@ from shared_networks.transforms.modality_checks import (
     value_remarks,
 )
 from shared_networks.transforms.reading import Source, read_source
-from shared_networks.transforms.source_pair import on_grid_of, read_pair
+from shared_networks.transforms.source_pair import Preparation, on_grid_of, prepare_pair, read_pair
 
 __all__ = ["LoadModalitiesd"]
 
@@ -60,6 +60,8 @@ class LoadModalitiesd(MapTransform):
             ``expected_ranges``.
         expected_ranges: what the weights are used to; None is
             :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
+        prepare: what is done to both volumes before they are scaled, and says what it did; see
+            :class:`shared_networks.clinical.PreparePair`. None does nothing.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -79,6 +81,7 @@ class LoadModalitiesd(MapTransform):
         overlay_value: int = 3,
         brain_checks: bool = True,
         expected_ranges: Mapping[str, Sequence[float]] | None = None,
+        prepare: Preparation | None = None,
     ) -> None:
         super().__init__(keys)
         self.label_key = label_key
@@ -90,6 +93,7 @@ class LoadModalitiesd(MapTransform):
         self.overlay_value = overlay_value
         self.brain_checks = brain_checks
         self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
+        self.prepare = prepare
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with image, brain, warning and, where named, label set."""
@@ -98,6 +102,7 @@ class LoadModalitiesd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             pair = read_pair(d[key], self.modalities, self._sibling, _read_volume)
+            pair, prepared = prepare_pair(pair, self.prepare)
             foreground = [foreground_values(source.values) != 0 for source in pair]
             for source, name in zip(pair, self.modalities, strict=True):
                 self._check_and_scale(source, name)
@@ -107,7 +112,7 @@ class LoadModalitiesd(MapTransform):
                 foreground[1] = foreground[1] if second is pair[1] else second.values > 0
             check_same_grid(first, second)
             images = np.stack([first.values, second.values]).astype(np.float32)
-            d[key] = on_grid_of(first, images, other_filename=str(second.path))
+            d[key] = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
             d[self.brain_key] = on_grid_of(first, (foreground[0] | foreground[1])[None].astype(np.uint8))
             remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), foreground, images)]
             d[self.warning_key] = "; ".join(remarks)

@@ -16,7 +16,7 @@ from shared_networks.transforms.file_names import INPUT_KINDS, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
 from shared_networks.transforms.reading import Source
-from shared_networks.transforms.source_pair import on_grid_of, read_pair
+from shared_networks.transforms.source_pair import Preparation, on_grid_of, prepare_pair, read_pair
 
 __all__ = ["LoadFusionPaird", "normalise_volume"]
 
@@ -79,6 +79,8 @@ class LoadFusionPaird(MapTransform):
         resample: move the other source onto the MRI's grid where the grids differ, instead of refusing the pair.
         mri_suffix: end of an MRI's name (before ``.nii.gz``, ``.png`` ...) in form 3.
         other_suffixes: ends that take its place in the other source's name.
+        prepare: what is done to two volumes before they are scaled, and says what it did; see
+            :class:`shared_networks.clinical.PreparePair`. None does nothing.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -93,6 +95,7 @@ class LoadFusionPaird(MapTransform):
         resample: bool = False,
         mri_suffix: str = "_mri",
         other_suffixes: Sequence[str] = ("_ct", "_pet", "_spect", "_other"),
+        prepare: Preparation | None = None,
     ) -> None:
         super().__init__(keys)
         self.chroma_key = chroma_key
@@ -100,6 +103,7 @@ class LoadFusionPaird(MapTransform):
         self.resample = resample
         self.mri_suffix = mri_suffix
         self.other_suffixes = tuple(other_suffixes)
+        self.prepare = prepare
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with image, chroma and warning set."""
@@ -107,7 +111,8 @@ class LoadFusionPaird(MapTransform):
             raise InputError(str(data["refused"]))
         d = dict(data)
         for key in self.key_iterator(d):
-            mri, other = read_pair(d[key], ("the MRI", "the other source"), self._sibling)
+            pair = read_pair(d[key], ("the MRI", "the other source"), self._sibling)
+            (mri, other), prepared = prepare_pair(pair, self.prepare)
             remarks = _check_contents(mri, other)
             for source in (mri, other):
                 check_affine(source)
@@ -116,7 +121,7 @@ class LoadFusionPaird(MapTransform):
             if self.resample:
                 other = resample_onto(mri, other)
             check_same_grid(mri, other)
-            d[key], d[self.chroma_key] = _to_tensors(mri, other)
+            d[key], d[self.chroma_key] = _to_tensors(mri, other, prepared)
             d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks, *_compare(mri, other)])
         return d
 
@@ -159,7 +164,7 @@ def _compare(mri: Source, other: Source) -> list[str]:
     return overlap_remarks(mri.values > _DARK, other.values > _DARK, names, _LEAST_OVERLAP)
 
 
-def _to_tensors(mri: Source, other: Source) -> tuple[MetaTensor, torch.Tensor]:
+def _to_tensors(mri: Source, other: Source, prepared: str) -> tuple[MetaTensor, torch.Tensor]:
     image = np.stack([mri.values, other.values]).astype(np.float32)
     neutral = torch.full(image.shape, float(NEUTRAL_CHROMA))
     chromas = [
@@ -167,4 +172,5 @@ def _to_tensors(mri: Source, other: Source) -> tuple[MetaTensor, torch.Tensor]:
         for source in (mri, other)
     ]
     depth = max(mri.bit_depth, other.bit_depth)
-    return on_grid_of(mri, image, other_filename=str(other.path), bit_depth=depth), fuse_chroma(*chromas)
+    meta = {"other_filename": str(other.path), "bit_depth": depth, "preparation": prepared}
+    return on_grid_of(mri, image, **meta), fuse_chroma(*chromas)

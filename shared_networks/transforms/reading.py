@@ -1,6 +1,5 @@
 """Read one source, a picture, a NIfTI volume or a DICOM series, and say plainly what is wrong with it otherwise."""
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from shared_networks.transforms.header_checks import (
     orientation_remarks,
     overflow_remarks,
 )
+from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["Source", "read_source", "read_stacked_volume"]
 
@@ -35,6 +35,7 @@ class Source:
         affine: voxel to world (RAS) 4 x 4, or None for a picture.
         bit_depth: 8 or 16 for a picture, 0 for a volume.
         normalised: whether ``values`` are in [0, 1] already.
+        patient: id and name that a DICOM series holds, '' otherwise.
         warnings: remarks for the user.
     """
 
@@ -44,11 +45,12 @@ class Source:
     affine: np.ndarray | None = None
     bit_depth: int = 0
     normalised: bool = False
+    patient: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
 def read_source(path: str | Path) -> Source:
-    """Read a picture, a NIfTI volume or a folder with one DICOM series.
+    """Read a picture, a NIfTI volume or a folder with one DICOM series (``FOLDER#CHOICE`` for one of several).
 
     Raises:
         InputError: when the file is missing, empty, truncated, of another type, or holds what cannot be fused.
@@ -56,7 +58,7 @@ def read_source(path: str | Path) -> Source:
     path = Path(path)
     readers = {"picture": _read_picture, "volume": _read_nifti, "series": _read_series}
     try:
-        if not path.exists():
+        if not split_choice(path)[0].exists():
             raise InputError(f"{path}: file not found; check the path.")
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty; copy or export it again.")
@@ -200,25 +202,12 @@ def _read_nifti(path: Path) -> Source:
 
 
 def _read_series(path: Path) -> Source:
-    from monai.data import ITKReader
+    from shared_networks.clinical.dicom_series import read_series
 
-    check_series_size(path)
-    reader = ITKReader()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        image = reader.read(path)
-    if any("more than one DICOM series" in str(warning.message) for warning in caught):
-        raise InputError(f"{path}: more than one DICOM series in the folder; give every series a folder of its own.")
-    uneven = "ITK_non_uniform_sampling_deviation"  # in mm; set for rounding errors too
-    remarks = image.GetMetaDataDictionary()
-    if remarks.HasKey(uneven) and remarks[uneven] > 0.1 * image.GetSpacing()[2]:
-        raise InputError(f"{path}: slices of the DICOM series are missing or unevenly spaced; complete the series.")
-    voxels, meta = reader.get_data(image)
-    voxels = np.ascontiguousarray(voxels)
-    affine = np.asarray(meta["affine"], dtype=np.float64)
-    if voxels.ndim == 3 and affine.shape == (4, 4):
-        return Source(path, voxels.astype(np.float32), affine=affine)
-    if voxels.ndim == 4 and voxels.shape[-1] == 3 and voxels.dtype == np.uint8:
-        values, chroma = _split_colour(voxels.astype(np.float32) / 255.0)
-        return Source(path, values, chroma, affine=affine, normalised=True)
-    raise InputError(f"{path}: DICOM series of shape {voxels.shape}; expected a 3D volume: convert it to NIfTI.")
+    folder, _ = split_choice(path)
+    check_series_size(folder)
+    voxels, affine, series = read_series(path)
+    if voxels.ndim == 3:
+        return Source(path, voxels, affine=affine, patient=series.patient)
+    values, chroma = _split_colour(voxels.astype(np.float32) / 255.0)
+    return Source(path, values, chroma, affine=affine, normalised=True, patient=series.patient)

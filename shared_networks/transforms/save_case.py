@@ -4,6 +4,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from monai.config import KeysCollection
 from monai.transforms import SaveImaged
 
 import shared_networks
+from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import case_folder, safe_name
+from shared_networks.utils.atomic_folder import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["SaveCased", "readable_json"]
@@ -31,6 +34,7 @@ class SaveCased(SaveImaged):
         warning_key: remarks of the loader.
         case_key: name of the case.
         checkpoint: file of the weights, for the report; '' leaves it out.
+        dicom_output: whether the results are written as DICOM too.
     """
 
     def __init__(
@@ -40,16 +44,22 @@ class SaveCased(SaveImaged):
         warning_key: str = "warning",
         case_key: str = "case",
         checkpoint: str = "",
+        dicom_output: bool = False,
     ) -> None:
         super().__init__(keys, output_dir=output_dir or ".", print_log=False)
         self.output_dir = str(output_dir)
         self.warning_key = warning_key
         self.case_key = case_key
         self.checkpoint = str(checkpoint)
+        self.dicom_output = dicom_output
+
+    def dicom_folder(self, folder: Path, name: str) -> AbstractContextManager[Path | None]:
+        """Gives the folder to write the DICOM results into, whole or not there at all; None when there are none."""
+        return atomic_folder(folder / f"{name}_dicom") if self.dicom_output else nullcontext()
 
     @abstractmethod
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
-        """Write the files of the case ``name``, or set ``refused`` in ``d``; an OSError refuses the case too."""
+        """Write the files of the case ``name``, or set ``refused`` in ``d``; InputError and OSError do so too."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files; return ``data``, with ``refused`` set when there are none."""
@@ -61,6 +71,8 @@ class SaveCased(SaveImaged):
             folder = Path(self.output_dir) / name
             try:
                 self.write(d, key, case_folder(self.output_dir, name), name)
+            except InputError as error:
+                d["refused"] = str(error)
             except OSError as error:
                 d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
         return d

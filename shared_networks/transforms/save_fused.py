@@ -1,5 +1,6 @@
 """Write the fused image of one case in the format of its sources, and a picture that shows sources and result."""
 
+import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ class SaveFusedd(SaveCased):
     """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)``, ``<case>_comparison.png`` and ``<case>_report.json``.
 
     Pictures become PNG with the sources' bit depth. Volumes become NIfTI on the MRI's grid: float32 in [0, 1] with the
-    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. The report says of
-    which images and weights they were made. The files of a case appear together or not at all. It is a ``SaveImaged``
-    so that MONAI Label, which writes results itself, leaves it out.
+    MRI's header geometry (affines and their codes), or RGB24 for a coloured result. The report says of which images and
+    weights they were made, and what was done to the images first. With ``dicom_output`` there is ``<case>_dicom/`` too,
+    see :func:`shared_networks.clinical.dicom_output.write_dicom_results`. The files of a case appear together or not at
+    all. It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out.
 
     When the files cannot be written (disk full, no permission), the case goes on without them, with the reason under
     ``refused``.
@@ -41,6 +43,7 @@ class SaveFusedd(SaveCased):
         checkpoint: file of the weights, for the report; '' leaves it out.
         spatial_dim: axis over which a volume was cut into slices; the comparison shows the fullest one.
         comparison: write the comparison too.
+        dicom_output: write the result as a DICOM series too; the MRI must be one.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class SaveFusedd(SaveCased):
         checkpoint: str = "",
         spatial_dim: int = 2,
         comparison: bool = True,
+        dicom_output: bool = False,
     ) -> None:
-        super().__init__(keys, output_dir, warning_key, case_key, checkpoint)
+        super().__init__(keys, output_dir, warning_key, case_key, checkpoint, dicom_output)
         self.image_key = image_key
         self.chroma_key = chroma_key
         self.masks_key = masks_key
@@ -71,12 +75,22 @@ class SaveFusedd(SaveCased):
         names = [f"{name}_fused.{'png' if bit_depth else 'nii.gz'}"]
         names += [f"{name}_comparison.png"] if self.comparison else []
         names += [f"{name}_report.json"]
-        report = {"case": name, "inputs": self.source_files(meta, ("mri", "other")), **self.origin(d, names)}
-        with atomic_files(folder, names) as paths:
+        report = {
+            "case": name,
+            "inputs": self.source_files(meta, ("mri", "other")),
+            "preparation": json.loads(meta.get("preparation") or "{}"),
+            **self.origin(d, names),
+        }
+        with atomic_files(folder, names) as paths, self.dicom_folder(folder, name) as dicom:
             if bit_depth:
                 _write_picture(fused, paths[0], bit_depth)
             else:
                 _write_volume(fused, paths[0], d[self.image_key].affine, meta["filename_or_obj"])
+            if dicom:
+                from shared_networks.clinical.dicom_output import write_dicom_results
+
+                image = fused if fused.shape[0] == 3 else fused[0]
+                report["dicom"] = write_dicom_results(dicom, image, meta, "GeSeNet")
             if self.comparison:
                 self._compare(d, fused).save(paths[1])
             paths[-1].write_text(readable_json(report), encoding="utf-8")

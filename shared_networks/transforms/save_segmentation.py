@@ -31,8 +31,11 @@ class SaveFusedSegmentationd(SaveCased):
     - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
       lesion if there is one.
 
+    With ``dicom_output`` there is ``<case>_dicom/`` too, see
+    :func:`shared_networks.clinical.dicom_output.write_dicom_results`.
+
     Both volumes have the grid of the first modality's file, with its affines and their codes; all tensors must be on
-    that grid already (``Invertd``). The four files appear together or not at all. It is a ``SaveImaged`` so that MONAI
+    that grid already (``Invertd``). All files appear together or not at all. It is a ``SaveImaged`` so that MONAI
     Label, which writes results itself, leaves it out.
 
     When the files cannot be written (disk full, no permission), or when the network gave values that are not numbers,
@@ -49,6 +52,7 @@ class SaveFusedSegmentationd(SaveCased):
         modalities: names of the two modalities.
         checkpoint: file of the weights, for the report; '' leaves it out.
         settings: what else decided the result, for the report; anything that JSON can hold.
+        dicom_output: write the results as DICOM too; the first modality must be a DICOM series.
     """
 
     def __init__(
@@ -63,8 +67,9 @@ class SaveFusedSegmentationd(SaveCased):
         modalities: Sequence[str] = ("t1", "flair"),
         checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
+        dicom_output: bool = False,
     ) -> None:
-        super().__init__(keys, output_dir, warning_key, case_key, checkpoint)
+        super().__init__(keys, output_dir, warning_key, case_key, checkpoint, dicom_output)
         self.fused_key = fused_key
         self.image_key = image_key
         self.class_names = dict(enumerate(class_names))
@@ -88,7 +93,12 @@ class SaveFusedSegmentationd(SaveCased):
             images | {"fused": fused}, label, affine, self.class_names, report["largest_lesion_voxel"], name
         )
         source = str(image.meta["filename_or_obj"])
-        with atomic_files(folder, report["files"]) as (fused_path, label_path, picture, text):
+        with atomic_files(folder, report["files"]) as paths, self.dicom_folder(folder, name) as dicom:
+            fused_path, label_path, picture, text = paths
+            if dicom:
+                from shared_networks.clinical.dicom_output import write_dicom_results
+
+                report["dicom"] = write_dicom_results(dicom, fused, image.meta, "RMR-Fusion", label, self.class_names)
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
@@ -106,6 +116,7 @@ class SaveFusedSegmentationd(SaveCased):
                 "orientation": "".join(nib.aff2axcodes(affine)),
             },
             **compute_volume_report(label, affine, self.class_names),
+            "preparation": json.loads(d[self.image_key].meta.get("preparation") or "{}"),
             **self.origin(d, [f"{name}_{ending}" for ending in endings]),
             "settings": json.loads(settings),
             "settings_sha256": hashlib.sha256(settings.encode()).hexdigest(),

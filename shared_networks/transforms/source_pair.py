@@ -1,6 +1,7 @@
 """The two sources of one case: from what a user names to both, and from both to MONAI's meta data."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind
 from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
 
-__all__ = ["on_grid_of", "read_pair"]
+__all__ = ["Preparation", "on_grid_of", "prepare_pair", "read_pair"]
+
+Preparation = Callable[[Source, Source], tuple[Source, Source, Mapping[str, Any]]]
+"""Takes both sources as they were read, returns them prepared, and what was done, for the report."""
 
 
 def read_pair(
@@ -48,6 +52,14 @@ def read_pair(
         raise InputError(
             f"{error.filename or value}: cannot be read ({error.strerror}); check path and permission."
         ) from error
+
+
+def prepare_pair(pair: Sequence[Source], prepare: Preparation | None) -> tuple[list[Source], str]:
+    """Both sources after a preparation, and its record as JSON ('' when there is none), which any collation takes."""
+    if prepare is None:
+        return list(pair), ""
+    first, second, record = prepare(*pair)
+    return [first, second], json.dumps(record) if record else ""
 
 
 def on_grid_of(source: Source, array: np.ndarray, **meta: Any) -> MetaTensor:

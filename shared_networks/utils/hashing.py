@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import look_up, strings_of
+from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["files_hash", "settings_hash", "weights_entry"]
 
@@ -20,16 +21,18 @@ _PIECE = 2**20
 def files_hash(paths: Sequence[str | Path]) -> str:
     """SHA-256 of the contents of files in their order; a folder counts with the names and contents of its files.
 
+    Of a folder's path with a choice (:func:`split_choice`) the choice counts too.
+
     Raises:
         OSError: when one cannot be read.
     """
     total = hashlib.sha256()
-    for path in map(Path, paths):
+    for path, choice in map(split_choice, paths):
         members = sorted(member for member in path.iterdir() if member.is_file()) if path.is_dir() else [path]
         for member in members:
             name = member.name if path.is_dir() else ""
             total.update(json.dumps([name, _file_hash(member)]).encode())
-        total.update(b"\n")
+        total.update(f"{choice}\n".encode())
     return total.hexdigest()
 
 

@@ -11,6 +11,7 @@ from shared_networks.errors import InputError
 from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, unknown_keys
 from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
+from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["check_run"]
 
@@ -101,7 +102,7 @@ def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str,
     if not paths:
         raise InputError(f"{' or '.join(in_use)} is not set: {remedy}")
     for key, path in paths.items():
-        if not path.exists():
+        if not split_choice(path)[0].exists():
             raise InputError(f"{key}: {path} does not exist: {remedy}")
 
 

@@ -65,7 +65,7 @@ def test_different_grids_are_refused_with_the_fact(affine, shape, message):
         check_same_grid(volume(BASE), volume(affine, shape, "ct.nii.gz"))
     text = str(caught.value)
     assert message in text and "mri.nii.gz" in text and "ct.nii.gz" in text
-    assert "set resample to true" in text and "\n" not in text
+    assert "--align True registers, --resample True goes by the headers alone" in text and "\n" not in text
 
 
 def test_rounding_of_headers_passes():

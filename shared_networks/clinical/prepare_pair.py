@@ -1,0 +1,192 @@
+"""What a pair of volumes from a scanner needs before it is scaled: bias field, registration, brain mask."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared_networks.clinical.bias_field import correct_bias_field
+from shared_networks.clinical.brain_mask import simple_brain_mask
+from shared_networks.clinical.optional_packages import check_dicom_packages
+from shared_networks.clinical.registration import RigidRegistration, background_value, register_rigid, resample_rigid
+from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import file_kind
+from shared_networks.transforms.geometry_checks import check_affine, check_same_grid
+from shared_networks.transforms.reading import Source, read_source
+
+__all__ = ["PreparePair"]
+
+_BLUNT, _DOUBTFUL = 1.5, 2.0
+"""Sharpness of a registration below which it is refused, or remarked; that of brain pairs was 3 to 8, that of volumes
+which show different things 1.0 to 1.3."""
+_COVERED = 0.9  # share of the first volume's contents that the second one should reach
+
+
+@dataclass
+class PreparePair:
+    """Prepare both volumes of a case, in the steps that are switched on, and say what was done.
+
+    The order is: bias field of each, registration of the second to the first and resampling onto its grid in one step,
+    mask over both. With nothing switched on the volumes stay as they are.
+
+    Attributes:
+        align: register the second volume rigidly to the first, whatever their grids, see
+            :func:`shared_networks.clinical.registration.register_rigid`.
+        bias_correction: correct the bias field, see :func:`shared_networks.clinical.bias_field.correct_bias_field`.
+        bias_of_second: also that of the second volume (no CT or PET has one).
+        brain_mask: what is outside becomes 0: ``"auto"`` for :func:`shared_networks.clinical.brain_mask.
+            simple_brain_mask`; a file on the first volume's grid, not 0 inside; a name without folder is looked for
+            beside the first volume before it is taken as such a file; '' for none.
+        dicom_output: refuse what no DICOM output could be made of.
+        largest_rotation: degrees above which a registration is refused.
+        largest_translation: mm above which a registration is refused.
+    """
+
+    align: bool = False
+    bias_correction: bool = False
+    bias_of_second: bool = True
+    brain_mask: str = ""
+    dicom_output: bool = False
+    largest_rotation: float = 45.0
+    largest_translation: float = 100.0
+
+    def __call__(self, first: Source, second: Source) -> tuple[Source, Source, dict[str, Any]]:
+        """Return both volumes, the second on the first one's grid if it was registered, and what was done.
+
+        The record holds, for each step that was done, one entry that JSON can hold.
+
+        Raises:
+            InputError: one line that says what is wrong with which file and what to do.
+        """
+        record: dict[str, Any] = {}
+        if self.dicom_output:
+            check_dicom_packages()
+            if file_kind(first.path) != "series":
+                raise InputError(
+                    f"{first.path}: no DICOM series, so that no DICOM output can be made of it; give the folder of the "
+                    "series, or set dicom_output to False."
+                )
+        if first.patient and second.patient and first.patient != second.patient:
+            remark = f"the two DICOM series name different patients, {first.patient} and {second.patient}"
+            first = replace(first, warnings=[*first.warnings, remark])
+        if not (self.align or self.bias_correction or self.brain_mask):
+            return first, second, record
+        for source in (first, second):
+            if source.affine is None:
+                raise InputError(f"{source.path}: a picture; align, bias_correction and brain_mask are for volumes.")
+            check_affine(source)
+            if source.values.min() == source.values.max():
+                raise InputError(f"{source.path}: every value is {source.values.min():g}; give the right image.")
+        if self.bias_correction:
+            sources = [first, second] if self.bias_of_second else [first]
+            corrected, record["bias_field"] = zip(*map(_corrected, sources), strict=True)
+            first, second = [*corrected, second][:2]
+        if self.align:
+            second, record["registration"] = self._aligned(first, second)
+        if self.brain_mask:
+            first, second, record["brain_mask"] = self._masked(first, second)
+        return first, second, record
+
+    def _aligned(self, first: Source, second: Source) -> tuple[Source, dict[str, Any]]:
+        names = f"{first.path} and {second.path}"
+        try:
+            found = register_rigid(first.values, first.affine, second.values, second.affine)
+        except InputError as error:
+            raise InputError(f"{names}: {error}") from error
+        remarks = self._judge(names, found)
+        planes = [(second.values, background_value(second.values))]
+        planes += [] if second.chroma is None else [(plane - 128.0, 0.0) for plane in second.chroma]
+        moved = [
+            resample_rigid(plane, second.affine, first.values.shape, first.affine, found.matrix, outside)
+            for plane, outside in planes
+        ]
+        reached = moved[0][1]
+        contents = first.values > background_value(first.values)
+        covered = float((reached & contents).sum() / max(1, contents.sum()))
+        if covered < _COVERED:
+            remarks.append(f"{second.path.name} covers {covered:.0%} of {first.path.name} only")
+        aligned = replace(
+            second,
+            values=moved[0][0],
+            chroma=None if second.chroma is None else np.stack([plane + 128.0 for plane, _ in moved[1:]]),
+            affine=first.affine,
+            warnings=[*second.warnings, *remarks],
+        )
+        return aligned, _registration_record(found) | {"covered": round(covered, 4)}
+
+    def _judge(self, names: str, found: RigidRegistration) -> list[str]:
+        """Refuse a registration that looks failed; remarks on one that may be."""
+        remedy = "look at the volumes, and register them by other means."
+        distance = float(np.linalg.norm(found.translation_mm))
+        if found.sharpness < _BLUNT or found.similarity_after < found.similarity_before - 1e-3:
+            raise InputError(
+                f"{names}: the registration failed, nothing fits (normalised mutual information "
+                f"{found.similarity_after:.4f}, {found.similarity_before:.4f} at the start, "
+                f"{found.similarity_displaced:.4f} 20 mm away); {remedy}"
+            )
+        if found.angle_degrees > self.largest_rotation or distance > self.largest_translation:
+            raise InputError(
+                f"{names}: the registration looks failed, it turned by {found.angle_degrees:.0f} degrees and moved by "
+                f"{distance:.0f} mm (accepted: {self.largest_rotation:g} and {self.largest_translation:g}); {remedy}"
+            )
+        if found.sharpness < _DOUBTFUL:
+            return ["the registration is doubtful, the volumes hardly fit better than 20 mm away; look at the picture"]
+        return []
+
+    def _masked(self, first: Source, second: Source) -> tuple[Source, Source, dict[str, Any]]:
+        check_same_grid(first, second)
+        remarks: list[str] = []
+        if self.brain_mask == "auto":
+            try:
+                mask, remark = simple_brain_mask(first.values, first.affine)
+            except InputError as error:
+                raise InputError(f"{first.path}: {error}") from error
+            remarks, name = [remark] if remark else [], "auto"
+        else:
+            path = self._mask_file(first.path)
+            source, name = read_source(path), str(path)
+            try:
+                check_same_grid(first, source)
+            except InputError as error:
+                fact = str(error).rsplit(";", 1)[0]
+                raise InputError(f"{fact}; resample the mask onto the first image's grid.") from error
+            mask = source.values != 0
+        if not mask.any():
+            raise InputError(f"{name}: the brain mask is empty; give another one.")
+        volume = float(mask.sum()) * abs(float(np.linalg.det(first.affine[:3, :3]))) / 1000.0
+        first = replace(first, values=first.values * mask, warnings=[*first.warnings, *remarks])
+        second = replace(second, values=second.values * mask)
+        return first, second, {"source": name, "volume_ml": round(volume, 2)}
+
+    def _mask_file(self, first: Path) -> Path:
+        given = Path(self.brain_mask)
+        beside = first.parent / given
+        return beside if given.name == self.brain_mask and beside.exists() else given
+
+
+def _corrected(source: Source) -> tuple[Source, dict[str, Any]]:
+    if source.chroma is not None or source.normalised:
+        raise InputError(f"{source.path}: a colour image has no bias field; set bias_correction to False.")
+    try:
+        values, (weakest, strongest) = correct_bias_field(source.values, source.affine)
+    except InputError as error:
+        raise InputError(f"{source.path}: {error}; set bias_correction to False.") from error
+    return replace(source, values=values), {"file": str(source.path), "gain": [round(weakest, 4), round(strongest, 4)]}
+
+
+def _registration_record(found: RigidRegistration) -> dict[str, Any]:
+    """For the report; see :class:`RigidRegistration`."""
+    return {
+        "metric": "Mattes mutual information, nats",
+        "mutual_information": round(found.mutual_information, 5),
+        "normalised_mutual_information": {
+            "before": round(found.similarity_before, 5),
+            "after": round(found.similarity_after, 5),
+            "displaced_by_20_mm": round(found.similarity_displaced, 5),
+        },
+        "rotation_degrees": [round(float(angle), 3) for angle in found.rotation_degrees],
+        "angle_degrees": round(found.angle_degrees, 3),
+        "translation_mm": [round(float(step), 3) for step in found.translation_mm],
+        "first_to_second": [[round(float(value), 6) for value in row] for row in found.matrix],
+    }

@@ -1,0 +1,30 @@
+"""A folder that is either whole or not there."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["atomic_folder"]
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``; on success it takes that name, an old one goes; on failure it goes.
+
+    Args:
+        path: the folder to make; its parent must exist.
+    """
+    path = Path(path)
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    try:
+        # mkdtemp makes private folders; a folder inside is made as any other.
+        made = temporary / "new"
+        made.mkdir()
+        yield made
+        if path.exists():
+            path.replace(temporary / "old")
+        made.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
