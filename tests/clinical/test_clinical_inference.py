@@ -129,11 +129,10 @@ def test_gesenet_does_the_same_on_volumes(folders, gesenet_bundle, random_checkp
     keys |= {"align": True, "dicom_output": True, "device": "cpu", "slice_axis": 2, "sw_batch_size": 4}
     run_workflow(gesenet_bundle, ["inference"], "infer", **keys)
     (case,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    assert sorted(path.name.removeprefix(case.name) for path in case.iterdir()) == [
-        "_comparison.png", "_dicom", "_fused.nii.gz", "_preparation.json",
-    ]  # fmt: skip
-    done = json.loads((case / f"{case.name}_preparation.json").read_text())
-    assert done["registration"]["angle_degrees"] == pytest.approx(7, abs=1)
+    names = {path.name.removeprefix(case.name) for path in case.iterdir()}
+    assert names == {"_comparison.png", "_dicom", "_fused.nii.gz", "_report.json"}
+    done = json.loads((case / f"{case.name}_report.json").read_text())
+    assert done["preparation"]["registration"]["angle_degrees"] == pytest.approx(7, abs=1)
     fused = nib.load(case / f"{case.name}_fused.nii.gz")
     derived = read_source(case / f"{case.name}_dicom" / "fused")
     assert np.abs(derived.values / 4095 - fused.get_fdata().clip(0, 1)).max() <= 0.5 / 4095 + 1e-6
