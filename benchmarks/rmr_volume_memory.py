@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.rmr_volume_memory [--cases 64 96 128 128:3] [--out FOLDER] [--quick]``
 
-A case is the side of a cube of random voxels, and behind a colon ``memory_limit_gb``. Windows of the head do not overlap,
-which saves time, not memory. Writes ``rmr_volume_memory.json`` and ``.md``.
+A case is the side of a cube of random voxels, and behind a colon ``memory_limit_gb``. Windows of the head do not
+overlap, which saves time, not memory. Writes ``rmr_volume_memory.json`` and ``.md``.
 """
 
 import argparse
@@ -32,9 +32,9 @@ def _measure(case: str, folder: Path) -> dict:
     most = rmr_block_voxels(size, _MOST, float(limit), ENCODER_WINDOW, BLOCK_OVERLAP) if limit else _MOST
     block = block_size(size, most, ENCODER_WINDOW, BLOCK_OVERLAP)
     return {
-        "size": size,
+        "size": list(size),
         "memory_limit_gb": float(limit) if limit else None,
-        "block": block,
+        "block": list(block),
         "peak_bytes": peak_of_inference("rmr_fusion_bundle", keys),
         "estimated_gib": rmr_peak(size, block, ENCODER_WINDOW),
     }

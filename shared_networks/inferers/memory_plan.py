@@ -1,7 +1,7 @@
 """Main memory that inference takes on a CPU, and the largest pieces that keep it below a limit.
 
-The formulas lie above every peak that was measured (Linux, PyTorch 2.13, float32, the shipped networks), see the bundles'
-documentation; the head of the paper's size takes more. GiB; voxels and pixels in millions.
+The formulas lie above every peak that was measured (Linux, PyTorch 2.13, float32, the shipped networks), see the
+bundles' documentation; the head of the paper's size takes more. GiB; voxels and pixels in millions.
 """
 
 import math

@@ -12,6 +12,7 @@ lines of JSON and answers each with ``{"signal": number}`` or ``{"code": exit co
 POSIX only.
 """
 
+import importlib
 import io
 import json
 import os
@@ -26,7 +27,6 @@ from pathlib import Path
 import torch
 from monai.bundle import run
 
-import shared_networks.handlers  # noqa: F401
 from shared_networks.utils.one_line_errors import find_input_error
 
 MOMENTS = ("half written", "written", "renamed")
@@ -79,6 +79,7 @@ def train(config, order):
 def main(config):
     """Answer line after line."""
     torch.set_num_threads(1)
+    importlib.import_module("shared_networks.handlers")
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimiser imports for seconds
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
