@@ -32,9 +32,9 @@ def _measure(case: str, folder: Path) -> dict:
     most = rmr_block_voxels(size, _MOST, float(limit), ENCODER_WINDOW, BLOCK_OVERLAP) if limit else _MOST
     block = block_size(size, most, ENCODER_WINDOW, BLOCK_OVERLAP)
     return {
-        "size": size,
+        "size": list(size),
         "memory_limit_gb": float(limit) if limit else None,
-        "block": block,
+        "block": list(block),
         "peak_bytes": peak_of_inference("rmr_fusion_bundle", keys),
         "estimated_gib": rmr_peak(size, block, ENCODER_WINDOW),
     }

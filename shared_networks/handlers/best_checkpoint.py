@@ -9,7 +9,7 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
-from shared_networks.utils.checkpoint_files import write_checkpoint
+from shared_networks.utils.whole_checkpoints import write_checkpoint
 
 __all__ = ["BestCheckpoint"]
 

@@ -9,7 +9,7 @@ from ignite.handlers.checkpoint import BaseSaveHandler
 from monai.handlers import CheckpointSaver
 
 from shared_networks.utils.atomic import remove_abandoned
-from shared_networks.utils.checkpoint_files import write_checkpoint
+from shared_networks.utils.whole_checkpoints import write_checkpoint
 
 __all__ = ["TrainingCheckpoints"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared_networks.utils.checkpoint_files import is_whole_checkpoint
+from shared_networks.utils.whole_checkpoints import is_whole_checkpoint
 
 __all__ = ["newest_checkpoint"]
 

@@ -12,6 +12,7 @@ lines of JSON and answers each with ``{"signal": number}`` or ``{"code": exit co
 POSIX only.
 """
 
+import importlib
 import io
 import json
 import os
@@ -81,6 +82,7 @@ def train(config, order):
 def main(config):
     """Answer line after line."""
     torch.set_num_threads(1)
+    importlib.import_module("shared_networks.handlers")
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # the first optimiser imports for seconds
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

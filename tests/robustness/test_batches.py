@@ -152,3 +152,35 @@ def test_two_ranks_share_the_cases_and_the_first_reports(gesenet_bundle, random_
     with pytest.raises(SystemExit):
         run_workflow(gesenet_bundle, ["inference"], "infer", **keys | {"output_dir": out})
     assert report_of(out)["counts"] == {"ok": 0, "warned": 0, "refused": 1, "skipped": 6}
+
+
+@pytest.mark.full
+def test_two_ranks_share_volumes_too_and_a_limit_of_memory_refuses_a_case(rmr_bundle, write_rmr_case, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    for number in range(3):
+        write_rmr_case(data / f"s{number}", number)
+    (data / "s1" / "flair.nii.gz").unlink()
+    (data / "list.json").write_text(
+        json.dumps([{name: f"s{number}/{name}.nii.gz" for name in ("t1", "flair")} for number in range(3)])
+    )
+    keys = {"datalist": data / "list.json", "dataset_dir": "", "roi_size": [22, 20, 16]}
+    configs = ("inference", "multi_gpu_inference")
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
+    words = torchrun + command(rmr_bundle, rmr_bundle / "models" / "model.pt", data, out, configs, **keys)
+    words = words[: words.index("--batch_size")] + words[words.index("--batch_size") + 2 :]
+    assert start(words, tmp_path / "log").wait(timeout=300) != 0
+    report = report_of(out)
+    assert report["complete"] and report["counts"] == {"ok": 2, "warned": 0, "refused": 1, "skipped": 0}
+    assert [entry["case"] for entry in report["cases"]] == ["s0", "s2", "s1"]
+    assert {path.name for path in out.glob("*/*_seg.nii.gz")} == {"s0_seg.nii.gz", "s2_seg.nii.gz"}
+
+    keys |= {"output_dir": out, "device": "cpu", "roi_size": [22, 20, 16]}
+    with pytest.raises(SystemExit):
+        run_workflow(rmr_bundle, ["inference"], "infer", **keys)
+    assert report_of(out)["counts"] == {"ok": 0, "warned": 0, "refused": 1, "skipped": 2}
+    with pytest.raises(SystemExit) as end:
+        run_workflow(rmr_bundle, ["inference"], "infer", **keys, memory_limit_gb=0.5)
+    assert end.value.code == 2
+    report = report_of(out)
+    assert report["counts"] == {"ok": 0, "warned": 0, "refused": 3, "skipped": 0}
+    assert report["cases"][0]["reason"].startswith("22 x 20 x 16 takes about 0.8 GiB of memory even in the smallest")
