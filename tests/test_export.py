@@ -120,7 +120,7 @@ def rmr(tmp_path_factory):
 
 
 def test_gesenet_takes_any_size_and_batch(gesenet):
-    assert_equal_to_network(*gesenet, [(1, 2, 1, 1), (1, 2, 33, 47), (3, 2, 18, 65), (2, 2, 64, 64), (5, 2, 7, 2)])
+    assert_equal_to_network(*gesenet, [(1, 2, 1, 3), (1, 2, 33, 47), (3, 2, 18, 65), (2, 2, 64, 64), (5, 2, 7, 2)])
 
 
 def test_rmr_fusion_takes_its_window(rmr):

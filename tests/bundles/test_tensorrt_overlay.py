@@ -1,0 +1,129 @@
+"""The overlay ``inference_trt.json`` of both bundles, as far as a machine without a GPU can tell.
+
+TensorRT is the one part left out: the ONNX graph that ``trt_compile`` would hand to it is made by MONAI's own compiler
+with the overlay's arguments, and run by ONNX Runtime.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.networks import trt_compiler
+
+from shared_networks.utils import missing_for_tensorrt
+from shared_networks.utils.optional_packages import missing_packages
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLES = ["gesenet_bundle", "rmr_fusion_bundle"]
+
+
+def files(name):
+    return [str(ROOT / name / "configs" / f"{config}.json") for config in ("inference", "inference_trt")]
+
+
+def parse(name, **override):
+    parser = ConfigParser()
+    parser.read_config(files(name))
+    parser.update({"bundle_root": str(ROOT / name), "device": "cpu", **override})
+    return parser
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_properties_are_all_there(name, tmp_path):
+    keys = {"bundle_root": str(ROOT / name), "device": "cpu", "output_dir": str(tmp_path)}
+    workflow = ConfigWorkflow(files(name), workflow_type="infer", logging_file=False, **keys)
+    workflow.initialize()
+    assert workflow.check_properties() == []
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_the_stock_runner_says_in_one_line_what_is_missing(name, tmp_path):
+    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", str(files(name))]
+    command += ["--bundle_root", str(ROOT / name), "--output_dir", str(tmp_path / "out")]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: this run needs an NVIDIA GPU that PyTorch can use (the device is cpu)")
+    assert line.endswith("; leave out the config that asks for it")
+    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_missing_packages_are_told_by_what_pip_calls_them():
+    given = {"torch": "a", "no_such_module": "b", "no_such.part": "c", "monai.networks": "d"}
+    assert missing_packages(given) == ["b", "c"]
+    if missing_packages({"tensorrt": ""}):
+        assert "packages (pip install 'tensorrt<11'" in missing_for_tensorrt("cpu")[-1]
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_an_engine_is_named_after_all_that_it_depends_on(name):
+    """A plan of another precision or size must not be taken for the one that is asked for."""
+    size = {"gesenet_bundle": {"trt_sizes": [[1, 8, 8]] * 3}, "rmr_fusion_bundle": {"roi_size": [28, 28, 28]}}[name]
+    plans = [parse(name, **more).get_parsed_content("trt_plan") for more in ({}, {"trt_precision": "fp16"}, size)]
+    assert len(set(plans)) == 3
+    assert all(plan.startswith(str(ROOT / name / "models" / "model.pt")) for plan in plans)
+
+
+def run_what_tensorrt_would_get(network, arguments, monkeypatch, tmp_path, image, **options):
+    """Session of the ONNX graph that MONAI's compiler makes at its first call, and the profiles beside it."""
+    made = {}
+
+    def keep(compiler, path):
+        made["session"] = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        made["profiles"] = compiler.profiles
+        raise InterruptedError
+
+    monkeypatch.setattr(trt_compiler.TrtCompiler, "_onnx_to_trt", keep)
+    # Without a GPU; with one it would move the defaults of the arguments there.
+    monkeypatch.setattr(trt_compiler, "make_tensor", torch.as_tensor)
+    compiler = trt_compiler.TrtCompiler(network, str(tmp_path / "engine.plan"), **arguments | {"fallback": False})
+    with pytest.raises(InterruptedError):
+        compiler.forward(network, (image,), options)
+    return made["session"], made["profiles"]
+
+
+def test_gesenet_gets_an_engine_for_any_size_with_masks(monkeypatch, tmp_path):
+    parser = parse("gesenet_bundle")
+    network = parser.get_parsed_content("network").eval()
+    network.load_state_dict(torch.load(parser.get_parsed_content("checkpoint"), weights_only=True))
+    assert parser.get_parsed_content("inferer").return_masks
+    session, profiles = run_what_tensorrt_would_get(
+        network,
+        parser.get_parsed_content("trt_args"),
+        monkeypatch,
+        tmp_path,
+        torch.rand(4, 2, 64, 48),
+        return_masks=True,
+    )
+    # ONNX Runtime and the profile call the input the same; the first number of a size is the batch.
+    assert [source.name for source in session.get_inputs()] == ["image"]
+    assert profiles == [{"image": [[1, 2, 32, 32], [4, 2, 256, 256], [8, 2, 1024, 1024]]}]
+    for shape in ((1, 2, 33, 47), (3, 2, 64, 30)):
+        image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            expected = network(image, return_masks=True).numpy()
+        np.testing.assert_allclose(session.run(None, {"image": image.numpy()})[0], expected, atol=1e-4)
+
+
+def test_rmr_fusion_gets_an_engine_for_the_head_at_its_window(monkeypatch, tmp_path):
+    """With a small head in its place: the shipped one takes minutes."""
+    head = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 16, "out_channels": "@classes"}
+    head |= {"channels": [4, 8], "strides": [2]}
+    parser = parse("rmr_fusion_bundle", semantic_head=head, head_divisor=2)
+    network = parser.get_parsed_content("network").eval()
+    features = torch.rand(1, 16, 11, 8, 5, generator=torch.Generator().manual_seed(0))
+    session, _ = run_what_tensorrt_would_get(
+        network.semantic_head, parser.get_parsed_content("trt_args"), monkeypatch, tmp_path, features
+    )
+    with torch.no_grad():
+        expected = network.semantic_head(features).numpy()
+    (source,) = session.get_inputs()
+    assert source.name == "features" and source.shape == [1, 16, 11, 8, 5]
+    np.testing.assert_allclose(session.run(None, {"features": features.numpy()})[0], expected, atol=1e-4)
