@@ -203,5 +203,5 @@ def test_a_tilted_gantry_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["none", "note.txt"])
 def test_folders_without_dicom_are_refused(tmp_path, name):
     (tmp_path / name).write_text("no image")
-    with pytest.raises(InputError, match="not a supported image; expected a .* folder of one DICOM series"):
+    with pytest.raises(InputError, match=r"not a supported image; expected a .* folder of one DICOM series"):
         read_source(tmp_path)

@@ -118,7 +118,7 @@ def test_masks(case, write_volume):
     assert 0.7 < item["brain"].numpy().mean() / (np.asarray(t1.dataobj) > 0).mean() <= 1.0
     # a cut-out of a brain, half of its slices
     assert "which is no whole brain" in item["warning"]
-    with pytest.raises(InputError, match="the sizes differ.*resample the mask onto the first image's grid"):
+    with pytest.raises(InputError, match=r"the sizes differ.*resample the mask onto the first image's grid"):
         load(same_grid, brain_mask=str(write_volume("small.nii.gz", inside[1:], t1.affine)))
     with pytest.raises(InputError, match="the brain mask is empty"):
         load(same_grid, brain_mask=str(write_volume("empty.nii.gz", inside * 0, t1.affine)))
