@@ -143,7 +143,7 @@ def overrides_of(bundle, names, data, out):
         if names.startswith("inference"):
             return small | {"dataset_dir": data / "pairs"}
         if names == "train_semantic":
-            return small | training | {"dataset_dir": data / "pairs", "brain_dir": data / "brains"}
+            return small | training | {"dataset_dir": data / "pairs"}
         keys = small | {"dataset_dir": data / "pairs", "validation_cases": {}}
         if "evaluate" in names:
             return keys | ({"checkpoint": REPOSITORY / bundle / "models" / "model.pt"} if "released" in names else {})

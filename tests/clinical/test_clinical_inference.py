@@ -1,6 +1,7 @@
 """Both bundles from end to end: DICOM folders on different grids in; NIfTI, DICOM, report and picture out."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -112,15 +113,25 @@ def test_the_report_says_what_was_done(results, folders):
     assert names == {pydicom.dcmread(folders / name / "0001.dcm").SeriesInstanceUID for name in ("t1", "flair")}
 
 
-def test_a_case_without_dicom_is_refused_before_anything_is_written(folders, rmr_bundle, rmr_checkpoint, tmp_path):
+def test_cases_that_cannot_become_dicom_are_refused_and_leave_nothing(folders, rmr_bundle, rmr_checkpoint, tmp_path):
     sample = rmr_bundle / "sample_data"
-    keys = {"t1": sample / "t1.nii.gz", "flair": sample / "flair.nii.gz", "output_dir": tmp_path / "out"}
-    keys |= {"checkpoint": rmr_checkpoint, "dicom_output": True, "device": "cpu"}
+    shutil.copytree(folders / "t1", tmp_path / "unfit")
+    for path in (tmp_path / "unfit").iterdir():
+        series_writer.change(path, StudyInstanceUID=None)
+    cases = [
+        {"t1": str(sample / "t1.nii.gz"), "flair": str(sample / "flair.nii.gz"), "subject": "nifti"},
+        {"t1": str(tmp_path / "unfit"), "flair": str(folders / "flair"), "subject": "unfit"},
+    ]
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    keys = {"datalist": tmp_path / "cases.json", "output_dir": tmp_path / "out", "checkpoint": rmr_checkpoint}
+    keys |= {"resample": True, "dicom_output": True, "device": "cpu"}
     with pytest.raises(SystemExit) as caught:
         run_workflow(rmr_bundle, ["inference"], "infer", **keys, **SMALL_HEAD)
     assert caught.value.code == 2
-    (entry,) = json.loads((tmp_path / "out" / "run_report.json").read_text())["cases"]
-    assert entry["status"] == "refused" and "no DICOM series, so that no DICOM output" in entry["reason"]
+    entries = json.loads((tmp_path / "out" / "run_report.json").read_text())["cases"]
+    assert {entry["case"]: entry["status"] for entry in entries} == {"nifti": "refused", "unfit": "refused"}
+    assert "no DICOM series, so that no DICOM output" in entries[0]["reason"]
+    assert "its headers are not fit for DICOM output" in entries[1]["reason"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run_report.json"]
 
 

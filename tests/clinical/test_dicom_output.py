@@ -183,3 +183,19 @@ def test_a_series_that_changed_is_refused(study, tmp_path):
     moved = study[0] | {"original_affine": OBLIQUE + np.diag([0, 0, 0.1, 0])}
     with pytest.raises(InputError, match="the series changed while it was used"):
         write_dicom_results(tmp_path / "out", np.zeros(SHAPE), moved, "RMR-Fusion")
+
+
+def test_a_real_series_is_a_good_enough_source(data_dir, tmp_path):
+    path = data_dir / "dicom" / "prostatex-0001-adc"
+    source = read_source(path)
+    meta = {"filename_or_obj": str(path), "original_affine": source.affine}
+    label = (source.values > np.median(source.values)).astype(np.uint8)
+    (tmp_path / "out").mkdir()
+    write_dicom_results(
+        tmp_path / "out", source.values / source.values.max(), meta, "RMR-Fusion", label, {0: "", 1: "a"}
+    )
+    fused = read_source(tmp_path / "out" / "fused")
+    assert np.allclose(fused.affine, source.affine, atol=1e-4)
+    assert np.array_equal(fused.values, np.rint(source.values / source.values.max() * 4095))
+    segments = highdicom.seg.segread(tmp_path / "out" / "seg.dcm").get_volume(combine_segments=True)
+    assert segments.array.sum() == label.sum()

@@ -10,6 +10,7 @@ import pytest
 
 from shared_networks.utils import atomic_path, keep_freed_memory
 from shared_networks.utils.atomic import atomic_files, remove_abandoned
+from shared_networks.utils.atomic_folder import atomic_folder
 from shared_networks.utils.folder_lock import folder_lock
 
 needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")
@@ -136,6 +137,20 @@ def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path):
         assert held is True
     worker.kill()
     worker.join()
+
+
+def test_a_folder_takes_the_place_of_the_old_one_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "series"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(RuntimeError, match="stop"), atomic_folder(path) as temporary:
+        (temporary / "new").write_text("half")
+        raise RuntimeError("stop")
+    assert [file.name for file in tmp_path.rglob("*")] == ["series", "old"]
+    with atomic_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+        assert (path / "old").exists()
+    assert [file.name for file in tmp_path.rglob("*")] == ["series", "new"]
 
 
 def test_memory_is_kept_only_where_the_c_library_can(monkeypatch):
