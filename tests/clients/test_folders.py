@@ -1,5 +1,6 @@
 """The stock runner on every list of configs, from three folders: the repository, the bundle, and elsewhere."""
 
+import json
 import os
 import subprocess
 import sys
@@ -129,8 +130,12 @@ def data(write_rmr_case, tmp_path_factory):
     """Folders of pairs, brains and prostates."""
     folder = tmp_path_factory.mktemp("data")
     write_pair_folder(folder / "pairs")
+    sections = {}
     for number, part in enumerate(("training", "validation")):
-        write_rmr_case(folder / "brains" / part / f"s{number}", number)
+        write_rmr_case(folder / "brains" / f"s{number}", number)
+        files = {name: f"s{number}/{name}.nii.gz" for name in ("t1", "flair", "label")}
+        sections[part] = [files | {"subject": f"s{number}"}]
+    (folder / "brains" / "datalist.json").write_text(json.dumps(sections))
     write_prostate_tables(folder / "prostates", write_rmr_case)
     return folder
 
@@ -143,13 +148,13 @@ def overrides_of(bundle, names, data, out):
         if names.startswith("inference"):
             return small | {"dataset_dir": data / "pairs"}
         if names == "train_semantic":
-            return small | training | {"dataset_dir": data / "pairs"}
+            return small | training | {"brain_dir": data / "brains"}
         keys = small | {"dataset_dir": data / "pairs", "validation_cases": {}}
         if "evaluate" in names:
             return keys | ({"checkpoint": REPOSITORY / bundle / "models" / "model.pt"} if "released" in names else {})
         return keys | training | {"batch_size": 1, "patch_size": [48, 48]}
     if names.startswith("inference"):
-        case = data / "brains" / "training" / "s0"
+        case = data / "brains" / "s0"
         return small | {"t1": case / "t1.nii.gz", "flair": case / "flair.nii.gz"}
     keys = small | {"dataset_dir": data / ("prostates" if "prostate" in names else "brains")}
     if "evaluate" in names:
