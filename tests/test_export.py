@@ -37,7 +37,7 @@ def unpack(name, folder):
 
 
 def run_alone(bundle, *arguments, cwd):
-    """The command in a folder where nothing but the unpacked bundle can be imported."""
+    """The command with the code of the unpacked bundle."""
     environment = {**os.environ, "PYTHONPATH": str(bundle), "CUDA_VISIBLE_DEVICES": ""}
     where = [sys.executable, "-c", "import shared_networks; print(shared_networks.__file__)"]
     found = subprocess.run(where, capture_output=True, text=True, cwd=cwd, env=environment, check=True)
@@ -257,7 +257,7 @@ def test_missing_packages_are_named_before_any_work(tmp_path, monkeypatch):
 
 def test_command_ends_with_one_line(copy, gesenet, tmp_path):
     other_weights(copy)
-    done = run_alone(gesenet[0], copy, "--out", tmp_path / "made", "--format", "torchscript", cwd=tmp_path)
+    done = run_alone(gesenet[0], copy, "--out", "made", "--format", "torchscript", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith(f"error: {copy / 'models' / 'model.pt'}: decoder.0.weight")
     assert "Traceback" not in done.stderr and not (tmp_path / "made").exists()

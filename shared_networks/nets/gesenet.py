@@ -124,16 +124,12 @@ class GeSeNet(nn.Module):
         """
         height, width = image.shape[2], image.shape[3]
         padded = F.pad(image, [0, width % 2, 0, height % 2], mode="replicate")
-        return self.forward_even(padded, return_masks)[:, :, :height, :width]
-
-    def forward_even(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
-        """:meth:`forward` for even H and W, without padding in the graph: the form to export with dynamic axes."""
-        edge_mri, masked_mri, principal_mri = self.mri(image[:, 0:1])
-        edge_other, masked_other, principal_other = self.other(image[:, 1:2])
-        fused = self.decode(edge_mri, masked_mri, edge_other, masked_other)
+        edge_mri, masked_mri, principal_mri = self.mri(padded[:, 0:1])
+        edge_other, masked_other, principal_other = self.other(padded[:, 1:2])
+        output = self.decode(edge_mri, masked_mri, edge_other, masked_other)
         if return_masks:
-            return torch.cat([fused, principal_mri, principal_other], dim=1)
-        return fused
+            output = torch.cat([output, principal_mri, principal_other], dim=1)
+        return output[:, :, :height, :width]
 
     def decode(
         self, edge_mri: torch.Tensor, masked_mri: torch.Tensor, edge_other: torch.Tensor, masked_other: torch.Tensor

@@ -1,10 +1,7 @@
 """GeSeNet: size, forms, exports, ablations, output range."""
 
 import io
-import logging
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 
@@ -144,39 +141,12 @@ def test_scripted_network_trains():
     assert scripted.mri.mask.convolution.channel_mask.grad.abs().sum() > 0
 
 
-class _EvenForm(torch.nn.Module):
-    def __init__(self, made: GeSeNet) -> None:
-        super().__init__()
-        self.made = made
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.made.forward_even(image)
-
-
-def test_onnx_with_dynamic_batch_and_even_size(tmp_path, caplog):
-    caplog.set_level(logging.ERROR)
-    made = network(mask_upsampling="bilinear")
-    half_height, half_width = torch.export.Dim("h", min=2, max=512), torch.export.Dim("w", min=2, max=512)
-    shapes = {"image": {0: torch.export.Dim("batch", min=1, max=64), 2: 2 * half_height, 3: 2 * half_width}}
-    path = tmp_path / "gesenet.onnx"
-    torch.onnx.export(
-        _EvenForm(made).eval(), (torch.rand(2, 2, 32, 48),), path, dynamo=True, dynamic_shapes=shapes, verbose=False
-    )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    for shape in ((1, 2, 32, 48), (3, 2, 18, 64)):
-        image = torch.rand(shape)
-        with torch.no_grad():
-            expected = made(image).numpy()
-        np.testing.assert_allclose(session.run(None, {name: image.numpy()})[0], expected, atol=1e-4)
-
-
 def test_odd_sizes_are_replicated_not_zero_padded():
     made = network()
     image = torch.rand(1, 2, 9, 11)
     padded = torch.nn.functional.pad(image, [0, 1, 0, 1], mode="replicate")
     with torch.no_grad():
-        torch.testing.assert_close(made(image), made.forward_even(padded)[:, :, :9, :11])
+        torch.testing.assert_close(made(image), made(padded)[:, :, :9, :11])
 
 
 @torch.no_grad()
