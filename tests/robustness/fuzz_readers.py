@@ -1,8 +1,8 @@
 """Read mutated files in a process of its own: ``python fuzz_readers.py TIMES SEED FOLDER``.
 
-Every file is a small good one with some bytes changed, a piece missing, or a header field set to an extreme; TIMES 10,000
-of them. Prints for every kind of file how many were read, how many were refused, and by how many MiB memory rose at most.
-Anything but a result or an InputError ends the process, with the file left in FOLDER.
+Every file is a small good one with some bytes changed, a piece missing, or a header field set to an extreme; TIMES
+10,000 of them. Prints for every kind of file how many were read, how many were refused, and by how many MiB memory rose
+at most. Anything but a result or an InputError ends the process, with the file left in FOLDER.
 """
 
 import gzip
@@ -128,7 +128,7 @@ def read(path):
 
 
 def limit_memory(room):
-    """On Linux, let allocations fail that go beyond what is held now and ``room`` bytes: the test must not fill the machine."""
+    """On Linux, let allocations fail beyond what is held now and ``room`` bytes: a test must not fill the machine."""
     if sys.platform == "linux":
         import resource
 
