@@ -74,16 +74,20 @@ def _unpacked_size(path: Path, most: int) -> int:
 
 
 def check_picture_size(picture: Image.Image, path: Path) -> None:
-    """Refuse a picture, opened but not yet decoded, with more pixels than can be fused.
+    """Refuse a picture, opened but not yet decoded, that claims more pixels than can be fused or than its file holds.
 
     Raises:
         InputError: naming the file and its size.
     """
     width, height = picture.size
-    if width * height > MOST_PIXELS:
+    most = MOST_PIXELS
+    if picture.format == "PNG":
+        # A pixel has a bit at least, and deflate makes of a byte 1032 at most.
+        most = min(most, 8 * 1032 * path.stat().st_size)
+    if width * height > most:
         raise InputError(
-            f"{path}: the header says {width} x {height} pixels; expected at most {MOST_PIXELS}: crop or scale it, or "
-            "export it again if it is smaller."
+            f"{path}: the header says {width} x {height} pixels; expected at most {most} for this file: crop or scale "
+            "it, or export it again if it is smaller."
         )
 
 
@@ -128,7 +132,9 @@ def orientation_remarks(image: nib.Nifti1Image, path: Path) -> list[str]:
     except nib.spatialimages.HeaderDataError:
         return [f"{path.name}: the qform of the header is damaged; the sform was used"]
     last = np.array(image.shape[:3]) - 1
-    apart = np.abs((sform - qform) @ np.array([[*(last * corner), 1] for corner in np.ndindex(2, 2, 2)]).T).max()
+    corners = np.array([[*(last * corner), 1] for corner in np.ndindex(2, 2, 2)])
+    with np.errstate(invalid="ignore"):  # an affine that is not finite is refused elsewhere
+        apart = np.abs((sform - qform) @ corners.T).max()
     # Not less: a sheared sform, as some converters write it, has no equal among qforms.
     if apart > np.linalg.norm(sform[:3, :3], axis=0).max():
         return [f"{path.name}: sform and qform of the header are up to {apart:.3g} mm apart; the sform was used"]

@@ -1,5 +1,6 @@
 """Read one source, a picture, a NIfTI volume or a DICOM series, and say plainly what is wrong with it otherwise."""
 
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,7 +124,8 @@ def _split_colour(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _read_picture(path: Path) -> Source:
-    with Image.open(path) as picture:
+    # From memory: a file would be asked for as many bytes as a damaged header says, and room for them made first.
+    with io.BytesIO(path.read_bytes()) as stream, Image.open(stream) as picture:
         check_picture_size(picture, path)
         if getattr(picture, "n_frames", 1) > 1:
             raise InputError(f"{path}: {picture.n_frames} pages in one file; expected one picture, or a NIfTI volume.")
@@ -173,7 +175,7 @@ def _pixels(picture: Image.Image, path: Path) -> tuple[np.ndarray, int]:
 def _nifti_values(image: nib.Nifti1Image) -> np.ndarray:
     if np.issubdtype(image.get_data_dtype(), np.complexfloating):
         raise InputError(f"{image.get_filename()}: complex values; save the magnitude as a real volume.")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return image.get_fdata(dtype=np.float32, caching="unchanged")
 
 

@@ -128,7 +128,7 @@ def read(path):
 
 
 def limit_memory(room):
-    """On Linux, let allocations fail beyond what is held now and ``room`` bytes: the test must not fill the machine."""
+    """On Linux, let allocations fail beyond what is held now and ``room`` bytes: a test must not fill the machine."""
     if sys.platform == "linux":
         import resource
 

@@ -1,4 +1,4 @@
-"""The readers on files with damaged headers and bytes: a result or our own error, in bounded memory."""
+"""The readers on damaged headers and bytes: a result or our own error, in bounded memory, and they come back."""
 
 import json
 import os

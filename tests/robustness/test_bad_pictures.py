@@ -1,0 +1,127 @@
+"""Every case of MRI and other source that can go wrong, as a real file, through `python -m shared_networks.check`."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from shared_networks import check
+from shared_networks.errors import InputError
+from tests.robustness.bad_pictures import GOOD, REFUSED, WARNED, grey
+from tests.robustness.file_maker import FileMaker
+
+TABLES = {"refused": REFUSED, "warned": WARNED, "ok": {name: (make, "") for name, make in GOOD.items()}}
+CASES = [(status, name) for status, table in TABLES.items() for name in table]
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """Exit code, entries by case and counts of one run over all cases, the good ones among the bad."""
+    folder = tmp_path_factory.mktemp("pictures")
+    maker, items = FileMaker(folder), []
+    for number, (status, name) in enumerate(CASES):
+        images = TABLES[status][name][0](maker, f"{status}{number}")
+        items.append({"mri": str(images[0]), "other": str(images[1]), "name": f"{status} {name}"})
+    items.sort(key=lambda item: item["name"].split()[1:])
+    (folder / "cases.json").write_text(json.dumps({"test": items}))
+    code = check.main(["--datalist", str(folder / "cases.json"), "--json", str(folder / "result.json")])
+    result = json.loads((folder / "result.json").read_text())
+    return code, {entry["case"]: entry for entry in result["cases"]}, result["counts"]
+
+
+def test_one_bad_case_does_not_end_the_others(checked):
+    code, entries, counts = checked
+    assert code == 2
+    assert counts == {status: len(table) for status, table in TABLES.items()}
+    assert len(entries) == len(CASES) >= 45
+
+
+@pytest.mark.parametrize(("status", "name"), CASES, ids=[f"{status}: {name}" for status, name in CASES])
+def test_case(checked, status, name):
+    entry = checked[1][f"{status}_{name}".replace(" ", "_")]
+    message = TABLES[status][name][1]
+    assert entry["status"] == status, entry["reason"]
+    assert re.search(message, entry["reason"]) if message else entry["reason"] == ""
+    assert "\n" not in entry["reason"]
+
+
+def test_two_folders_and_a_folder_of_pairs(tmp_path, capsys):
+    maker = FileMaker(tmp_path)
+    for name in ("a", "b"):
+        maker.picture(f"d/mri/{name}.png", grey())
+    maker.picture("d/other/a.tif", grey(1))
+    for arguments in (
+        ["--mri", str(tmp_path / "d/mri"), "--other", str(tmp_path / "d/other")],
+        ["--dataset_dir", str(tmp_path / "d")],
+    ):
+        assert check.main(arguments) == 2
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "a ok" and lines[2] == "1 ok, 0 warned, 1 refused"
+        assert re.fullmatch(r"b refused: .*b\.png: no partner in .*other; expected an image named b there\.", lines[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to check: give --t1 and --flair, --mri and --other, --datalist or --dataset_dir"),
+        (["--mri", "a.png"], "only mri was given: set both mri and other"),
+        (["--flair", "a.nii"], "only flair was given: set both t1 and flair"),
+        (["--t1", "a", "--flair", "b", "--datalist", "c"], "t1 and flair, datalist were given together"),
+        (["--datalist", "none.json"], "none.json: not found; datalist must be a JSON file"),
+        (["--dataset_dir", "none"], "none: not found; dataset_dir must be a folder"),
+        (["--mri", "a.png", "--othr", "b.png"], "unrecognized arguments: --othr b.png; see python -m"),
+        (["--modalities", "t2"], "expected 2 arguments"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_checked_is_one_line(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        check.main(arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[" * 100_000, '{"test": [1]}', '[{"mri": 1, "other": 2}]', '[{"t1": "a"}]', "3", "\\xff"],
+    ids=["empty", "cut", "deep", "number", "numbers", "half an item", "no list", "no JSON"],
+)
+def test_data_lists_that_are_none(tmp_path, text):
+    (tmp_path / "cases.json").write_text(text)
+    with pytest.raises(InputError, match=r"cases\.json") as caught:
+        check.main(["--datalist", str(tmp_path / "cases.json")])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command(tmp_path):
+    """What the process prints and its exit code: 2 for a refused case, 1 when nothing can be checked."""
+    maker = FileMaker(tmp_path)
+    mri, short = maker.picture("m.png", grey()), maker.picture("short.png", grey(1)[1:])
+    refused = (
+        f"m refused: {mri} and {short}: the sizes differ, 24 x 20 against 23 x 20; register and resample the two onto "
+        "one grid, or set resample to true."
+    )
+    nothing = "error: nothing to check: give --t1 and --flair, --mri and --other, --datalist or --dataset_dir."
+    for given, code, lines in (
+        (["--mri", str(mri), "--other", str(short)], 2, [refused, "0 ok, 0 warned, 1 refused"]),
+        (["--resample"], 1, [nothing]),
+    ):
+        command = [sys.executable, "-W", "ignore", "-m", "shared_networks.check", *given]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == code, done.stderr
+        assert (done.stderr if code == 1 else done.stdout).splitlines() == lines
+        assert "Traceback" not in done.stderr and "refused" not in done.stderr
+
+
+def test_good_pairs_have_exit_code_0_and_a_report_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    maker = FileMaker(tmp_path)
+    given = ["--mri", str(maker.picture("m.png", grey())), "--other", str(maker.picture("c.png", grey(1)))]
+    assert check.main(given) == 0
+    assert capsys.readouterr().out.splitlines() == ["m ok", "1 ok, 0 warned, 0 refused"]
+    with pytest.raises(InputError, match="cannot be written .*; give another file"):
+        check.main([*given, "--json", str(tmp_path / "none" / "r.json")])
+    shorter = ["--mri", given[1], "--other", str(maker.picture("short.png", grey(1)[1:])), "--resample"]
+    assert check.main(shorter) == 0
+    assert "m warned: short.png: resampled onto the grid of m.png" in capsys.readouterr().out
