@@ -108,7 +108,7 @@ def test_stage_one_checkpoint_is_taken_and_stays_frozen(tmp_path):
     ):
         assert torch.equal(tensor, expected), name
     assert not any(parameter.requires_grad for parameter in network.autoencoder.parameters())
-    with pytest.raises(InputError, match=r"nothing.pt: the stage 1 checkpoint is missing; .*: make it"):
+    with pytest.raises(InputError, match=r"nothing.pt: no such checkpoint; .*: make it"):
         network.load_autoencoder(tmp_path / "nothing.pt", "make it")
 
 
