@@ -152,6 +152,10 @@ def test_two_ranks_share_the_cases_and_the_first_reports(gesenet_bundle, random_
     with pytest.raises(SystemExit):
         run_workflow(gesenet_bundle, ["inference"], "infer", **keys | {"output_dir": out})
     assert report_of(out)["counts"] == {"ok": 0, "warned": 0, "refused": 1, "skipped": 6}
+    for changed in ({"skip_done": False}, {"stretch": True}):
+        with pytest.raises(SystemExit):
+            run_workflow(gesenet_bundle, ["inference"], "infer", **keys | {"output_dir": out}, **changed)
+        assert report_of(out)["counts"] == {"ok": 6, "warned": 0, "refused": 1, "skipped": 0}
 
 
 @pytest.mark.full
