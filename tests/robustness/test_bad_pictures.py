@@ -120,7 +120,7 @@ def test_good_pairs_have_exit_code_0_and_a_report_that_cannot_be_written_is_one_
     given = ["--mri", str(maker.picture("m.png", grey())), "--other", str(maker.picture("c.png", grey(1)))]
     assert check.main(given) == 0
     assert capsys.readouterr().out.splitlines() == ["m ok", "1 ok, 0 warned, 0 refused"]
-    with pytest.raises(InputError, match="cannot be written .*; give another file"):
+    with pytest.raises(InputError, match=r"cannot be written .*; give another file"):
         check.main([*given, "--json", str(tmp_path / "none" / "r.json")])
     shorter = ["--mri", given[1], "--other", str(maker.picture("short.png", grey(1)[1:])), "--resample"]
     assert check.main(shorter) == 0
