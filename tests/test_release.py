@@ -16,6 +16,7 @@ import shared_networks
 from shared_networks import release
 from shared_networks.errors import InputError
 from shared_networks.release import MANIFEST, build_release, check_release, release_files
+from shared_networks.verify_release import verify_release
 
 
 @pytest.fixture
@@ -54,6 +55,7 @@ def test_zip_holds_the_bundle_and_its_code_and_the_manifest_names_every_byte(bun
     lines = contents.pop(MANIFEST).decode().splitlines()
     hashes = dict(reversed(line.split("  ")) for line in lines)
     assert hashes == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    assert verify_release(path) == {f"gesenet_bundle/{name}": value for name, value in hashes.items()}
 
 
 def test_same_input_same_bytes(bundle, tmp_path):
@@ -96,6 +98,10 @@ def other_channels(bundle):
     edit_json(bundle / "configs" / "metadata.json", change)
 
 
+def expression(bundle):
+    edit_json(bundle / "configs" / "metadata.json", lambda metadata: metadata.update(description="$print(1)"))
+
+
 def large_file(bundle):
     with (bundle / "docs" / "large.bin").open("wb") as file:
         file.truncate(release.LARGEST_FILE + 1)
@@ -110,6 +116,7 @@ def large_file(bundle):
         (other_version, r"metadata.json says version 99.0.0, shared_networks \d"),
         (lambda b: edit_json(b / "configs" / "metadata.json", lambda m: m.update(version="9")), "not in the changelog"),
         (other_channels, "the network gives 1 channels, metadata.json says 5"),
+        (expression, r"metadata.json holds '\$print\(1\)', which MONAI would evaluate; write plain text"),
         (large_file, "larger than 25 MB; list it"),
         (lambda b: (b / "docs" / "link.md").symlink_to(b / "docs" / "README.md"), "link.md: a link"),
         (lambda b: (b / "LICENSE").unlink(), "LICENSE missing"),

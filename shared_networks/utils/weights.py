@@ -75,9 +75,9 @@ def first_difference(state: Any, expected: Mapping[str, torch.Tensor]) -> str:
         return f"holds a {type(state).__name__}, expected named tensors"
     missing = [name for name in expected if not isinstance(state.get(name), torch.Tensor)]
     unknown = sorted(str(name) for name in state if name not in expected)
-    for names, fact in ((missing, "is missing"), (unknown, "is unknown")):
+    for names, fact in ((missing, "missing"), (unknown, "unknown")):
         if names:
-            return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} {fact}"
+            return f"{names[0]} {f'and {len(names) - 1} more are' if len(names) > 1 else 'is'} {fact}"
     for name, tensor in expected.items():
         if state[name].shape != tensor.shape:
             return f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}"

@@ -1,0 +1,203 @@
+"""Batches of bad cases and a good one through the inference config of each bundle, in process."""
+
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shared_networks.utils.one_line_errors import find_input_error
+from tests.bundles.bundle_runs import run_workflow
+from tests.bundles.test_rmr_inference import SMALL_HEAD, network_of
+from tests.robustness import bad_pictures, bad_volumes
+from tests.robustness.dicom_files import write_series
+from tests.robustness.file_maker import FileMaker, brain
+
+HOSTILE = "../../evil/../x"
+# A line of names, so that the choice can be seen.
+VOLUMES = {
+    "refused": "a slice less, flipped, shifted, sheared, affine NaN, time series, colour, complex, one NaN, all zero, "
+    "damaged gz, empty, missing, same file, claims 2^45 voxels, series with a gap",
+    "warned": "one image twice",
+}
+PICTURES = {
+    "refused": "other size, picture and volume, black MRI, cut, damaged, empty, claims pixels, two pages, "
+    "float picture, missing, same file, volume with NaN, volume flipped, complex volume",
+    "warned": "swapped, little overlap, 12 bits",
+}
+
+
+def files_below(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def run_batch(bundle, keys, folder, items, output="out"):
+    """Run inference.json over a data list; returns exit code (0 for none) and output folder."""
+    (folder / "cases.json").write_text(json.dumps(items))
+    try:
+        run_workflow(
+            bundle,
+            ["inference"],
+            "infer",
+            datalist=folder / "cases.json",
+            output_dir=folder / output,
+            device="cpu",
+            **keys,
+        )
+    except SystemExit as end:
+        return end.code, folder / output
+    return 0, folder / output
+
+
+def check_report(out, code, expected, caplog):
+    """Reasons in the report and in the log, each once; ``expected`` holds (status, message) by case."""
+    assert code == 2
+    entries = {entry["case"]: entry for entry in json.loads((out / "run_report.json").read_text())["cases"]}
+    assert entries.keys() == expected.keys()
+    for case, (status, message) in expected.items():
+        reason = entries[case]["reason"]
+        assert entries[case]["status"] == status, reason
+        assert re.search(message, reason) if message else reason == ""
+        assert caplog.text.count(f"{case} {status}: {reason}") == (status != "ok")
+
+
+def pick(chosen):
+    """(status, name) of every case that was chosen."""
+    return [(status, name) for status, names in chosen.items() for name in names.split(", ")]
+
+
+def expectations(chosen, tables):
+    """Case -> (status, message); item names are ``status name``."""
+    return {
+        re.sub(r"[^\w.-]+", "_", f"{status} {name}"): (status, tables[status][name][1]) for status, name in pick(chosen)
+    }
+
+
+@pytest.fixture(scope="module")
+def rmr_keys(rmr_bundle, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    torch.save(network_of(rmr_bundle / "configs" / "inference.json", rmr_bundle, **SMALL_HEAD).state_dict(), path)
+    return {"checkpoint": path, **SMALL_HEAD}
+
+
+def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
+    tables = {"refused": bad_volumes.REFUSED, "warned": bad_volumes.WARNED}
+    maker, items = FileMaker(tmp_path / "data"), []
+    for number, (status, name) in enumerate(
+        (status, name) for status, names in VOLUMES.items() for name in names.split(", ")
+    ):
+        first, second = tables[status][name][0](maker, f"c{number}")
+        items.append({"t1": str(first), "flair": str(second), "subject": f"{status} {name}"})
+    good = {"t1": str(maker.volume("good/t1.nii.gz")), "flair": str(maker.volume("good/flair.nii.gz", brain(1)))}
+    # Names that come from header text would leave the folder; the case has its name from the files' folder.
+    texts = [(148, "80s", HOSTILE.encode()), (14, "18s", HOSTILE.encode()), (328, "16s", HOSTILE.encode())]
+    text = {
+        "t1": str(maker.poked("text/t1.nii", *texts, values=brain())),
+        "flair": str(maker.poked("text/flair.nii", *texts)),
+    }
+    scan = {
+        name: str(write_series(maker.folder / "scan" / name, brain(n), (1, 1, 3), HOSTILE, HOSTILE, n + 1))
+        for n, name in enumerate(("t1", "flair"))
+    }
+    paths = [good | {"subject": f"../{HOSTILE}"}, good | {"subject": str(tmp_path / "evil")}]
+    code, out = run_batch(rmr_bundle, rmr_keys, tmp_path, [*items[:5], good, text, scan, *items[5:]])
+    expected = expectations(VOLUMES, tables) | dict.fromkeys(("good", "text", "scan"), ("ok", ""))
+    check_report(out, code, expected, caplog)
+    done = [case for case, (status, _) in expected.items() if status != "refused"]
+    endings = ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
+    assert files_below(out) == {"run_report.json", *(f"{case}/{case}_{end}" for case in done for end in endings)}
+    for case in done:
+        report = json.loads((out / case / f"{case}_report.json").read_text())
+        assert re.search(expected[case][1], report["warnings"]) if expected[case][1] else report["warnings"] == ""
+        fused, labels = (nib.load(out / case / f"{case}_{end}") for end in endings[:2])
+        assert fused.get_fdata().min() >= 0 and fused.get_fdata().max() <= 1
+        assert set(np.unique(labels.dataobj)) <= set(range(5))
+    assert files_below(tmp_path) - files_below(tmp_path / "data") >= {"cases.json"}
+    assert not list(tmp_path.rglob("*evil*"))
+
+    # The good one is what it is without the others; names that are paths are refused.
+    code, alone = run_batch(rmr_bundle, rmr_keys, tmp_path, [good, *paths], "alone")
+    assert code == 2 and {path.name for path in alone.iterdir()} == {"good", "run_report.json"}
+    assert not list(tmp_path.rglob("*evil*"))
+    for end in endings[:2]:
+        one, other = (np.asarray(nib.load(folder / "good" / f"good_{end}").dataobj) for folder in (out, alone))
+        assert np.array_equal(one, other)
+
+
+def test_pictures(gesenet_bundle, random_checkpoint, tmp_path, caplog):
+    tables = {"refused": bad_pictures.REFUSED, "warned": bad_pictures.WARNED}
+    maker, items = FileMaker(tmp_path / "data"), []
+    for number, (status, name) in enumerate(
+        (status, name) for status, names in PICTURES.items() for name in names.split(", ")
+    ):
+        first, second = tables[status][name][0](maker, f"c{number}")
+        items.append({"mri": str(first), "other": str(second), "name": f"{status} {name}"})
+    good = {
+        "mri": str(maker.picture("mri/good.png", bad_pictures.grey())),
+        "other": str(maker.picture("ct/good.png", bad_pictures.grey(1))),
+    }
+    scan = {
+        name: str(write_series(maker.folder / name / "scan", brain(n), (1, 1, 3), HOSTILE, HOSTILE, n + 1))
+        for n, name in enumerate(("mri", "other"))
+    }
+    paths = [good | {"name": HOSTILE}, good | {"name": "", "case": str(tmp_path / "evil")}, good | {"modality": ".."}]
+    keys = {"checkpoint": random_checkpoint}
+    code, out = run_batch(gesenet_bundle, keys, tmp_path, [*items[:5], good, scan, *items[5:]])
+    expected = expectations(PICTURES, tables) | dict.fromkeys(("good", "scan"), ("ok", ""))
+    check_report(out, code, expected, caplog)
+    pictures = [case for case, (status, _) in expected.items() if status != "refused" and case != "scan"]
+    assert files_below(out) == {
+        "run_report.json",
+        "scan/scan_fused.nii.gz",
+        "scan/scan_comparison.png",
+        *(f"{case}/{case}_{end}.png" for case in pictures for end in ("fused", "comparison")),
+    }
+    code, alone = run_batch(gesenet_bundle, keys, tmp_path, [good, *paths], "alone")
+    assert code == 2 and {path.name for path in alone.iterdir()} == {"good", "run_report.json"}
+    assert not list(tmp_path.rglob("*evil*"))
+    one, other = (np.asarray(Image.open(folder / "good" / "good_fused.png")) for folder in (out, alone))
+    assert one.shape == (24, 20) and np.abs(one.astype(int) - other).max() <= 1
+
+
+def test_link_in_the_output_folder_is_not_followed(gesenet_bundle, random_checkpoint, tmp_path):
+    maker = FileMaker(tmp_path)
+    keys = {"mri": maker.picture("a.png", bad_pictures.grey()), "other": maker.picture("b.png", bad_pictures.grey(1))}
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SystemExit) as end:
+        run_workflow(
+            gesenet_bundle,
+            ["inference"],
+            "infer",
+            output_dir=tmp_path / "out",
+            checkpoint=random_checkpoint,
+            device="cpu",
+            **keys,
+        )
+    assert end.value.code == 2
+    entry = json.loads((tmp_path / "out" / "run_report.json").read_text())["cases"][0]
+    assert entry["status"] == "refused" and "a link that leads out of output_dir; remove it" in entry["reason"]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["rmr", "gesenet"])
+def test_weights_of_another_network_end_the_run_before_anything_is_written(
+    name, rmr_bundle, gesenet_bundle, random_checkpoint, rmr_keys, tmp_path
+):
+    maker = FileMaker(tmp_path)
+    first, second = maker.volume("a.nii"), maker.volume("b.nii", brain(1))
+    bundle, images, checkpoint = (
+        (rmr_bundle, {"t1": first, "flair": second, **SMALL_HEAD}, random_checkpoint)
+        if name == "rmr"
+        else (gesenet_bundle, {"mri": first, "other": second}, rmr_keys["checkpoint"])
+    )
+    with pytest.raises(RuntimeError) as caught:  # as MONAI wraps it; the stock runner prints the one line
+        run_workflow(
+            bundle, ["inference"], "infer", output_dir=tmp_path / "out", checkpoint=checkpoint, device="cpu", **images
+        )
+    assert "weights of another network; give the checkpoint of this config" in str(find_input_error(caught.value))
+    assert not (tmp_path / "out").exists()

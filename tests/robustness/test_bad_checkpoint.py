@@ -1,0 +1,102 @@
+"""Checkpoints that are not this network's, are damaged, or hold code: one line, and the network stays as it was."""
+
+import hashlib
+import pickle
+
+import pytest
+import torch
+from ignite.engine import Engine
+from torch import nn
+
+from shared_networks.errors import InputError
+from shared_networks.handlers import WeightsLoader
+from shared_networks.utils.weights import read_weights
+
+
+class Payload:
+    """Runs a command when it is unpickled the ordinary way."""
+
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5))
+
+
+def without(state, name):
+    return {key: value for key, value in state.items() if key != name}
+
+
+STATE = network().state_dict()
+BAD = {
+    "pickle": (lambda path: path.write_bytes(pickle.dumps(Payload())), "cannot be loaded with weights_only=True"),
+    "pickle in a checkpoint": (lambda path: torch.save({"model": STATE, "x": Payload()}, path), "weights_only=True"),
+    "whole network": (lambda path: torch.save(network(), path), "weights_only=True"),
+    "cut": (lambda path: (torch.save(STATE, path), path.write_bytes(path.read_bytes()[:400])), "weights_only=True"),
+    "empty": (lambda path: path.write_bytes(b""), "weights_only=True"),
+    "text": (lambda path: path.write_text("weights"), "weights_only=True"),
+    "missing": (lambda path: None, "no such checkpoint; give the path of the weights"),
+    "folder": (lambda path: path.mkdir(), "no such checkpoint"),
+    "a list": (lambda path: torch.save([1, 2], path), "holds a list, expected named tensors"),
+    "a tensor": (lambda path: torch.save(torch.zeros(3), path), "holds a Tensor, expected named tensors"),
+    "a key less": (lambda path: torch.save(without(STATE, "1.bias"), path), "1.bias is missing: weights of another"),
+    "other keys": (lambda path: torch.save({"a": torch.zeros(1)}, path), r"0\.weight and 3 more are missing"),
+    "a key more": (lambda path: torch.save(STATE | {"2.bias": torch.zeros(1)}, path), r"2\.bias is unknown"),
+    "no tensor": (lambda path: torch.save(STATE | {"0.bias": 3}, path), r"0\.bias is missing"),
+    "more classes": (
+        lambda path: torch.save(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 7)).state_dict(), path),
+        r"1\.weight has shape \(7, 4\), expected \(5, 4\): weights of another network; give the checkpoint of this",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_checkpoint_is_one_line_and_changes_nothing(tmp_path, capsys, name):
+    harm, message = BAD[name]
+    path, target = tmp_path / "model.pt", network()
+    harm(path)
+    with pytest.raises(InputError, match=message) as caught:
+        WeightsLoader(str(path), target)(Engine(lambda engine, batch: None))
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+    assert all(torch.equal(value, STATE[key]) for key, value in target.state_dict().items())
+    assert "code ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", [{k: v + 1 for k, v in STATE.items()}, {"model": {k: v + 1 for k, v in STATE.items()}}]
+)
+def test_good_checkpoint_is_loaded_when_the_run_starts(tmp_path, content):
+    torch.save(content, tmp_path / "model.pt")
+    target, engine = network(), Engine(lambda engine, batch: None)
+    WeightsLoader(str(tmp_path / "model.pt"), nn.DataParallel(target)).attach(engine)
+    engine.run([1])
+    assert all(torch.equal(value, STATE[key] + 1) for key, value in target.state_dict().items())
+
+
+def test_safetensors_must_be_the_file_of_the_manifest(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    path = tmp_path / "models" / "model.safetensors"
+    path.parent.mkdir()
+    safetensors.save_file(STATE, path)
+    assert all(torch.equal(value, STATE[key]) for key, value in read_weights(path).items())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  models/model.safetensors\n")
+    assert read_weights(path).keys() == STATE.keys()
+    safetensors.save_file({**STATE, "0.bias": STATE["0.bias"] + 1}, path)
+    with pytest.raises(InputError, match="not the file that SHA256SUMS of its bundle lists; download the bundle again"):
+        read_weights(path)
+    path.write_bytes(b"\xff" * 9)
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        read_weights(path)
+
+
+def test_weights_of_a_training_in_a_released_bundle_are_remarked(tmp_path, caplog):
+    path = tmp_path / "models" / "model.pt"
+    path.parent.mkdir()
+    torch.save(STATE, path)
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  models/model.pt\n")
+    assert read_weights(path).keys() == STATE.keys()
+    assert "model.pt: not the file that SHA256SUMS of its bundle lists: trained anew, or damaged" in caplog.text
