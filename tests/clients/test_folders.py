@@ -160,7 +160,10 @@ def overrides_of(bundle, names, data, out):
     if "evaluate" in names:
         return keys | {"fusion_metrics#VIF#_disabled_": True}
     sizes = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 14], "batch_size": 1}
-    return keys | training | sizes
+    if names != "two_stage":
+        return keys | training | sizes
+    short = {**sizes, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1}
+    return keys | training | sizes | {f"stage1#{key}": value for key, value in short.items()}
 
 
 @pytest.mark.full
