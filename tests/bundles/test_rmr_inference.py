@@ -183,8 +183,9 @@ def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case,
     with torch.no_grad():
         expected = network(item["image"].as_tensor()[None])[0]
     to_input = nib.orientations.ornt_transform(nib.io_orientation(np.eye(4)), nib.io_orientation(affine))
-    fused_expected = nib.apply_orientation(expected[-1].clamp(0, 1).numpy(), to_input)
-    classes = (expected[:-1].argmax(0) * item["brain"][0].as_tensor()).numpy()
+    inside = item["brain"][0].as_tensor()
+    fused_expected = nib.apply_orientation((expected[-1].clamp(0, 1) * inside).numpy(), to_input)
+    classes = (expected[:-1].argmax(0) * inside).numpy()
     fused, seg, original = (nib.load(path) for path in (out / f"{name}_fused.nii.gz", out / f"{name}_seg.nii.gz", t1))
     for result in (fused, seg):
         assert result.shape == SHAPE
