@@ -95,21 +95,25 @@ class PreparePair:
         except InputError as error:
             raise InputError(f"{names}: {error}") from error
         remarks = self._judge(names, found)
-        planes = [(second.values, background_value(second.values))]
+        background = background_value(second.values)
+        foreground = (second.values != background).astype(np.float32)
+        planes = [(second.values, background), (foreground, 0.0)]
         planes += [] if second.chroma is None else [(plane - 128.0, 0.0) for plane in second.chroma]
         moved = [
             resample_rigid(plane, second.affine, first.values.shape, first.affine, found.matrix, outside)
             for plane, outside in planes
         ]
-        reached = moved[0][1]
+        (values, reached), (inside, _), *colours = moved
+        # A stripped volume has sharp borders; interpolation would put a rim of faint voxels around them.
+        values[inside < 0.5] = background
         contents = first.values > background_value(first.values)
         covered = float((reached & contents).sum() / max(1, contents.sum()))
         if covered < _COVERED:
             remarks.append(f"{second.path.name} covers {covered:.0%} of {first.path.name} only")
         aligned = replace(
             second,
-            values=moved[0][0],
-            chroma=None if second.chroma is None else np.stack([plane + 128.0 for plane, _ in moved[1:]]),
+            values=values,
+            chroma=None if second.chroma is None else np.stack([plane + 128.0 for plane, _ in colours]),
             affine=first.affine,
             warnings=[*second.warnings, *remarks],
         )

@@ -49,6 +49,8 @@ def test_alignment_puts_flair_where_it_belongs_and_says_how(case, rmr_bundle):
     assert np.array_equal(item["image"].affine, nib.load(case[0]).affine)
     inside = (expected > 0) & (item["image"][1].numpy() > 0)
     assert inside.sum() > 0.95 * (expected > 0).sum()
+    # no rim of half-filled voxels that would be taken for brain
+    assert item["image"][1].numpy().astype(bool).sum() < 1.03 * (expected > 0).sum()
     assert np.corrcoef(item["image"][1].numpy()[inside], expected[inside])[0, 1] > 0.9
     found = json.loads(item["image"].meta["preparation"])["registration"]
     assert found["angle_degrees"] == pytest.approx(6, abs=1)
