@@ -31,9 +31,10 @@ def repository_files():
     return [path for path in files if path.is_file() and path.suffix in TEXT and path.name != "LICENSE"]
 
 
-def imports(path):
-    """Dotted names of the modules that a Python file imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports(path, within_functions=True):
+    """Dotted names of the modules that a Python file imports, also those that only a function or a type needs."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if within_functions else tree.body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -87,12 +88,17 @@ def test_rooms_depend_in_one_direction():
 
 
 def test_every_import_is_a_requirement():
+    """A package of an extra is optional: only functions (and checkers of types) may import it."""
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     required = {re.split(r"[<>=!~\[ ]", line)[0].lower() for line in text.split()}
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = re.findall(r"^(?:dicom|safetensors) = \[(.*)\]$", project, flags=re.MULTILINE)
+    optional = set(re.findall(r'"(\w+)"', " ".join(extras)))
     distributions = packages_distributions()
     for path in PACKAGE:
+        at_once = {module.split(".")[0] for module in imports(path, within_functions=False)}
         for name in {module.split(".")[0] for module in imports(path)} - {"shared_networks"}:
-            if name not in sys.stdlib_module_names:
+            if name not in sys.stdlib_module_names and not (name in optional and name not in at_once):
                 # A distribution may be split into parts, as itk is into itk-core, itk-io and others.
                 found = {part.lower() for whole in distributions[name] for part in (whole, whole.split("-")[0])}
                 assert required & found, f"{path}: {name}"
