@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_networks.transforms.file_names import file_kind, file_stem, safe_name
+from shared_networks.transforms.file_names import case_folder, file_kind, file_stem, is_path, safe_name
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,33 @@ def test_folder_is_a_series_when_it_holds_dicom(tmp_path):
         ("a\\b:c*?\n", "a_b_c_"),
         ("CT_2004", "CT_2004"),
         ("x" * 300, "x" * 100),
+        ("CON", "_CON"),
+        ("aux.nii", "_aux.nii"),
+        ("console", "console"),
+        ("u\u0308", "\u00fc"),
     ],
 )
 def test_safe_name(name, safe):
     assert safe_name(name) == safe
     assert safe_name(safe) == safe
     assert "/" not in safe_name(name)
+
+
+@pytest.mark.parametrize("name", ["..", "../a", "a/..", "/a", "a\\b", "C:a", "c:\\a", "a\0b", "."])
+def test_names_that_are_paths(name):
+    assert is_path(name)
+
+
+@pytest.mark.parametrize("name", ["", "a", "a..b", "p 7", "1.2.3", ".hidden", "a...", "T1: pre"])
+def test_names_that_are_not(name):
+    assert not is_path(name)
+
+
+def test_folder_of_a_case_stays_below_the_output_folder(tmp_path):
+    assert case_folder(tmp_path / "out", "a") == tmp_path / "out" / "a"
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "inside")
+    assert case_folder(tmp_path, "link") == tmp_path / "link"
+    assert case_folder(tmp_path / "link", "a") == tmp_path / "link" / "a"
+    with pytest.raises(OSError, match="a link that leads out of output_dir"):
+        case_folder(tmp_path / "inside", "../link/..")
