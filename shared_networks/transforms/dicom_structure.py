@@ -59,7 +59,7 @@ def check_dicom_structure(path: Path) -> None:
             syntax = data[start : start + length].decode("ascii", "replace").strip("\0 ")
         in_pixels = in_pixels and tag != _SEQUENCE_END
         holds_items = data[start : start + 4] == struct.pack(f"{order}HH", *_ITEM)
-        is_open = (tag == _ITEM and not in_pixels) or (holds_items and tag != _PIXELS)
+        is_open = not in_pixels and (tag == _ITEM or (holds_items and tag != _PIXELS))
         place = start if is_open else start + length
 
 
