@@ -215,7 +215,7 @@ def other_weights(bundle):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (other_weights, r"decoder.0.weight has shape \(3, .*belong to another network"),
+        (other_weights, r"decoder.0.weight has shape \(3, .*not the weights of the network"),
         (lambda b: torch.save({"code": Path}, b / "models" / "model.pt"), "cannot be loaded with weights_only=True"),
         (lambda b: (b / "models" / "model.pt").unlink(), "model.pt: not found; download the weights"),
         (lambda b: (b / "configs" / "inference.json").unlink(), "inference.json: cannot be read"),

@@ -55,7 +55,7 @@ def run_batch(bundle, keys, folder, items, output="out"):
 def check_report(out, code, expected, caplog):
     """Reasons in the report and in the log, each once; ``expected`` holds (status, message) by case."""
     assert code == 2
-    entries = {entry["case"]: entry for entry in json.loads((out / "run_report.json").read_text())["cases"]}
+    entries = {entry["case"]: entry for entry in json.loads((out / "run_report.json").read_text(encoding="utf-8"))["cases"]}
     assert entries.keys() == expected.keys()
     for case, (status, message) in expected.items():
         reason = entries[case]["reason"]
@@ -110,7 +110,7 @@ def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
     endings = ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
     assert files_below(out) == {"run_report.json", *(f"{case}/{case}_{end}" for case in done for end in endings)}
     for case in done:
-        report = json.loads((out / case / f"{case}_report.json").read_text())
+        report = json.loads((out / case / f"{case}_report.json").read_text(encoding="utf-8"))
         assert re.search(expected[case][1], report["warnings"]) if expected[case][1] else report["warnings"] == ""
         fused, labels = (nib.load(out / case / f"{case}_{end}") for end in endings[:2])
         assert fused.get_fdata().min() >= 0 and fused.get_fdata().max() <= 1
@@ -154,6 +154,7 @@ def test_pictures(gesenet_bundle, random_checkpoint, tmp_path, caplog):
         "scan/scan_fused.nii.gz",
         "scan/scan_comparison.png",
         *(f"{case}/{case}_{end}.png" for case in pictures for end in ("fused", "comparison")),
+        *(f"{case}/{case}_report.json" for case in (*pictures, "scan")),
     }
     code, alone = run_batch(gesenet_bundle, keys, tmp_path, [good, *paths], "alone")
     assert code == 2 and {path.name for path in alone.iterdir()} == {"good", "run_report.json"}
@@ -179,7 +180,7 @@ def test_link_in_the_output_folder_is_not_followed(gesenet_bundle, random_checkp
             **keys,
         )
     assert end.value.code == 2
-    entry = json.loads((tmp_path / "out" / "run_report.json").read_text())["cases"][0]
+    entry = json.loads((tmp_path / "out" / "run_report.json").read_text(encoding="utf-8"))["cases"][0]
     assert entry["status"] == "refused" and "a link that leads out of output_dir; remove it" in entry["reason"]
     assert not list((tmp_path / "elsewhere").iterdir())
 

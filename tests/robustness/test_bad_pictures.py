@@ -27,7 +27,7 @@ def checked(tmp_path_factory):
     items.sort(key=lambda item: item["name"].split()[1:])
     (folder / "cases.json").write_text(json.dumps({"test": items}))
     code = check.main(["--datalist", str(folder / "cases.json"), "--json", str(folder / "result.json")])
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return code, {entry["case"]: entry for entry in result["cases"]}, result["counts"]
 
 
@@ -109,7 +109,7 @@ def test_the_command(tmp_path):
         (["--resample"], 1, [nothing]),
     ):
         command = [sys.executable, "-W", "ignore", "-m", "shared_networks.check", *given]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
         assert done.returncode == code, done.stderr
         assert (done.stderr if code == 1 else done.stdout).splitlines() == lines
         assert "Traceback" not in done.stderr and "refused" not in done.stderr

@@ -24,7 +24,7 @@ def checked(tmp_path_factory):
     items.sort(key=lambda item: item["subject"].split()[1:])
     (folder / "cases.json").write_text(json.dumps(items))
     code = check.main(["--datalist", str(folder / "cases.json"), "--json", str(folder / "result.json")])
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return code, {entry["case"]: entry for entry in result["cases"]}, result["counts"]
 
 
@@ -84,6 +84,6 @@ def test_labels(tmp_path, label, message):
         str(tmp_path / "r.json"),
     ]
     assert check.main(arguments) == 2
-    first, other = json.loads((tmp_path / "r.json").read_text())["cases"]
+    first, other = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["cases"]
     assert first["status"] == "refused" and re.search(message, first["reason"])
     assert other == {"case": "b", "status": "ok", "reason": ""}

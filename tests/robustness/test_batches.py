@@ -41,7 +41,7 @@ def write_cases(folder, count, every=0):
 
 
 def report_of(out, name="run_report.json"):
-    return json.loads((out / name).read_text())
+    return json.loads((out / name).read_text(encoding="utf-8"))
 
 
 def results(out):
@@ -105,7 +105,7 @@ def test_a_killed_run_leaves_its_report_and_two_processes_finish_it_together(
     process = start(words, tmp_path / "killed.log")
     deadline = time.monotonic() + 240
     while not (out / "run_report.json").is_file() or len(report_of(out)["cases"]) < 3:
-        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "killed.log").read_text()[-2000:]
+        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "killed.log").read_text(encoding="utf-8")[-2000:]
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -118,16 +118,16 @@ def test_a_killed_run_leaves_its_report_and_two_processes_finish_it_together(
 
     both = [start(words, tmp_path / f"{number}.log") for number in range(2)]
     codes = [process.wait(timeout=300) for process in both]
-    assert codes == [2, 2], [(tmp_path / f"{number}.log").read_text()[-2000:] for number in range(2)]
+    assert codes == [2, 2], [(tmp_path / f"{number}.log").read_text(encoding="utf-8")[-2000:] for number in range(2)]
     assert results(out) == expected
-    reports = [json.loads(path.read_text()) for path in out.glob("run_report*.json")]
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in out.glob("run_report*.json")]
     assert 1 <= len(reports) <= 2
     for report in reports:
         assert report["complete"] and sum(report["counts"].values()) == 40
         assert {entry["case"] for entry in report["cases"] if entry["status"] == "refused"} == bad.keys()
         assert done <= {entry["case"] for entry in report["cases"] if entry["status"] == "skipped"}
     for log in ("0.log", "1.log"):
-        assert "Traceback" not in (tmp_path / log).read_text()
+        assert "Traceback" not in (tmp_path / log).read_text(encoding="utf-8")
 
 
 def test_two_ranks_share_the_cases_and_the_first_reports(gesenet_bundle, random_checkpoint, tmp_path):
@@ -140,7 +140,7 @@ def test_two_ranks_share_the_cases_and_the_first_reports(gesenet_bundle, random_
     with pytest.raises(SystemExit):
         keys = {"dataset_dir": data, "output_dir": alone, "checkpoint": random_checkpoint, "device": "cpu"}
         run_workflow(gesenet_bundle, ["inference"], "infer", **keys)
-    text = (tmp_path / "log").read_text()
+    text = (tmp_path / "log").read_text(encoding="utf-8")
     assert results(out) == results(alone), text[-2000:]
     assert [path.name for path in out.glob("*.json")] == ["run_report.json"]
     report = report_of(out)

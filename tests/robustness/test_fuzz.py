@@ -17,7 +17,7 @@ def fuzz(folder, times, seed, limit):
     command = [sys.executable, fuzz_readers.__file__, str(times), str(seed), str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     # The limit of time is far above what is needed: it ends a hang.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=limit, env=environment)
     assert done.returncode == 0, f"files in {folder}: {done.stderr[-3000:]}"
     return json.loads(done.stdout.splitlines()[-1])
 

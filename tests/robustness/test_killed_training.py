@@ -69,7 +69,7 @@ def whole(resident, tmp_path_factory):
     """Folder of the training that was left alone, and its seconds."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     answer = resident.train(folder)
-    assert answer["code"] == 0, Path(f"{folder}.log").read_text()[-2000:]
+    assert answer["code"] == 0, Path(f"{folder}.log").read_text(encoding="utf-8")[-2000:]
     return folder, answer["seconds"]
 
 
@@ -115,7 +115,7 @@ def survive(resident, whole, place, orders):
             number, reached = number + 1, 0
             folder = place / str(number)
             answer = resident.train(folder, **order)
-        assert answer.get("signal") == signal.SIGKILL, Path(f"{folder}.log").read_text()[-2000:]
+        assert answer.get("signal") == signal.SIGKILL, Path(f"{folder}.log").read_text(encoding="utf-8")[-2000:]
         epoch = last_epoch(folder)
         assert epoch >= reached, f"{order}: epoch {reached} was saved, {epoch} is what is left"
         reached = epoch
@@ -167,7 +167,7 @@ def end_of(resident, one_epoch, **order):
     folder, before = one_epoch
     assert resident.train(folder, **order)["code"] == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
-    return Path(f"{folder}.log").read_text().splitlines()[-1]
+    return Path(f"{folder}.log").read_text(encoding="utf-8").splitlines()[-1]
 
 
 def test_full_disk_leaves_the_checkpoint_before(resident, one_epoch):
@@ -197,4 +197,4 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(resident, whole,
     os.utime(newest, ns=(2_000_000_000, 2_000_000_000))
     assert resident.train(folder)["code"] == 0
     assert_same_end(whole[0], folder)
-    assert "epoch=5.pt: unreadable checkpoint is passed over (OSError" in Path(f"{folder}.log").read_text()
+    assert "epoch=5.pt: unreadable checkpoint is passed over (OSError" in Path(f"{folder}.log").read_text(encoding="utf-8")

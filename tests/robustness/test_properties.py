@@ -166,7 +166,7 @@ def test_rmr_fusion(rmr, case):
         values = fused.get_fdata()
         assert np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1
         assert labels.get_data_dtype() == np.uint8 and np.asarray(labels.dataobj).max() <= 4
-        report = json.loads((Path(folder) / "a" / "a_report.json").read_text())
+        report = json.loads((Path(folder) / "a" / "a_report.json").read_text(encoding="utf-8"))
         assert report["grid"]["shape"] == list(first.shape)
 
 

@@ -45,7 +45,7 @@ def test_expressions_in_a_data_list_are_text(tmp_path, capsys, key):
 
 
 def test_expressions_in_metadata_are_not_evaluated_by_a_run(rmr_bundle, tmp_path):
-    metadata = json.loads((rmr_bundle / "configs" / "metadata.json").read_text())
+    metadata = json.loads((rmr_bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     metadata["description"] = f"$__import__('pathlib').Path(r'{tmp_path}').joinpath('ran').touch()"
     (tmp_path / "metadata.json").write_text(json.dumps(metadata))
     workflow = ConfigWorkflow(
@@ -92,7 +92,7 @@ def test_header_text_in_dicom_is_not_looked_at(tmp_path):
 
 
 def test_ranges_of_the_config_are_those_of_the_check_command(rmr_bundle):
-    config = json.loads((rmr_bundle / "configs" / "inference.json").read_text())
+    config = json.loads((rmr_bundle / "configs" / "inference.json").read_text(encoding="utf-8"))
     assert config["expected_ranges"] == BRAIN_RANGES
     (loader,) = [step for step in config["preprocessing"]["transforms"] if "LoadModalitiesd" in step["_target_"]]
     assert loader["expected_ranges"] == "@expected_ranges"

@@ -130,6 +130,8 @@ def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path):
     with folder_lock(tmp_path, wait=False) as held:
         assert held is True
         # A worker that is forked now does not keep it.
+        # It has a queue of its own: the killed process may have taken the lock of the first one with it.
+        told = context.Queue()
         worker = context.Process(target=hold, args=(tmp_path / "..", told))
         worker.start()
         assert told.get(timeout=60) is True
