@@ -1,5 +1,6 @@
 """What several tests share: where the data are, small pairs on the disk, a checkpoint of random weights."""
 
+import locale
 import os
 from pathlib import Path
 
@@ -12,6 +13,17 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+LOCALE = locale.setlocale(locale.LC_ALL)
+
+
+@pytest.fixture(autouse=True)
+def own_locale():
+    """ITK's writer of DICOM, which only tests use, leaves the process in the locale C: text files would be ASCII."""
+    locale.setlocale(locale.LC_ALL, LOCALE)
+    yield
+    locale.setlocale(locale.LC_ALL, LOCALE)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,8 @@ def run_batch(bundle, keys, folder, items, output="out"):
 def check_report(out, code, expected, caplog):
     """Reasons in the report and in the log, each once; ``expected`` holds (status, message) by case."""
     assert code == 2
-    entries = {entry["case"]: entry for entry in json.loads((out / "run_report.json").read_text(encoding="utf-8"))["cases"]}
+    report = json.loads((out / "run_report.json").read_text(encoding="utf-8"))
+    entries = {entry["case"]: entry for entry in report["cases"]}
     assert entries.keys() == expected.keys()
     for case, (status, message) in expected.items():
         reason = entries[case]["reason"]

@@ -105,7 +105,8 @@ def test_a_killed_run_leaves_its_report_and_two_processes_finish_it_together(
     process = start(words, tmp_path / "killed.log")
     deadline = time.monotonic() + 240
     while not (out / "run_report.json").is_file() or len(report_of(out)["cases"]) < 3:
-        assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "killed.log").read_text(encoding="utf-8")[-2000:]
+        log = (tmp_path / "killed.log").read_text(encoding="utf-8")
+        assert process.poll() is None and time.monotonic() < deadline, log[-2000:]
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -197,4 +197,5 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(resident, whole,
     os.utime(newest, ns=(2_000_000_000, 2_000_000_000))
     assert resident.train(folder)["code"] == 0
     assert_same_end(whole[0], folder)
-    assert "epoch=5.pt: unreadable checkpoint is passed over (OSError" in Path(f"{folder}.log").read_text(encoding="utf-8")
+    log = Path(f"{folder}.log").read_text(encoding="utf-8")
+    assert "epoch=5.pt: unreadable checkpoint is passed over (OSError" in log
