@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from shared_networks.errors import InputError, one_line
+from shared_networks.utils.hashing import stream_hash
 from shared_networks.utils.weights import MANIFEST
 
 __all__ = ["unpack_release", "verify_release"]
 
 _MOST_BYTES = 2**31  # of all members together; a bundle here has some 100 MB
 _MOST_MEMBERS = 10_000
-_PIECE = 2**20
+_LARGEST_MANIFEST = 2**20
 
 
 def verify_release(path: str | Path) -> dict[str, str]:
@@ -132,7 +133,7 @@ def _fault(member: zipfile.ZipInfo) -> str:
 def _manifest(path: Path, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], top: str) -> dict[str, str]:
     """Full name -> SHA-256; exactly the members."""
     own = f"{top}/{MANIFEST}"
-    if own not in members or members[own].file_size > _PIECE:
+    if own not in members or members[own].file_size > _LARGEST_MANIFEST:
         raise InputError(f"{path}: no {own} in it; build the zip with python -m shared_networks.release.")
     lines = archive.read(own).decode("utf-8", "replace").splitlines()
     matches = [re.fullmatch(r"([0-9a-f]{64})  (.+)", line) for line in lines]
@@ -149,8 +150,5 @@ def _manifest(path: Path, archive: zipfile.ZipFile, members: Mapping[str, zipfil
 
 
 def _hash(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
-    total = hashlib.sha256()
     with archive.open(member) as stream:
-        while piece := stream.read(_PIECE):
-            total.update(piece)
-    return total.hexdigest()
+        return stream_hash(stream)

@@ -24,6 +24,7 @@ from shared_networks.inferers import BackgroundSkipping, EncodeOnceInferer
 from shared_networks.release import build_release
 from shared_networks.utils.bundle_network import load_network
 from tests.bundles.bundle_runs import run_workflow
+from tests.bundles.test_rmr_inference import SMALL_HEAD
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW = [14, 14, 7]
@@ -89,14 +90,7 @@ def small_rmr_bundle(folder):
     path = bundle / "configs" / "inference.json"
     config = json.loads(path.read_text())
     config["roi_size"], config["classes"], config["head_divisor"] = WINDOW, 3, 2
-    config["semantic_head"] = {
-        "_target_": "UNet",
-        "spatial_dims": 3,
-        "in_channels": 16,
-        "out_channels": "@classes",
-        "channels": [4, 8],
-        "strides": [2],
-    }
+    config["semantic_head"] = SMALL_HEAD["semantic_head"]
     path.write_text(json.dumps(config))
     parser = ConfigParser(config | {"bundle_root": str(bundle)})
     with torch.random.fork_rng(devices=[]):

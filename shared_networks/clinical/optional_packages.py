@@ -1,8 +1,7 @@
 """Packages that only DICOM output needs."""
 
-from importlib.util import find_spec
-
 from shared_networks.errors import InputError
+from shared_networks.utils.optional_packages import missing_packages
 
 __all__ = ["check_dicom_packages"]
 
@@ -13,6 +12,6 @@ def check_dicom_packages() -> None:
     Raises:
         InputError: with the command.
     """
-    missing = [name for name in ("pydicom", "highdicom") if find_spec(name) is None]
+    missing = missing_packages({name: name for name in ("pydicom", "highdicom")})
     if missing:
         raise InputError(f"dicom_output needs {' and '.join(missing)}: pip install {' '.join(missing)}.")

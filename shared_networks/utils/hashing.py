@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from monai.bundle import ConfigParser, ReferenceResolver
 
@@ -13,7 +13,7 @@ from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import look_up, strings_of
 from shared_networks.utils.series_choice import split_choice
 
-__all__ = ["files_hash", "settings_hash", "weights_entry"]
+__all__ = ["files_hash", "settings_hash", "stream_hash", "weights_entry"]
 
 _PIECE = 2**20
 
@@ -77,12 +77,17 @@ def settings_hash(parts: Sequence[str], without: Sequence[str] = ()) -> str:
     return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _file_hash(path: Path) -> str:
+def stream_hash(stream: IO[bytes]) -> str:
+    """SHA-256 of what is left in a stream, which is read in pieces."""
     total = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            total.update(piece)
+    while piece := stream.read(_PIECE):
+        total.update(piece)
     return total.hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return stream_hash(stream)
 
 
 @lru_cache(maxsize=8)

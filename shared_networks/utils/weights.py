@@ -1,6 +1,5 @@
 """Read weights without running anything that a file may hold, and say how they differ from a network."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from shared_networks.errors import InputError, one_line
+from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["MANIFEST", "first_difference", "read_weights"]
 
@@ -34,7 +34,7 @@ def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
         raise InputError(f"{path}: no such checkpoint; give the path of the weights.")
     is_safetensors = path.suffix.lower() == ".safetensors"
     listed = _listed_hash(path)
-    if listed and hashlib.sha256(path.read_bytes()).hexdigest() != listed:
+    if listed and weights_entry(path)["sha256"] != listed:
         fact = f"{path}: not the file that {MANIFEST} of its bundle lists"
         if is_safetensors:
             raise InputError(f"{fact}; download the bundle again.")

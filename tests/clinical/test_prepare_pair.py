@@ -151,7 +151,7 @@ def test_what_cannot_be_prepared_is_refused(case, write_picture, noise):
 
 
 def test_missing_packages_are_named_with_the_command(case, monkeypatch):
-    monkeypatch.setattr("shared_networks.clinical.optional_packages.find_spec", lambda name: None)
+    monkeypatch.setattr("shared_networks.utils.optional_packages.find_spec", lambda name: None)
     with pytest.raises(InputError, match="dicom_output needs pydicom and highdicom: pip install pydicom highdicom"):
         load(case, dicom_output=True)
 

@@ -36,13 +36,7 @@ def other(write):
 
 def bytes_of(change, ending="png"):
     """A good MRI, and a picture whose file's bytes are changed."""
-
-    def write(maker, name):
-        path = maker.picture(f"{name}/ct.{ending}", grey(1))
-        path.write_bytes(change(path.read_bytes()))
-        return path
-
-    return other(write)
+    return other(lambda maker, name: maker.rewritten(maker.picture(f"{name}/ct.{ending}", grey(1)), change))
 
 
 def volumes(second=None, affine=AXIAL):

@@ -58,13 +58,7 @@ def poked(*fields, file="flair.nii", values=None):
 
 def bytes_of(change, file="flair.nii.gz"):
     """A good T1, and a FLAIR whose file's bytes are changed."""
-
-    def write(maker, name):
-        path = maker.volume(f"{name}/{file}", brain(1))
-        path.write_bytes(change(path.read_bytes()))
-        return path
-
-    return second(write)
+    return second(lambda maker, name: maker.rewritten(maker.volume(f"{name}/{file}", brain(1)), change))
 
 
 def linked(link):

@@ -53,6 +53,12 @@ class FileMaker:
         nib.save(nib.Nifti1Image(values, affine), path)
         return path
 
+    @staticmethod
+    def rewritten(path, change):
+        """The file with its bytes changed."""
+        path.write_bytes(change(path.read_bytes()))
+        return path
+
     def poked(self, name, *fields, values=None):
         """A NIfTI volume with fields of its header set: offset, format and value of each."""
         image = nib.Nifti1Image(brain(1) if values is None else values, AXIAL)

@@ -13,6 +13,7 @@ from shared_networks.utils.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import run_workflow
 from tests.bundles.test_rmr_inference import SMALL_HEAD, network_of
 from tests.robustness import bad_pictures, bad_volumes
+from tests.robustness.case_tables import items_of
 from tests.robustness.dicom_files import write_series
 from tests.robustness.file_maker import FileMaker, brain
 
@@ -28,6 +29,11 @@ PICTURES = {
     "float picture, missing, same file, volume with NaN, volume flipped, complex volume",
     "warned": "swapped, little overlap, 12 bits",
 }
+
+
+def chosen(names):
+    """(status, name) of every case in a choice."""
+    return [(status, name) for status, line in names.items() for name in line.split(", ")]
 
 
 def files_below(folder):
@@ -86,12 +92,8 @@ def rmr_keys(rmr_bundle, tmp_path_factory):
 
 def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
     tables = {"refused": bad_volumes.REFUSED, "warned": bad_volumes.WARNED}
-    maker, items = FileMaker(tmp_path / "data"), []
-    for number, (status, name) in enumerate(
-        (status, name) for status, names in VOLUMES.items() for name in names.split(", ")
-    ):
-        first, second = tables[status][name][0](maker, f"c{number}")
-        items.append({"t1": str(first), "flair": str(second), "subject": f"{status} {name}"})
+    maker = FileMaker(tmp_path / "data")
+    items = items_of(tables, chosen(VOLUMES), maker, ("t1", "flair", "subject"))
     good = {"t1": str(maker.volume("good/t1.nii.gz")), "flair": str(maker.volume("good/flair.nii.gz", brain(1)))}
     # Names that come from header text would leave the folder; the case has its name from the files' folder.
     texts = [(148, "80s", HOSTILE.encode()), (14, "18s", HOSTILE.encode()), (328, "16s", HOSTILE.encode())]
@@ -130,12 +132,8 @@ def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
 
 def test_pictures(gesenet_bundle, random_checkpoint, tmp_path, caplog):
     tables = {"refused": bad_pictures.REFUSED, "warned": bad_pictures.WARNED}
-    maker, items = FileMaker(tmp_path / "data"), []
-    for number, (status, name) in enumerate(
-        (status, name) for status, names in PICTURES.items() for name in names.split(", ")
-    ):
-        first, second = tables[status][name][0](maker, f"c{number}")
-        items.append({"mri": str(first), "other": str(second), "name": f"{status} {name}"})
+    maker = FileMaker(tmp_path / "data")
+    items = items_of(tables, chosen(PICTURES), maker, ("mri", "other", "name"))
     good = {
         "mri": str(maker.picture("mri/good.png", bad_pictures.grey())),
         "other": str(maker.picture("ct/good.png", bad_pictures.grey(1))),

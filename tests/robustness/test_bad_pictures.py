@@ -1,6 +1,5 @@
 """Every case of MRI and other source that can go wrong, as a real file, through `python -m shared_networks.check`."""
 
-import json
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 from shared_networks import check
 from shared_networks.errors import InputError
 from tests.robustness.bad_pictures import GOOD, REFUSED, WARNED, grey
+from tests.robustness.case_tables import assert_only_the_bad_are_refused, assert_said, check_all
 from tests.robustness.file_maker import FileMaker
 
 TABLES = {"refused": REFUSED, "warned": WARNED, "ok": {name: (make, "") for name, make in GOOD.items()}}
@@ -18,33 +18,17 @@ CASES = [(status, name) for status, table in TABLES.items() for name in table]
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """Exit code, entries by case and counts of one run over all cases, the good ones among the bad."""
-    folder = tmp_path_factory.mktemp("pictures")
-    maker, items = FileMaker(folder), []
-    for number, (status, name) in enumerate(CASES):
-        images = TABLES[status][name][0](maker, f"{status}{number}")
-        items.append({"mri": str(images[0]), "other": str(images[1]), "name": f"{status} {name}"})
-    items.sort(key=lambda item: item["name"].split()[1:])
-    (folder / "cases.json").write_text(json.dumps({"test": items}))
-    code = check.main(["--datalist", str(folder / "cases.json"), "--json", str(folder / "result.json")])
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return code, {entry["case"]: entry for entry in result["cases"]}, result["counts"]
+    return check_all(tmp_path_factory.mktemp("pictures"), TABLES, CASES, ("mri", "other", "name"), "test")
 
 
 def test_one_bad_case_does_not_end_the_others(checked):
-    code, entries, counts = checked
-    assert code == 2
-    assert counts == {status: len(table) for status, table in TABLES.items()}
-    assert len(entries) == len(CASES) >= 45
+    assert_only_the_bad_are_refused(checked, TABLES, least=45)
 
 
 @pytest.mark.parametrize(("status", "name"), CASES, ids=[f"{status}: {name}" for status, name in CASES])
 def test_case(checked, status, name):
     entry = checked[1][f"{status}_{name}".replace(" ", "_")]
-    message = TABLES[status][name][1]
-    assert entry["status"] == status, entry["reason"]
-    assert re.search(message, entry["reason"]) if message else entry["reason"] == ""
-    assert "\n" not in entry["reason"]
+    assert_said(entry, status, TABLES[status][name][1])
 
 
 def test_two_folders_and_a_folder_of_pairs(tmp_path, capsys):

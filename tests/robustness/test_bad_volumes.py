@@ -7,6 +7,7 @@ import pytest
 
 from shared_networks import check
 from tests.robustness.bad_volumes import GOOD, REFUSED, WARNED
+from tests.robustness.case_tables import assert_only_the_bad_are_refused, assert_said, check_all
 from tests.robustness.file_maker import FileMaker, brain, changed
 
 TABLES = {"refused": REFUSED, "warned": WARNED, "ok": {name: (make, "") for name, make in GOOD.items()}}
@@ -15,33 +16,17 @@ CASES = [(status, name) for status, table in TABLES.items() for name in table]
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """Exit code, entries by case and folder of one run over all cases, the good ones among the bad."""
-    folder = tmp_path_factory.mktemp("volumes")
-    maker, items = FileMaker(folder), []
-    for number, (status, name) in enumerate(CASES):
-        images = TABLES[status][name][0](maker, f"{status}{number}")
-        items.append({"t1": str(images[0]), "flair": str(images[1]), "subject": f"{status} {name}"})
-    items.sort(key=lambda item: item["subject"].split()[1:])
-    (folder / "cases.json").write_text(json.dumps(items))
-    code = check.main(["--datalist", str(folder / "cases.json"), "--json", str(folder / "result.json")])
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return code, {entry["case"]: entry for entry in result["cases"]}, result["counts"]
+    return check_all(tmp_path_factory.mktemp("volumes"), TABLES, CASES, ("t1", "flair", "subject"))
 
 
 def test_one_bad_case_does_not_end_the_others(checked):
-    code, entries, counts = checked
-    assert code == 2
-    assert counts == {status: len(table) for status, table in TABLES.items()}
-    assert len(entries) == len(CASES) >= 90
+    assert_only_the_bad_are_refused(checked, TABLES, least=90)
 
 
 @pytest.mark.parametrize(("status", "name"), CASES, ids=[f"{status}: {name}" for status, name in CASES])
 def test_case(checked, status, name):
     entry = checked[1][f"{status}_{name}".replace(" ", "_").replace("^", "_")]
-    message = TABLES[status][name][1]
-    assert entry["status"] == status, entry["reason"]
-    assert re.search(message, entry["reason"]) if message else entry["reason"] == ""
-    assert "\n" not in entry["reason"]
+    assert_said(entry, status, TABLES[status][name][1])
 
 
 def test_names_that_leave_the_folder_are_refused_and_the_others_are_not(tmp_path, capsys):

@@ -116,13 +116,22 @@ def hold(folder, told):
         time.sleep(60)
 
 
+def start_holding(context, folder):
+    """A process that holds the lock of a folder by now.
+
+    Each has a queue of its own: one that is killed may take the lock of its queue with it.
+    """
+    told = context.Queue()
+    process = context.Process(target=hold, args=(folder, told))
+    process.start()
+    assert told.get(timeout=60) is True
+    return process
+
+
 @needs_locks
 def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path):
     context = multiprocessing.get_context("fork")
-    told = context.Queue()
-    other = context.Process(target=hold, args=(tmp_path, told))
-    other.start()
-    assert told.get(timeout=60) is True
+    other = start_holding(context, tmp_path)
     with folder_lock(tmp_path, wait=False) as held:
         assert held is False
     other.kill()
@@ -130,11 +139,7 @@ def test_a_lock_is_held_by_one_process_and_ends_with_it(tmp_path):
     with folder_lock(tmp_path, wait=False) as held:
         assert held is True
         # A worker that is forked now does not keep it.
-        # It has a queue of its own: the killed process may have taken the lock of the first one with it.
-        told = context.Queue()
-        worker = context.Process(target=hold, args=(tmp_path / "..", told))
-        worker.start()
-        assert told.get(timeout=60) is True
+        worker = start_holding(context, tmp_path / "..")
     with folder_lock(tmp_path, wait=False) as held:
         assert held is True
     worker.kill()
