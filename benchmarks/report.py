@@ -11,9 +11,14 @@ __all__ = ["write_report"]
 
 
 def write_report(
-    name: str, out: Path, arguments: Sequence[str] | None, facts: Mapping[str, Any], table: Callable[[dict], str]
+    name: str,
+    out: Path,
+    arguments: Sequence[str] | None,
+    facts: Mapping[str, Any],
+    table: Callable[[dict], str],
+    stem: str = "",
 ) -> dict[str, Any]:
-    """Write ``<out>/<name>.json`` and, by ``table``, ``<name>.md``.
+    """Write ``<out>/<stem>.json`` and, by ``table``, ``<stem>.md``.
 
     Args:
         name: module of the benchmark below ``benchmarks``.
@@ -21,6 +26,7 @@ def write_report(
         arguments: words behind the command; those of this process when None or empty.
         facts: what was measured; the command and the date are put in front.
         table: makes Markdown of the whole.
+        stem: name of the files; ``name`` when empty.
 
     Returns:
         What was written as JSON.
@@ -31,6 +37,7 @@ def write_report(
         **facts,
     }
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
-    (out / f"{name}.md").write_text(table(result))
+    stem = stem or name
+    (out / f"{stem}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (out / f"{stem}.md").write_text(table(result), encoding="utf-8")
     return result

@@ -166,7 +166,7 @@ class RandDegradeEachd(_RandomDegradation):
 class DegradeMixtured(MapTransform):
     """The mixture of the paper's robustness evaluation, the same for a case whenever it is made.
 
-    In this order: blur, structure loss in one window that is centred inside the brain, noise; for each modality by
+    In this order: blur, structure loss in a window that is centred inside the brain, noise; for each modality by
     itself, over the whole volume with its background, and without clipping. The randomness comes from ``seed``, the
     name of the case and the number of the modality alone.
 
@@ -176,7 +176,8 @@ class DegradeMixtured(MapTransform):
         seed: of the mixture.
         noise_std: standard deviation of the noise (0.04 in the paper).
         blur_sigma: standard deviation of the blur in voxels (0.6 in the paper), in X and Y.
-        window_size: the window in X, Y and Z (16, 16 and 4 in the paper); smaller on smaller volumes, () for none.
+        window_size: a window in X, Y and Z (16, 16 and 4 in the paper); smaller on smaller volumes.
+        windows: number of windows with structure loss (1 in the paper), each at a place of its own; 0 for none.
         swaps: see :func:`shared_networks.transforms.structure_loss.lose_structure`.
         amplitude_sigma: the same.
         case_key: where the name of the case is; without it all cases share one stream.
@@ -191,6 +192,7 @@ class DegradeMixtured(MapTransform):
         noise_std: float = 0.04,
         blur_sigma: float = 0.6,
         window_size: Sequence[int] = (16, 16, 4),
+        windows: int = 1,
         swaps: Sequence[int] = (1, 5),
         amplitude_sigma: float = 0.5,
         case_key: str = "case",
@@ -202,6 +204,7 @@ class DegradeMixtured(MapTransform):
         self.noise_std = noise_std
         self.blur_sigma = blur_sigma
         self.window_size = tuple(window_size)
+        self.windows = windows
         self.swaps = swaps
         self.amplitude_sigma = amplitude_sigma
         self.case_key = case_key
@@ -223,8 +226,8 @@ class DegradeMixtured(MapTransform):
 
     def _degrade(self, volume: np.ndarray, brain: np.ndarray, random: np.random.RandomState) -> np.ndarray:
         volume = blur_slices(volume, self.blur_sigma)
-        if self.window_size:
-            size = [min(pair) for pair in zip(self.window_size, volume.shape, strict=True)]
+        size = [min(pair) for pair in zip(self.window_size, volume.shape, strict=True)]
+        for _ in range(self.windows):
             corner = _corner_in_brain(brain, size, random)
             volume = lose_structure(volume, corner, size, random, self.swaps, self.amplitude_sigma)
         return add_noise(volume, self.noise_std, random)

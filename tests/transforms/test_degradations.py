@@ -121,7 +121,7 @@ def test_mixture_is_the_same_for_a_case_and_another_for_another(image):
 
 
 def test_mixture_at_strength_zero_is_the_identity_and_may_replace_the_image(image):
-    transform = DegradeMixtured(output_key="", noise_std=0, blur_sigma=0, window_size=())
+    transform = DegradeMixtured(output_key="", noise_std=0, blur_sigma=0, windows=0)
     result = transform({"image": image, "case": "a"})
     assert torch.equal(result["image"], image) and "degraded" not in result
 

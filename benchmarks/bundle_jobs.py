@@ -1,0 +1,145 @@
+"""Runs of bundle configs that depend on each other: done once, resumed after an interruption, several at a time.
+
+Each job has a folder of its own below the work folder, with ``log.txt`` and, when it is done, ``done.json``: the
+command, its seconds and the machine. A job whose ``done.json`` holds the same command and whose product is there is not
+run again. One that was interrupted is given the same command again, so that a training goes on from its newest
+checkpoint; one whose command has changed starts in an empty folder.
+"""
+
+import json
+import multiprocessing
+import os
+import runpy
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.machine import hardware
+from shared_networks.utils.atomic import atomic_path
+
+__all__ = ["ROOT", "Job", "finish", "seconds_of"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the bundle runner.
+
+    Args:
+        name: its folder below the work folder, e.g. ``"ours/fold0/train"``.
+        words: arguments of ``python -m monai.bundle``, as text.
+        product: file that it makes, relative to its folder.
+        needs: names of jobs that must be done before.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    product: str
+    needs: tuple[str, ...] = ()
+
+    def done(self, work: Path) -> bool:
+        """Whether this very command has run to its end and its product is still there."""
+        return _same(_read(work / self.name / "done.json"), self) and (work / self.name / self.product).is_file()
+
+
+def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | None = None) -> None:
+    """Run what is not done yet.
+
+    Args:
+        jobs: a job stands behind those that it needs.
+        work: folder of their folders.
+        parallel: processes at a time.
+        threads: threads of each; an equal share of the CPU's by default.
+
+    Raises:
+        RuntimeError: when jobs failed, naming the log of each; whatever does not depend on them has been run.
+    """
+    waiting = [job for job in jobs if not job.done(work)]
+    if not waiting:
+        return
+    threads = threads or max(1, (os.cpu_count() or 1) // parallel)
+    done = {job.name for job in jobs} - {job.name for job in waiting}
+    failed: list[str] = []
+    running: dict = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(parallel, context, _start_worker, (threads,)) as pool:
+        while waiting or running:
+            for job in [job for job in waiting if done.issuperset(job.needs)][: parallel - len(running)]:
+                waiting.remove(job)
+                _prepare_folder(job, work)
+                print(f"{time.strftime('%H:%M:%S')} {job.name}", flush=True)
+                running[pool.submit(_run, job.words, str(work / job.name))] = job
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                if future.exception() is None and (work / job.name / job.product).is_file():
+                    note = {"words": list(job.words), "seconds": future.result(), "hardware": hardware("cpu")}
+                    _write(work / job.name / "done.json", note | {"threads": threads, "parallel": parallel})
+                    done.add(job.name)
+                else:
+                    failed.append(job.name)
+    if failed:
+        logs = ", ".join(str(work / name / "log.txt") for name in failed)
+        raise RuntimeError(f"{len(failed)} runs failed, {len(waiting)} that need them were not started; see {logs}")
+
+
+def seconds_of(job: Job, work: Path) -> float:
+    """Wall-clock time of a job that is done, in seconds."""
+    return float(_read(work / job.name / "done.json")["seconds"])
+
+
+def _prepare_folder(job: Job, work: Path) -> None:
+    folder = work / job.name
+    if not _same(_read(folder / "started.json"), job):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _write(folder / "started.json", {"words": list(job.words)})
+
+
+def _same(note: dict, job: Job) -> bool:
+    """Whether a note is about this command; the order of its overrides does not matter."""
+    return sorted(note.get("words", [])) == sorted(job.words)
+
+
+def _start_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+    sys.path.insert(0, str(ROOT))
+
+
+def _run(words: Sequence[str], folder: str) -> float:
+    """In a worker: the command line of ``python -m monai.bundle`` with its output in a log; returns the seconds."""
+    sys.argv = ["monai.bundle", *words]
+    started = time.perf_counter()
+    kept = [os.dup(stream) for stream in (1, 2)]
+    try:
+        with (Path(folder) / "log.txt").open("ab") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
+            runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise RuntimeError(f"exit code {end.code}") from end
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, stream)
+            os.close(copy)
+    return time.perf_counter() - started
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def _write(path: Path, content: dict) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,92 @@
+"""Pictures of measured numbers, as PNG and SVG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.case_values import mean_over_cases
+
+__all__ = ["draw_boxes", "draw_lines", "draw_severity", "save"]
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's palette, which readers with any colour vision can tell apart."""
+MARKERS = "osD^vPX"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write ``<path>.png`` and ``<path>.svg``; the same figure gives the same SVG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path.with_suffix(".png"), dpi=110)
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+
+
+def draw_lines(axes: Axes, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    """Lines with markers: title -> points."""
+    for index, (title, points) in enumerate(lines.items()):
+        style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+        axes.plot(*zip(*points, strict=True), label=title, markersize=4, **style)
+    axes.grid(alpha=0.3)
+
+
+def draw_boxes(groups: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], path: Path) -> None:
+    """Box plots, a row for each group (modality) and a column for each metric.
+
+    Args:
+        groups: group -> metric -> method -> values.
+        path: where to, without suffix.
+    """
+    metrics = list(next(iter(groups.values())))
+    figure = Figure(figsize=(2.6 * len(metrics), 2.7 * len(groups) + 0.6), layout="constrained")
+    rows = figure.subplots(len(groups), len(metrics), squeeze=False)
+    patches: list = []
+    for row, (group, by_metric) in zip(rows, groups.items(), strict=True):
+        for axes, (metric, methods) in zip(row, by_metric.items(), strict=True):
+            drawn = axes.boxplot(list(methods.values()), patch_artist=True, widths=0.7, flierprops={"markersize": 2})
+            patches = drawn["boxes"]
+            for index, patch in enumerate(patches):
+                patch.set_facecolor(COLOURS[index % len(COLOURS)])
+                patch.set_alpha(0.75)
+            for median in drawn["medians"]:
+                median.set_color("black")
+            axes.set_xticks([])
+            axes.grid(axis="y", alpha=0.3)
+            axes.set_title(metric if group == next(iter(groups)) else "", fontsize=10)
+        row[0].set_ylabel(group)
+    figure.legend(patches, list(methods), loc="outside lower center", ncols=min(7, len(methods)), fontsize=9)
+    save(figure, path)
+
+
+def draw_severity(report: Mapping[str, Any], kinds: Mapping[str, tuple[float, str]], path: Path) -> None:
+    """Mean Dice and SCD against the strength of each degradation.
+
+    Args:
+        report: what :mod:`benchmarks.rmr_severity` writes as JSON.
+        kinds: degradation -> (the paper's strength, label of the axis).
+        path: where to, without suffix.
+    """
+    metrics = {"Dice_mean": "mean Dice", "Dice_WML": "Dice of WML", "SCD": "SCD"}
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    rows = figure.subplots(len(metrics), len(kinds), sharex="col", sharey="row", squeeze=False)
+    for row, (metric, label) in zip(rows, metrics.items(), strict=True):
+        for axes, (kind, (strength, _)) in zip(row, kinds.items(), strict=True):
+            lines = {}
+            for name, entry in report["methods"].items():
+                if metric != "SCD" or name == "ours":
+                    names = [f"{kind.replace(' ', '_')}_{f}" if f else "none" for f in report["factors"]]
+                    values = [mean_over_cases(entry["settings"][setting][metric]) for setting in names]
+                    strengths = [factor * strength for factor in report["factors"]]
+                    lines[entry["title"]] = list(zip(strengths, values, strict=True))
+            draw_lines(axes, lines)
+        row[0].set_ylabel(label)
+    for axes, (strength, label) in zip(rows[-1], kinds.values(), strict=True):
+        axes.set_xlabel(f"{label} (paper: {strength:g})")
+        axes.set_xticks([factor * strength for factor in report["factors"]])
+    for axes, kind in zip(rows[0], kinds, strict=True):
+        axes.set_title(kind)
+    rows[0][0].legend(fontsize=9)
+    save(figure, path)

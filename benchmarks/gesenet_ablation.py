@@ -1,0 +1,167 @@
+"""What do GeSeNet's modules and loss terms do? Equally long trainings without one of them (paper: Tables III, IV).
+
+``python -m benchmarks.gesenet_ablation --dataset_dir PAIRS [--variants complete,without_skip] [--steps 200] [--every 3]
+[--jobs 2] [--work runs/gesenet_ablation] [--out benchmarks/results]``
+
+Every variant is trained from scratch by the bundle's train.json and an overlay, for the same steps with the same seed,
+and its last weights are measured on every third test pair. Also the share of pixels in the principal regions, where the
+masked convolutions have work to do, and the time of a picture. Writes ``gesenet_ablation.json`` and ``.md``.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from benchmarks.bundle_jobs import ROOT, Job, finish
+from benchmarks.gesenet_jobs import METRICS, bundle_words, evaluation, read_by_modality, write_pair_list
+from benchmarks.machine import hardware
+from benchmarks.report import write_report
+from shared_networks.data import resolve_pairs
+from shared_networks.nets import GeSeNet
+from shared_networks.transforms import LoadFusionPaird
+from shared_networks.utils.weights import read_weights
+
+__all__ = ["VARIANTS", "Variant", "main", "principal_shares"]
+
+EPOCH = 20
+"""Steps of one epoch; the learning rate falls by epochs."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network or a loss without something: title, overlay of train.json, and the network's switches."""
+
+    title: str
+    overlays: tuple[str, ...] = ()
+    switches: Mapping[str, bool] = field(default_factory=dict)
+
+
+VARIANTS: dict[str, Variant] = {
+    "complete": Variant("complete"),
+    "without_edge_enhancement": Variant("without E", ("without_edge_enhancement",), {"edge_enhancement": False}),
+    "without_region_mask": Variant("without M", ("without_region_mask",), {"region_mask": False}),
+    "without_global_refinement": Variant("without R", ("without_global_refinement",), {"global_refinement": False}),
+    "without_skip": Variant("without the skip connection", ("without_skip",), {"skip": False}),
+    "mask_before_edge": Variant("M before E", ("mask_before_edge",), {"mask_before_edge": True}),
+    "without_edge_loss": Variant("without L_E", ("without_edge_loss",)),
+    "without_semantic_loss": Variant("without L_S", ("without_semantic_loss",)),
+}
+"""Variants by the name that ``--variants`` takes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> dict:
+    """Run the ablation and return what it wrote as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_ablation")
+    parser.add_argument("--dataset_dir", required=True, help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help=f"of {', '.join(VARIANTS)}")
+    parser.add_argument("--steps", type=int, default=200, help="optimiser steps of every variant")
+    parser.add_argument("--every", type=int, default=3, help="measure on every so many test pairs")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "gesenet_ablation")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    given = parser.parse_args(arguments)
+    names = given.variants.split(",")
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown:
+        parser.error(f"no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
+    return ablate(given, names, {})
+
+
+def ablate(given: argparse.Namespace, names: Sequence[str], keys: Mapping[str, Any]) -> dict:
+    """Train, measure and report; ``keys`` are further overrides of every training."""
+    work = given.work.resolve()
+    pairs = work / f"test_{given.every}.json"
+    write_pair_list(pairs, given.dataset_dir, given.every)
+    jobs: list[Job] = []
+    results: dict[str, dict] = {}
+    for name in names:
+        training = _training(name, Path(given.dataset_dir).resolve(), given.steps, keys, work)
+        weights = {"datalist": pairs, "checkpoint": work / training.name / training.product, "method": "gesenet"}
+        overlays = VARIANTS[name].overlays
+        test = evaluation("gesenet", f"{name}/test", "pairs", weights, work, overlays=overlays, needs=[training.name])
+        jobs += [training, test]
+    finish(jobs, work, given.jobs, given.threads)
+    for name, training, test in zip(names, jobs[::2], jobs[1::2], strict=True):
+        by_modality = read_by_modality([work / test.name / test.product])
+        summary = json.loads((work / test.name / test.product).with_suffix(".json").read_text("utf-8"))
+        results[name] = {
+            "metrics": {
+                modality: {metric: fmean(values) for metric, values in metrics.items()}
+                for modality, metrics in by_modality.items()
+            },
+            "seconds_per_image": summary["seconds_per_image"],
+            "parameters": summary["parameters"],
+            **principal_shares(name, work / training.name / training.product, pairs),
+        }
+    facts = {
+        "hardware": hardware("cpu"),
+        "steps": given.steps,
+        "pairs": {modality: len(metrics["SSIM"]) for modality, metrics in by_modality.items()},
+        "variants": results,
+    }
+    shown = [f"--dataset_dir PAIRS --steps {given.steps} --every {given.every}"]
+    shown += [f"--variants {','.join(names)}"] if len(names) < len(VARIANTS) else []
+    return write_report("gesenet_ablation", given.out, shown, facts, table)
+
+
+def _training(name: str, dataset_dir: Path, steps: int, keys: Mapping[str, Any], work: Path) -> Job:
+    epochs = max(1, steps // EPOCH)
+    folder = f"{name}/train"
+    given = {
+        "dataset_dir": dataset_dir,
+        "ckpt_dir": work / folder,
+        "output_dir": work / folder / "log",
+        "max_epochs": epochs,
+        "iterations_per_epoch": min(EPOCH, steps),
+        "val_interval": epochs + 1,
+        **keys,
+    }
+    words = bundle_words("training", ["train", *VARIANTS[name].overlays], given)
+    return Job(folder, words, f"fusion_checkpoint_epoch={epochs}.pt")
+
+
+@torch.no_grad()
+def principal_shares(name: str, checkpoint: Path, datalist: Path) -> dict[str, float]:
+    """Share of pixels in the principal regions of both branches, mean over pairs; NaN where there is no mask."""
+    switches = dict(VARIANTS[name].switches)
+    if not switches.get("region_mask", True):
+        return {"principal_mri": math.nan, "principal_other": math.nan}
+    network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05), **switches).eval()
+    network.load_state_dict(read_weights(checkpoint)["model"])
+    load = LoadFusionPaird(keys="image")
+    shares = []
+    for pair in resolve_pairs(datalist=str(datalist)):
+        image = torch.as_tensor(load(pair)["image"])[None].float()
+        shares.append(network(image, return_masks=True)[0, 1:].mean(dim=(1, 2)).tolist())
+    mri, other = zip(*shares, strict=True)
+    return {"principal_mri": fmean(mri), "principal_other": fmean(other)}
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Markdown of what :func:`main` returns."""
+    lines = [f"| pairs | variant | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 2) + "|"]
+    for modality, count in result["pairs"].items():
+        for name, entry in result["variants"].items():
+            cells = [f"{entry['metrics'][modality][metric]:.3f}" for metric in METRICS]
+            lines.append(f"| {modality} ({count}) | {VARIANTS[name].title} | {' | '.join(cells)} |")
+    lines += ["", "| variant | parameters | s a picture | principal regions: MRI, other |", "|---|---|---|---|"]
+    for name, entry in result["variants"].items():
+        shares = (entry["principal_mri"], entry["principal_other"])
+        share = "no masks" if math.isnan(shares[0]) else ", ".join(f"{value:.0%}" for value in shares)
+        lines.append(
+            f"| {VARIANTS[name].title} | {entry['parameters']:,} | {entry['seconds_per_image']:.3f} | {share} |"
+        )
+    lines += ["", f"{result['steps']} steps each from scratch, seed 0, weights of the last step."]
+    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(main()))

@@ -1,0 +1,271 @@
+"""What the cross-validation of RMR-Fusion runs: folds, contestants, and the jobs of each.
+
+Stage 1 is trained once, on the subjects without labels, so that no fold's test subjects have been seen by it. All
+contestants of a fold get the same optimiser steps, batches of the same size and the weights of the last step: nothing
+is chosen by looking at the held-out subjects.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bundle_jobs import ROOT, Job
+from shared_networks.data import resolve_cases
+from shared_networks.errors import InputError
+
+__all__ = ["CONDITIONS", "CONTESTANTS", "Budget", "Contestant", "evaluation", "plan", "split", "write_datalists"]
+
+BUNDLE = ROOT / "rmr_fusion_bundle"
+CONDITIONS = ("clean", "degraded")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to train and test.
+
+    Args:
+        title: its row in the tables.
+        overlays: configs over train.json, by name.
+        keys: overrides of the training.
+        stage1: overrides of the stage 1 that it builds on; None for none (the head alone).
+        segments: its segmentation is trained, so that it is measured.
+        fuses: its fused volume is its own, so that it is measured.
+        rival: configs over evaluate.json that put a fusion without training in the network's place; () for none.
+    """
+
+    title: str
+    overlays: tuple[str, ...] = ()
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    stage1: Mapping[str, Any] | None = field(default_factory=dict)
+    segments: bool = True
+    fuses: bool = True
+    rival: tuple[str, ...] = ()
+
+
+def _rival(title: str, *evaluation: str) -> Contestant:
+    return Contestant(title, stage1=None, segments=False, rival=("evaluate_average", *evaluation))
+
+
+def _alone(title: str, *overlays: str) -> Contestant:
+    return Contestant(f"{title} alone", (*overlays, "head_only"), stage1=None, fuses=False)
+
+
+HEADS = {
+    "unet": "UNet",
+    "vnet": "VNet",
+    "segresnet": "SegResNet",
+    "ux_net": "3D UX-Net",
+    "mednext": "MedNeXt",
+}
+CONTESTANTS: dict[str, Contestant] = {
+    "ours": Contestant("RMR-Fusion (SwinUNETR)"),
+    "head_alone": _alone("SwinUNETR"),
+    "without_fusion_loss": Contestant("without L_VF", ("without_fusion_loss",), fuses=False),
+    "without_segmentation_loss": Contestant("without L_LS", ("without_segmentation_loss",), segments=False),
+    "without_feature_loss": Contestant(
+        "without L_FR", stage1={"feature_mse": 0.0, "feature_variation": 0.0, "feature_similarity": 0.0}
+    ),
+    "without_degradations": Contestant("without degradations", stage1={"degradation_probability": 0.0}),
+    "degraded_stage2": Contestant("with degradations in stage 2", ("degrade_stage2",)),
+    "more_segmentation": Contestant("eta 1, cross entropy 1", keys={"eta": 1.0, "cross_entropy": 1.0}),
+    "short_stage1": Contestant("a quarter of stage 1", stage1={"max_epochs": 6}),
+    "average": _rival("average"),
+    "flair": _rival("FLAIR alone", "evaluate_flair"),
+    "maximum": _rival("maximum", "evaluate_maximum"),
+    "dual_tree": _rival("3D dual-tree wavelets (DTCWT)", "evaluate_dual_tree"),
+    "gesenet": _rival("GeSeNet, slice by slice", "evaluate_gesenet"),
+    **{f"{name}_alone": _alone(title, f"head_{name}") for name, title in HEADS.items()},
+    **{f"ours_{name}": Contestant(f"RMR-Fusion ({title})", (f"head_{name}",)) for name, title in HEADS.items()},
+}
+"""Every contestant by the name that ``--contestants`` takes."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is trained: steps of both stages, in epochs of ``epoch`` steps, and any further overrides.
+
+    Args:
+        stage1: optimiser steps of stage 1 (batch 2).
+        stage2: optimiser steps of every contestant (batch 1).
+        epoch: steps of one epoch of stage 2; the learning rate falls by epochs.
+        keys1: overrides of every stage 1.
+        keys2: overrides of every contestant's training.
+        keys_evaluation: overrides of every evaluation.
+    """
+
+    stage1: int = 1000
+    stage2: int = 200
+    epoch: int = 20
+    keys1: Mapping[str, Any] = field(default_factory=dict)
+    keys2: Mapping[str, Any] = field(default_factory=dict)
+    keys_evaluation: Mapping[str, Any] = field(default_factory=lambda: {"roi_size": [96, 96, 32], "overlap": 0.125})
+
+
+def split(dataset_dir: str, folds: int) -> tuple[list[dict], list[list[dict]]]:
+    """Divide a data set into the subjects without labels and folds of those with labels.
+
+    The labelled subjects, sorted by name, are dealt out like cards, so that each fold gets some of every source. A test
+    section is not read.
+
+    Returns:
+        Cases without labels, and the held-out cases of each fold.
+
+    Raises:
+        InputError: when there are fewer labelled subjects than folds, or no unlabelled ones.
+    """
+    cases = resolve_cases(dataset_dir=dataset_dir, section=["training", "validation", "unlabelled_training"])
+    unlabelled = [case for case in cases if "label" not in case]
+    labelled = sorted((case for case in cases if "label" in case), key=lambda case: case["case"])
+    if len(labelled) < 2 * folds:
+        raise InputError(f"{dataset_dir}: {len(labelled)} labelled subjects are too few for {folds} folds.")
+    if not unlabelled:
+        raise InputError(f"{dataset_dir}: no unlabelled_training section; stage 1 must not see the labelled subjects.")
+    return unlabelled, [labelled[first::folds] for first in range(folds)]
+
+
+def write_datalists(work: Path, unlabelled: Sequence[dict], folds: Sequence[Sequence[dict]]) -> None:
+    """Write ``stage1.json`` and ``fold0.json`` ... into the work folder.
+
+    Training needs a validation section: stage 1 validates on a subject that it also trains on (its last weights are
+    taken whatever comes out), stage 2 does not get to its validation.
+    """
+    lists = {"stage1": {"unlabelled_training": _items(unlabelled), "validation": _items(unlabelled[-1:])}}
+    for index, held_out in enumerate(folds):
+        others = [case for fold in folds if fold is not held_out for case in fold]
+        lists[f"fold{index}"] = {
+            "training": _items(others),
+            "validation": _items(others[:1]),
+            "test": _items(held_out),
+        }
+    work.mkdir(parents=True, exist_ok=True)
+    for name, content in lists.items():
+        (work / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def plan(names: Sequence[str], folds: int, seeds: Sequence[int], budget: Budget, work: Path) -> list[Job]:
+    """The jobs of some contestants, those that others need first."""
+    stages: dict[str, Job] = {}
+    jobs = []
+    for name in names:
+        contestant = CONTESTANTS[name]
+        if contestant.stage1 is not None:
+            stage = "stage1" if not contestant.stage1 else f"stage1_{name}"
+            stages.setdefault(stage, _stage1(stage, contestant.stage1, budget, work))
+    for seed in seeds:
+        for fold in range(folds):
+            for name in names:
+                jobs += _contestant(name, fold, seed, budget, work)
+    return [*stages.values(), *jobs]
+
+
+def _stage1(name: str, keys: Mapping[str, Any], budget: Budget, work: Path) -> Job:
+    given = {
+        "datalist": work / "stage1.json",
+        "ckpt_dir": work / name,
+        "output_dir": work / name / "log",
+        "max_epochs": max(1, budget.stage1 // 40),
+        "iterations_per_epoch": min(40, budget.stage1),
+        "val_interval": 5,
+        **budget.keys1,
+        **keys,
+    }
+    product = f"autoencoder_checkpoint_epoch={given['max_epochs']}.pt"
+    return Job(name, _words("training", ["train_autoencoder"], given), product)
+
+
+def _contestant(name: str, fold: int, seed: int, budget: Budget, work: Path) -> list[Job]:
+    contestant = CONTESTANTS[name]
+    place = f"{name}/fold{fold}_seed{seed}"
+    if contestant.rival:
+        return [
+            evaluation(name, fold, f"{place}/{c}", None, {"degrade": c == "degraded"}, budget, work) for c in CONDITIONS
+        ]
+    epochs = max(1, budget.stage2 // budget.epoch)
+    given: dict[str, Any] = {
+        "datalist": work / f"fold{fold}.json",
+        "ckpt_dir": work / place / "train",
+        "output_dir": work / place / "train" / "log",
+        "seed": seed,
+        "max_epochs": epochs,
+        "iterations_per_epoch": min(budget.epoch, budget.stage2),
+        "val_interval": epochs + 1,
+        **budget.keys2,
+        **contestant.keys,
+    }
+    needs: tuple[str, ...] = ()
+    if contestant.stage1 is not None:
+        stage = _stage1("stage1" if not contestant.stage1 else f"stage1_{name}", contestant.stage1, budget, work)
+        given["autoencoder_checkpoint"] = work / stage.name / stage.product
+        needs = (stage.name,)
+    configs = ["train", *contestant.overlays]
+    product = f"rmr_checkpoint_epoch={epochs}.pt"
+    training = Job(f"{place}/train", _words("training", configs, given), product, needs)
+    evaluations = [
+        evaluation(name, fold, f"{place}/{c}", training, {"degrade": c == "degraded"}, budget, work) for c in CONDITIONS
+    ]
+    return [training, *evaluations]
+
+
+def evaluation(
+    name: str,
+    fold: int,
+    folder: str,
+    training: Job | None,
+    keys: Mapping[str, Any],
+    budget: Budget,
+    work: Path,
+    metrics: bool = False,
+) -> Job:
+    """The job that measures a contestant on the held-out subjects of a fold.
+
+    Args:
+        name: contestant.
+        fold: number of the fold.
+        folder: name of the job.
+        training: job that makes the weights; None for a rival without training.
+        keys: further overrides; ``degrade`` must be among them.
+        budget: its ``keys_evaluation`` are taken.
+        work: work folder.
+        metrics: the overrides say which metrics are taken; otherwise those that mean something for the contestant.
+    """
+    contestant = CONTESTANTS[name]
+    given: dict[str, Any] = {
+        "datalist": work / f"fold{fold}.json",
+        "section": "test",
+        "output_dir": work / folder,
+        "method": name,
+        "data_name": f"fold{fold}",
+        **budget.keys_evaluation,
+        **keys,
+    }
+    if training is not None:
+        given["checkpoint"] = work / training.name / training.product
+    if not contestant.fuses and not metrics:
+        given["fusion_metrics"] = {}
+    if not contestant.segments and not contestant.rival and not metrics:
+        given["segmentation_metrics"] = {}
+    words = _words("evaluating", ["train", *contestant.overlays, "evaluate", *contestant.rival], given)
+    condition = "degraded" if given["degrade"] else "clean"
+    needs = () if training is None else (training.name,)
+    return Job(folder, words, f"fold{fold}_{name}_{condition}.csv", needs)
+
+
+def _items(cases: Sequence[dict]) -> list[dict]:
+    """Cases as a data list holds them, with absolute paths."""
+    items = []
+    for case in cases:
+        item = {"subject": case["case"], "image": [str(Path(path).resolve()) for path in case["image"]]}
+        if "label" in case:
+            item["label"] = str(Path(case["label"]).resolve())
+        items.append(item)
+    return items
+
+
+def _words(run_id: str, configs: Sequence[str], keys: Mapping[str, Any]) -> tuple[str, ...]:
+    files = [str(BUNDLE / "configs" / f"{name}.json") for name in configs]
+    words = ["run", run_id, "--config_file", str(files), "--bundle_root", str(BUNDLE)]
+    for key, value in keys.items():
+        words += [f"--{key}", str(value)]
+    return tuple(words)

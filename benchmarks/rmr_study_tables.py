@@ -1,0 +1,107 @@
+"""Markdown of the cross-validation of RMR-Fusion."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.case_values import mean_over_cases
+from benchmarks.paired_statistics import paired_difference
+
+__all__ = ["drop", "table"]
+
+SEGMENTATION = {
+    "Dice_CSF": "CSF",
+    "Dice_GM": "GM",
+    "Dice_WM": "WM",
+    "Dice_WML": "WML",
+    "Dice_mean": "mean",
+    "F1_WML": "F1 of WML",
+    "HD95_WML": "HD95 of WML, mm",
+}
+FUSION = ("EN", "FMI", "AG", "SCD", "SSIM", "SD", "MI", "VIF", "Qabf")
+
+
+def drop(contestant: Mapping[str, Any], metric: str = "Dice_mean") -> dict[str, float]:
+    """Value on clean minus value on degraded input, of each subject that has both."""
+    clean, degraded = (contestant[condition].get(metric, {}) for condition in ("clean", "degraded"))
+    return {
+        case: clean[case] - degraded[case]
+        for case in clean
+        if clean[case] is not None and degraded.get(case) is not None
+    }
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Markdown of what :func:`benchmarks.rmr_study.main` returns."""
+    contestants = result["contestants"]
+    segmenting = {name: entry for name, entry in contestants.items() if entry["segments"]}
+    fusing = {name: entry for name, entry in contestants.items() if entry["fuses"]}
+    lines = [
+        f"{result['data']}; {len(result['folds'])} folds ({'; '.join(', '.join(fold) for fold in result['folds'])}); "
+        f"seeds {', '.join(map(str, result['seeds']))}; {result['steps']} steps each, stage 1 {result['stage1_steps']} "
+        f"steps on {len(result['stage1_subjects'])} unlabelled subjects; CSF, GM and WM against silver labels, WML "
+        "against manual ones; weights of the last step.",
+        "",
+        *_segmentation(segmenting),
+    ]
+    if "ours" in segmenting and len(segmenting) > 1:
+        lines += ["", *_differences(segmenting)]
+    if fusing:
+        lines += ["", *_fusion(fusing)]
+    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+
+
+def _segmentation(contestants: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"| method | input | {' | '.join(SEGMENTATION.values())} | drop of the mean |",
+        "|---" * (len(SEGMENTATION) + 3) + "|",
+    ]
+    for entry in contestants.values():
+        for condition in ("clean", "degraded"):
+            cells = [_number(mean_over_cases(entry[condition].get(metric, {}))) for metric in SEGMENTATION]
+            last = _number(mean_over_cases(drop(entry)), 4) if condition == "degraded" else ""
+            lines.append(f"| {entry['title']} | {condition} | {' | '.join(cells)} | {last} |")
+    return lines
+
+
+def _differences(contestants: Mapping[str, Any]) -> list[str]:
+    """Ours minus each other method, subject by subject."""
+    ours = contestants["ours"]
+    lines = [
+        "Ours minus the other, paired by subject: mean [95 % bootstrap interval], subjects in which ours is "
+        "higher. For the drop, lower is better.",
+        "",
+        "| against | mean Dice, clean | mean Dice, degraded | WML Dice, clean | WML Dice, degraded | drop |",
+        "|---" * 6 + "|",
+    ]
+    for name, entry in contestants.items():
+        if name == "ours":
+            continue
+        cells = [
+            _difference(ours[condition].get(metric, {}), entry[condition].get(metric, {}))
+            for metric in ("Dice_mean", "Dice_WML")
+            for condition in ("clean", "degraded")
+        ]
+        lines.append(f"| {entry['title']} | {' | '.join([*cells, _difference(drop(ours), drop(entry))])} |")
+    return lines
+
+
+def _difference(ours: Mapping[str, float | None], theirs: Mapping[str, float | None]) -> str:
+    defined = ({case: value for case, value in values.items() if value is not None} for values in (ours, theirs))
+    found = paired_difference(*defined)
+    if found is None:
+        return ""
+    return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['better']} of {found['subjects']}"
+
+
+def _fusion(contestants: Mapping[str, Any]) -> list[str]:
+    lines = [f"| fused volume | input | {' | '.join(FUSION)} |", "|---" * (len(FUSION) + 2) + "|"]
+    for entry in contestants.values():
+        for condition in ("clean", "degraded"):
+            cells = [_number(mean_over_cases(entry[condition].get(metric, {}))) for metric in FUSION]
+            lines.append(f"| {entry['title']} | {condition} | {' | '.join(cells)} |")
+    return lines
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
