@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modalities", nargs=2, metavar="NAME", help="for RMR-Fusion: other names than t1 and flair")
     parser.add_argument("--label_map", default="", help="for RMR-Fusion: refuse labels that this map does not know")
     parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
+    parser.add_argument("--allow_missing", action="store_true", help="for RMR-Fusion: one modality is enough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     return parser
 
@@ -92,10 +93,16 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
     if given.mri or given.other or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given)):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
         return cases, LoadFusionPaird(resample=given.resample)
-    cases = resolve_cases(given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
+    sources = (given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
+    cases = resolve_cases(*sources, allow_missing=given.allow_missing)
     if not cases:
         raise InputError("nothing to check: give --t1 and --flair, --mri and --other, --datalist or --dataset_dir.")
-    loader = LoadModalitiesd(modalities=modalities, resample=given.resample, brain_checks=modalities == ("t1", "flair"))
+    loader = LoadModalitiesd(
+        modalities=modalities,
+        resample=given.resample,
+        brain_checks=modalities == ("t1", "flair"),
+        allow_missing=given.allow_missing,
+    )
     if given.label_map:
         return cases, Compose([loader, MapLabelsd(mapping=given.label_map, allow_missing_keys=True)])
     return cases, loader

@@ -57,7 +57,8 @@ def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Seq
     for key in keys:
         if "refused" not in item and is_path(source.get(key) or ""):
             fact = f"{key} {str(source[key])[:60]!r} is a path"
-            return item | {"refused": f"{item['image'][0]}: {fact}; expected a plain name: correct the data list."}
+            image = item["image"][0] or item["image"][1]
+            return item | {"refused": f"{image}: {fact}; expected a plain name: correct the data list."}
     return item
 
 

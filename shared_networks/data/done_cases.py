@@ -58,12 +58,14 @@ class DoneCases:
             {} when a file cannot be read: whoever loads it says what is wrong.
         """
         image = item["image"]
+        paths = [image] if isinstance(image, str) else image
         try:
-            inputs = files_hash([image] if isinstance(image, str) else image)
+            inputs = files_hash([path for path in paths if path])
         except OSError:
             return {}
         weights = weights_entry(self.checkpoint).get("sha256", "")
         parts = [item["case"], inputs, weights, self.settings, shared_networks.__version__]
+        parts += [] if all(paths) else [[bool(path) for path in paths]]  # which modality the one file is
         found = {"inputs_sha256": inputs, "fingerprint": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
         reason = self._reason(safe_name(item["case"]), found["fingerprint"])
         return found | ({"skipped": reason} if reason else {})

@@ -20,6 +20,7 @@ def resolve_cases(
     dataset_dir: str = "",
     section: str | Sequence[str] = "",
     modalities: Sequence[str] = ("t1", "flair"),
+    allow_missing: bool = False,
 ) -> list[dict[str, Any]]:
     """List the cases that a user's keys name.
 
@@ -35,6 +36,7 @@ def resolve_cases(
             :mod:`shared_networks.data.modality_folders`.
         section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
         modalities: names of the two modalities.
+        allow_missing: take cases that have one of the two modalities only; the path of the other one is ''.
 
     Returns:
         Items with ``case`` (unique name for the output), ``subject``, ``section`` ('' for none), ``image`` ([first,
@@ -53,13 +55,15 @@ def resolve_cases(
     if len(ways) > 1:
         raise InputError(f"{', '.join(ways)} were given together: set only one of them.")
     if first or second:
-        if not (first and second):
-            raise InputError(f"only {modalities[0] if first else modalities[1]} was given: set both {pair}.")
-        cases = [{"image": [first, second], "subject": _subject(Path(first), modalities[0]), "section": ""}]
+        if not ((first and second) or allow_missing):
+            raise InputError(
+                f"only {modalities[0] if first else modalities[1]} was given: set both {pair}, or --allow_missing True."
+            )
+        cases = [{"image": [first, second], "subject": _subject_of([first, second], modalities), "section": ""}]
     elif datalist:
-        cases = _chosen(_from_datalist(Path(datalist), modalities), section, datalist)
+        cases = _chosen(_from_datalist(Path(datalist), modalities, allow_missing), section, datalist)
     else:
-        cases = _chosen(_from_folder(Path(dataset_dir), modalities), section, dataset_dir)
+        cases = _chosen(_from_folder(Path(dataset_dir), modalities, allow_missing), section, dataset_dir)
     if not cases:
         raise InputError(f"{datalist or dataset_dir}: no cases found; expected volumes of {pair} for each case.")
     return _named(cases)
@@ -79,12 +83,19 @@ class ModalityCases(LazyCases):
         dataset_dir: str = "",
         section: str | Sequence[str] = "",
         modalities: Sequence[str] = ("t1", "flair"),
+        allow_missing: bool = False,
     ) -> None:
         self._keys = {"first": first, "second": second, "datalist": datalist, "dataset_dir": dataset_dir}
-        self._keys |= {"section": section, "modalities": modalities}
+        self._keys |= {"section": section, "modalities": modalities, "allow_missing": allow_missing}
 
     def _resolve(self) -> list[dict[str, Any]]:
         return resolve_cases(**self._keys)
+
+
+def _subject_of(paths: Sequence[str], modalities: Sequence[str]) -> str:
+    """Name of a case by its first file, or by its second one where there is no first."""
+    given = 0 if paths[0] else 1
+    return _subject(Path(paths[given]), modalities[given])
 
 
 def _subject(path: Path, modality: str) -> str:
@@ -95,20 +106,27 @@ def _subject(path: Path, modality: str) -> str:
     return stem or path.absolute().parent.name
 
 
-def _from_datalist(path: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _from_datalist(
+    path: Path, modalities: Sequence[str], allow_missing: bool = False
+) -> dict[str, list[dict[str, Any]]]:
     sections = read_datalist(path)
-    return {name: [_from_item(item, path, modalities) for item in items] for name, items in sections.items()}
+    return {
+        name: [_from_item(item, path, modalities, allow_missing) for item in items] for name, items in sections.items()
+    }
 
 
-def _from_item(item: Any, path: Path, modalities: Sequence[str]) -> dict[str, Any]:
+def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any]:
     paths: Any = None
     if isinstance(item, Mapping):
         paths = item.get("image", [item.get(name) for name in modalities])
-    if not isinstance(paths, list) or len(paths) != 2 or not all(isinstance(name, str) and name for name in paths):
+    if isinstance(paths, list) and allow_missing and any(paths):
+        paths = ["" if name is None else name for name in paths]
+    is_pair = isinstance(paths, list) and len(paths) == 2 and all(isinstance(name, str) for name in paths)
+    if not is_pair or not (all(paths) or (allow_missing and any(paths))):
         wanted = " and ".join(modalities)
         raise InputError(f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}.")
-    image = [str(path.parent / name) for name in paths]
-    subject = item.get("subject") or item.get("case") or _subject(Path(image[0]), modalities[0])
+    image = [str(path.parent / name) if name else "" for name in paths]
+    subject = item.get("subject") or item.get("case") or _subject_of(image, modalities)
     case: dict[str, Any] = {"image": image, "subject": str(subject)}
     label = item.get("label")
     if label:
@@ -122,12 +140,14 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str]) -> dict[str, An
     return refuse_path_names(case, item, ("subject", "case"))
 
 
-def _from_folder(folder: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _from_folder(
+    folder: Path, modalities: Sequence[str], allow_missing: bool = False
+) -> dict[str, list[dict[str, Any]]]:
     if not folder.is_dir():
         raise InputError(f"{folder}: not found; dataset_dir must be a folder.")
     if (folder / "datalist.json").is_file():
-        return _from_datalist(folder / "datalist.json", modalities)
-    sections = csv_cases(folder, modalities) or folder_cases(folder, modalities)
+        return _from_datalist(folder / "datalist.json", modalities, allow_missing)
+    sections = csv_cases(folder, modalities) or folder_cases(folder, modalities, allow_missing)
     if not sections:
         first, second = modalities
         raise InputError(

@@ -59,7 +59,7 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield refuse_path_names(item, row, ("ID", "subject"))
 
 
-def folder_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def folder_cases(root: Path, modalities: Sequence[str], allow_missing: bool = False) -> dict[str, list[dict[str, Any]]]:
     """Cases that are folders: ``root`` itself, folders in it, or folders in its ``training``, ``validation``, ``test``.
 
     A case holds ``t1.nii.gz`` and ``flair.nii.gz`` (the modalities' names in any mix of capitals; other volume types
@@ -69,14 +69,15 @@ def folder_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[s
     Args:
         root: where to look.
         modalities: names of the two modalities.
+        allow_missing: take cases with one modality as they are.
 
     Returns:
-        Section ('' for none) -> items with ``image``, ``subject``, perhaps ``label``; and ``refused``, the reason,
-        where one modality is missing.
+        Section ('' for none) -> items with ``image`` ('' for a missing modality), ``subject``, perhaps ``label``; and
+        ``refused``, the reason, where one is missing and that is not allowed.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for section, folder in _candidates(root):
-        item = _case(folder, modalities)
+        item = _case(folder, modalities, allow_missing)
         if item:
             sections.setdefault(section, []).append(item)
     return sections
@@ -98,14 +99,14 @@ def _subfolders(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: the folder cannot be listed ({error.strerror}); check its permission.") from error
 
 
-def _case(folder: Path, modalities: Sequence[str]) -> dict[str, Any] | None:
+def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any] | None:
     """The case in a folder, or None when it holds neither modality."""
     images = folder / "pre" if (folder / "pre").is_dir() else folder
     found = [_volume(images, (f"reg_{name}", name)) for name in modalities]
     if not any(found):
         return None
     item: dict[str, Any] = {"image": [str(path or "") for path in found], "subject": folder.name}
-    if not all(found):
+    if not all(found) and not allow_missing:
         item["refused"] = f"{images}: no {modalities[found.index(None)]} in it; expected {' and '.join(modalities)}."
     label = _volume(folder, _LABELS)
     if label:

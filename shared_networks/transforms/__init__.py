@@ -6,6 +6,7 @@ from shared_networks.transforms.disturbances import DisturbPaird
 from shared_networks.transforms.label_maps import MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
+from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
 from shared_networks.transforms.picture_luminance import PictureLuminanced
 from shared_networks.transforms.random_slice import RandSliced
 from shared_networks.transforms.save_fused import SaveFusedd
@@ -17,6 +18,7 @@ from shared_networks.transforms.split_segmentation import SplitSegmentationd
 __all__ = [
     "DegradeMixtured",
     "DisturbPaird",
+    "DropModalityd",
     "FuseColourd",
     "LoadFusionPaird",
     "LoadModalitiesd",
@@ -24,6 +26,7 @@ __all__ = [
     "PictureLuminanced",
     "RandDegradeEachd",
     "RandDegraded",
+    "RandModalityDropoutd",
     "RandSliced",
     "RandThickSlicesd",
     "SaveFusedSegmentationd",

@@ -22,7 +22,15 @@ from shared_networks.transforms.modality_checks import (
     value_remarks,
 )
 from shared_networks.transforms.reading import Source, read_source
-from shared_networks.transforms.source_pair import Preparation, on_grid_of, prepare_pair, read_pair
+from shared_networks.transforms.source_pair import (
+    Preparation,
+    absent,
+    missing_of,
+    on_grid_of,
+    prepare_pair,
+    prepare_single,
+    read_pair,
+)
 
 __all__ = ["LoadModalitiesd"]
 
@@ -35,7 +43,9 @@ class LoadModalitiesd(MapTransform):
     1. a list of two paths (NIfTI volumes or folders of one DICOM series each);
     2. the path of one NIfTI volume that holds both in its last axis (X x Y x Z x 2);
     3. the path of the first modality alone, whose name ends with that modality's name (``p1_T1.nii.gz``, in any mix of
-       capitals); the second lies beside it under the second's name (``p1_FLAIR.nii.gz``).
+       capitals); the second lies beside it under the second's name (``p1_FLAIR.nii.gz``);
+    4. with ``allow_missing``: a list of two paths of which one is ''. That modality's channel is 0, everything else
+       comes from the other one, and ``missing_modality`` in the meta data names it.
 
     Each modality is scaled so that two percentiles of its foreground become 0 and 1 (see
     :func:`shared_networks.transforms.normalise_volume`), and clipped; its background is 0. Nothing but the two images
@@ -60,6 +70,7 @@ class LoadModalitiesd(MapTransform):
             ``expected_ranges``.
         expected_ranges: what the weights are used to; None is
             :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
+        allow_missing: take form 4 too.
         prepare: what is done to both volumes before they are scaled, and says what it did; see
             :class:`shared_networks.clinical.PreparePair`. None does nothing.
 
@@ -82,6 +93,7 @@ class LoadModalitiesd(MapTransform):
         brain_checks: bool = True,
         expected_ranges: Mapping[str, Sequence[float]] | None = None,
         prepare: Preparation | None = None,
+        allow_missing: bool = False,
     ) -> None:
         super().__init__(keys)
         self.label_key = label_key
@@ -94,6 +106,7 @@ class LoadModalitiesd(MapTransform):
         self.brain_checks = brain_checks
         self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
         self.prepare = prepare
+        self.allow_missing = allow_missing
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with image, brain, warning and, where named, label set."""
@@ -101,24 +114,48 @@ class LoadModalitiesd(MapTransform):
             raise InputError(str(data["refused"]))
         d = dict(data)
         for key in self.key_iterator(d):
-            pair = read_pair(d[key], self.modalities, self._sibling, _read_volume)
-            pair, prepared = prepare_pair(pair, self.prepare)
-            foreground = [foreground_values(source.values) != 0 for source in pair]
-            for source, name in zip(pair, self.modalities, strict=True):
-                self._check_and_scale(source, name)
-            first, second = pair
-            if self.resample:
-                second = resample_onto(first, second)
-                foreground[1] = foreground[1] if second is pair[1] else second.values > 0
-            check_same_grid(first, second)
-            images = np.stack([first.values, second.values]).astype(np.float32)
-            d[key] = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
-            d[self.brain_key] = on_grid_of(first, (foreground[0] | foreground[1])[None].astype(np.uint8))
-            remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), foreground, images)]
+            missing = missing_of(d[key]) if self.allow_missing else None
+            load = self._load_pair if missing is None else self._load_single
+            d[key], brain, remarks, reference = load(d[key])
+            d[self.brain_key] = on_grid_of(reference, brain[None].astype(np.uint8))
             d[self.warning_key] = "; ".join(remarks)
             if self.label_key and d.get(self.label_key):
-                d[self.label_key] = self._read_label(d[self.label_key], first)
+                d[self.label_key] = self._read_label(d[self.label_key], reference)
         return d
+
+    def _load_pair(self, value: Any) -> tuple[MetaTensor, np.ndarray, list[str], Source]:
+        """Image, brain, remarks, and the source whose grid they have."""
+        pair = read_pair(value, self.modalities, self._sibling, _read_volume)
+        pair, prepared = prepare_pair(pair, self.prepare)
+        foreground = [foreground_values(source.values) != 0 for source in pair]
+        for source, name in zip(pair, self.modalities, strict=True):
+            self._check_and_scale(source, name)
+        first, second = pair
+        if self.resample:
+            second = resample_onto(first, second)
+            foreground[1] = foreground[1] if second is pair[1] else second.values > 0
+        check_same_grid(first, second)
+        images = np.stack([first.values, second.values]).astype(np.float32)
+        image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
+        remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), foreground, images)]
+        return image, foreground[0] | foreground[1], remarks, first
+
+    def _load_single(self, value: Sequence[Any]) -> tuple[MetaTensor, np.ndarray, list[str], Source]:
+        """:meth:`_load_pair` of form 4."""
+        missing = missing_of(value)
+        there = 1 - missing
+        name, lost = self.modalities[there], self.modalities[missing]
+        source, prepared = prepare_single(_read_volume(Path(value[there])), self.prepare)
+        brain = foreground_values(source.values) != 0
+        self._check_and_scale(source, name)
+        pair = [source, absent(source)] if there == 0 else [absent(source), source]
+        images = np.stack([one.values for one in pair]).astype(np.float32)
+        image = on_grid_of(source, images, other_filename="", preparation=prepared, missing_modality=lost)
+        remarks = [f"{lost} is missing: fused volume and labels come from {name} alone", *source.warnings]
+        if self.brain_checks:
+            shown = images[there : there + 1]
+            remarks += brain_remarks(shown, brain, source.affine, [source.path.name], self.expected_ranges)
+        return image, brain, remarks, source
 
     def _sibling(self, path: Path) -> Path:
         """The second modality of form 3."""

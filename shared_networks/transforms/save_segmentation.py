@@ -107,16 +107,22 @@ class SaveFusedSegmentationd(SaveCased):
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
         endings = ("fused.nii.gz", "seg.nii.gz", "qc.png", "report.json")
         settings = json.dumps(self.settings, sort_keys=True)
+        meta = d[self.image_key].meta
+        inputs = self.source_files(meta, self.modalities)
+        missing = meta.get("missing_modality", "")
+        if missing:
+            inputs = {modality: "" if modality == missing else next(iter(inputs.values())) for modality in inputs}
         return {
             "case": name,
-            "inputs": self.source_files(d[self.image_key].meta, self.modalities),
+            "inputs": inputs,
+            **({"missing_modality": missing} if missing else {}),
             "grid": {
                 "shape": list(label.shape),
                 "spacing_mm": [round(float(size), 6) for size in np.linalg.norm(affine[:3, :3], axis=0)],
                 "orientation": "".join(nib.aff2axcodes(affine)),
             },
             **compute_volume_report(label, affine, self.class_names),
-            "preparation": json.loads(d[self.image_key].meta.get("preparation") or "{}"),
+            "preparation": json.loads(meta.get("preparation") or "{}"),
             **self.origin(d, [f"{name}_{ending}" for ending in endings]),
             "settings": json.loads(settings),
             "settings_sha256": hashlib.sha256(settings.encode()).hexdigest(),

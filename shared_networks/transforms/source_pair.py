@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind
 from shared_networks.transforms.reading import Source, read_source, read_stacked_volume
 
-__all__ = ["Preparation", "on_grid_of", "prepare_pair", "read_pair"]
+__all__ = ["Preparation", "absent", "missing_of", "on_grid_of", "prepare_pair", "prepare_single", "read_pair"]
 
 Preparation = Callable[[Source, Source], tuple[Source, Source, Mapping[str, Any]]]
 """Takes both sources as they were read, returns them prepared, and what was done, for the report."""
@@ -52,6 +53,32 @@ def read_pair(
         raise InputError(
             f"{error.filename or value}: cannot be read ({error.strerror}); check path and permission."
         ) from error
+
+
+def missing_of(value: Any) -> int | None:
+    """Which of two sources is '' in what a user names; None when both are named, or in another form."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or all(value) or not any(value):
+        return None
+    return 0 if not value[0] else 1
+
+
+def absent(source: Source) -> Source:
+    """What stands for a missing source: zeros on the grid of the one that is there."""
+    return replace(source, path=Path(), values=np.zeros_like(source.values), chroma=None, warnings=[])
+
+
+def prepare_single(source: Source, prepare: Preparation | None) -> tuple[Source, str]:
+    """:func:`prepare_pair` where the other source is missing.
+
+    Raises:
+        InputError: when the preparation registers the two, see :func:`prepare_pair`.
+    """
+    if prepare is None:
+        return source, ""
+    if getattr(prepare, "align", False):
+        raise InputError(f"{source.path}: align needs both volumes; give the other one, or set align to False.")
+    source, _, record = prepare(source, replace(source, warnings=[]))
+    return source, json.dumps(record) if record else ""
 
 
 def prepare_pair(pair: Sequence[Source], prepare: Preparation | None) -> tuple[list[Source], str]:

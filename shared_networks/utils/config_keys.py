@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
-__all__ = ["is_referred_to", "look_up", "mistaken_booleans", "strings_of", "unknown_keys"]
+__all__ = ["is_referred_to", "look_up", "mistaken_booleans", "strings_of", "switches_as_text", "unknown_keys"]
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -43,8 +43,27 @@ def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping
     return found
 
 
+def switches_as_text(given: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, bool]:
+    """Switches that were given in lower case: ``--key false`` gives the text "false", which Python takes as true.
+
+    Args:
+        given: override keys and values.
+        files: content of the config files, merged, before the overrides.
+
+    Returns:
+        What each of them means, by key.
+    """
+    words = {"true": True, "false": False}
+    return {
+        key: words[value.lower()]
+        for key, value in given.items()
+        # A switch may be an expression in the file, so that only the text given shows that it is one.
+        if isinstance(value, str) and (value in words or (value.lower() in words and _is_switch(key, files)))
+    }
+
+
 def mistaken_booleans(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
-    """Describe the switches that were given as text: ``--key false`` gives the text "false", which is true.
+    """Describe the switches that were given a text that is neither true nor false.
 
     Args:
         given: override keys and values.
@@ -53,14 +72,18 @@ def mistaken_booleans(given: Mapping[str, Any], files: Mapping[str, Any]) -> lis
     Returns:
         One text for each such key, in the given order.
     """
-    found = []
-    for key, value in given.items():
-        if not isinstance(value, str) or value.startswith(("$", "@", "%")):
-            continue
-        # A switch may be an expression in the file, so that only the text given shows that it is one.
-        if value in ("true", "false") or isinstance(look_up(files, ReferenceResolver.split_id(key)), bool):
-            found.append(f"{key} must be True or False (with a capital letter), got '{value}'")
-    return found
+    return [
+        f"{key} must be True or False, got '{value}'"
+        for key, value in given.items()
+        if isinstance(value, str)
+        and not value.startswith(("$", "@", "%"))
+        and value.lower() not in ("true", "false")
+        and _is_switch(key, files)
+    ]
+
+
+def _is_switch(key: str, files: Mapping[str, Any]) -> bool:
+    return isinstance(look_up(files, ReferenceResolver.split_id(key)), bool)
 
 
 def is_referred_to(key: str, config: Any) -> bool:

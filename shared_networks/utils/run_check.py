@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, create
 
 from shared_networks.errors import InputError
 from shared_networks.utils.call_stack import calling_frames
-from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, unknown_keys
+from shared_networks.utils.config_keys import is_referred_to, look_up, mistaken_booleans, switches_as_text, unknown_keys
 from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
 from shared_networks.utils.series_choice import split_choice
 
@@ -91,6 +91,18 @@ def _check_keys(
     faults = unknown_keys(given, files, workflow.parser.get()) + mistaken_booleans(given, files)
     if faults:
         raise InputError("; ".join(faults))
+    for key, meaning in switches_as_text(given, files).items():
+        _set(workflow.parser, key, meaning)
+
+
+def _set(parser: ConfigParser, key: str, value: Any) -> None:
+    """Change a value while the parser resolves another one: assigning to the parser would forget what it is doing."""
+    *parents, name = ReferenceResolver.split_id(key)
+    section = look_up(parser.get(), parents)
+    section[int(name) if isinstance(section, list) else name] = value
+    resolver = parser.ref_resolver
+    resolver.items[ReferenceResolver.normalize_id(key)].update_config(value)
+    resolver.resolved_content.pop(ReferenceResolver.normalize_id(key), None)
 
 
 def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str, needed: bool = True) -> None:

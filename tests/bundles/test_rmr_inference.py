@@ -212,6 +212,33 @@ def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case,
     assert report["shared_networks"] == shared_networks.__version__
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_one_modality_alone_is_segmented_when_allowed(infer, write_case, network, lost):
+    names = ("t1", "flair")
+    paths = dict(zip(names, write_case("data/p1"), strict=True))
+    there = names[1 - lost]
+    out = infer(**{there: paths[there]}, allow_missing=True) / "p1"
+    report = json.loads((out / "p1_report.json").read_text())
+    assert report["missing_modality"] == names[lost]
+    assert report["inputs"] == {there: str(paths[there]), names[lost]: ""}
+    assert report["warnings"].startswith(f"{names[lost]} is missing")
+    images = [str(paths[name]) if name == there else "" for name in names]
+    item = LoadModalitiesd(label_key="", allow_missing=True)({"image": images})
+    with torch.no_grad():
+        expected = network(item["image"].as_tensor()[None])[0]
+    inside = item["brain"][0].as_tensor().bool().numpy()
+    fused = nib.load(out / "p1_fused.nii.gz").get_fdata()
+    assert np.abs(fused - expected[-1].clamp(0, 1).numpy() * inside).max() < 1e-4
+    labels = np.asarray(nib.load(out / "p1_seg.nii.gz").dataobj)
+    assert (labels == expected[:-1].argmax(0).numpy() * inside).mean() > 0.99
+    # The same command again does nothing, another modality alone is another case.
+    before = (out / "p1_report.json").stat().st_mtime_ns
+    infer(**{there: paths[there]}, allow_missing=True)
+    assert (out / "p1_report.json").stat().st_mtime_ns == before
+    infer(**paths)
+    assert "missing_modality" not in json.loads((out / "p1_report.json").read_text())
+
+
 @pytest.mark.parametrize("shape", [(17, 13, 1), (15, 23, 7)], ids=str)
 def test_sizes(infer, write_case, shape):
     t1, flair = write_case("data/odd", shape)

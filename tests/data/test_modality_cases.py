@@ -64,6 +64,36 @@ def test_keys_that_do_not_go_together(keys, message):
         resolve_cases(**keys)
 
 
+def test_one_modality_is_enough_when_allowed(tmp_path, touch):
+    assert resolve_cases("a/p1_t1.nii.gz", allow_missing=True) == [
+        {"case": "p1", "image": ["a/p1_t1.nii.gz", ""], "subject": "p1", "section": ""}
+    ]
+    (case,) = resolve_cases(second="a/p2-FLAIR.nii.gz", allow_missing=True)
+    assert case["case"] == "p2" and case["image"] == ["", "a/p2-FLAIR.nii.gz"]
+    assert resolve_cases(allow_missing=True) == []
+
+    datalist = tmp_path / "list.json"
+    items = [{"t1": "x.nii"}, {"flair": "y.nii", "t1": None}, {"image": ["", "z.nii"], "subject": "s"}]
+    datalist.write_text(json.dumps(items))
+    cases = resolve_cases(datalist=str(datalist), allow_missing=True)
+    assert [case["image"] for case in cases] == [
+        [str(tmp_path / "x.nii"), ""],
+        ["", str(tmp_path / "y.nii")],
+        ["", str(tmp_path / "z.nii")],
+    ]
+    with pytest.raises(InputError, match="every item must hold the paths t1 and flair"):
+        resolve_cases(datalist=str(datalist))
+    datalist.write_text(json.dumps([{"t1": ""}]))
+    with pytest.raises(InputError, match="every item must hold the paths"):
+        resolve_cases(datalist=str(datalist), allow_missing=True)
+
+    touch("data/p1/flair.nii.gz")
+    (case,) = resolve_cases(dataset_dir=str(tmp_path / "data"))
+    assert "no t1 in it" in case["refused"]
+    (case,) = resolve_cases(dataset_dir=str(tmp_path / "data"), allow_missing=True)
+    assert "refused" not in case and case["image"] == ["", str(tmp_path / "data" / "p1" / "flair.nii.gz")]
+
+
 def test_datalist_of_a_data_set(tmp_path):
     items = [{"subject": f"s{n}", "t1": f"s{n}/t1.nii", "flair": f"s{n}/flair.nii", "label": "l.nii"} for n in range(3)]
     unlabelled = {"t1": "u/t1.nii", "flair": "u/flair.nii", "shape": [1, 2, 3]}

@@ -1,11 +1,14 @@
 """The loader of T1 and FLAIR: what it makes of good cases in its three forms, and what it refuses."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Orientationd
 
+from shared_networks.clinical import PreparePair
 from shared_networks.errors import InputError
 from shared_networks.transforms import LoadModalitiesd
 
@@ -102,6 +105,33 @@ def test_stacked_volume_and_sibling_are_the_same_as_two_files(pair, write_volume
     assert torch.equal(load(str(first))["image"], two)
     with pytest.raises(InputError, match="0 files named sub-2_flair beside it; expected exactly one"):
         load(str(first.with_name("sub-2_T1.nii.gz")))
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_one_modality_alone_when_allowed(pair, lost):
+    paths, names = pair(LPS), ("t1", "flair")
+    both = load(paths)
+    alone = [path if index != lost else "" for index, path in enumerate(paths)]
+    d = load(alone, allow_missing=True)
+    assert torch.equal(d["image"][1 - lost].as_tensor(), both["image"][1 - lost].as_tensor())
+    assert not d["image"][lost].any()
+    assert torch.equal(d["image"].affine, both["image"].affine)
+    assert torch.equal(d["brain"].as_tensor(), torch.from_numpy(voxels(1 - lost) > 0)[None])
+    assert d["image"].meta["missing_modality"] == names[lost]
+    assert d["image"].meta["filename_or_obj"] == paths[1 - lost]
+    assert d["warning"].startswith(
+        f"{names[lost]} is missing: fused volume and labels come from {names[1 - lost]} alone"
+    )
+    with pytest.raises(InputError):
+        load(alone)
+
+
+def test_a_single_modality_is_prepared_and_cannot_be_aligned(pair):
+    t1, _ = pair()
+    prepared = load([t1, ""], allow_missing=True, prepare=PreparePair(bias_correction=True))
+    assert set(json.loads(prepared["image"].meta["preparation"])) == {"bias_field"}
+    with pytest.raises(InputError, match="align needs both volumes; give the other one"):
+        load([t1, ""], allow_missing=True, prepare=PreparePair(align=True))
 
 
 def test_labels(pair, write_volume):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, unknown_keys
+from shared_networks.utils.config_keys import is_referred_to, mistaken_booleans, switches_as_text, unknown_keys
 
 FILES = {
     "epochs": 2,
@@ -72,17 +72,24 @@ def test_is_referred_to(text, expected):
     assert is_referred_to("data", {"a": [{"b": text}]}) is expected
 
 
-@pytest.mark.parametrize("text", ["false", "true", "no", ""])
+@pytest.mark.parametrize("text", ["no", "yes", "1", ""])
 def test_text_for_a_switch_is_a_mistake(text):
     files = {"train": {"amp": False}}
-    assert mistaken_booleans({"train#amp": text}, files) == [
-        f"train#amp must be True or False (with a capital letter), got '{text}'"
-    ]
+    assert mistaken_booleans({"train#amp": text}, files) == [f"train#amp must be True or False, got '{text}'"]
+    assert switches_as_text({"train#amp": text}, files) == {}
+
+
+@pytest.mark.parametrize("text", ["false", "true", "False", "TRUE"])
+def test_switch_in_other_letters_is_what_it_says(text):
+    files = {"train": {"amp": False}, "name": "x"}
+    given = {"train#amp": text, "name": "no"}
+    assert switches_as_text(given, files) == {"train#amp": text.lower() == "true"}
+    assert mistaken_booleans(given, files) == []
 
 
 def test_switch_that_is_an_expression_in_the_file():
     files = {"amp": "$torch.cuda.is_available()", "name": "x"}
-    assert len(mistaken_booleans({"amp": "false", "name": "no"}, files)) == 1
+    assert switches_as_text({"amp": "false", "name": "False"}, files) == {"amp": False}
 
 
 @pytest.mark.parametrize("value", [True, False, 0, "$@device.type == 'cuda'", "@other", "%other"])

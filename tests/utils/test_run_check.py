@@ -70,6 +70,23 @@ def message_of(**arguments):
     return str(find_input_error(caught.value))
 
 
+@pytest.mark.parametrize(("text", "meaning"), [("true", True), ("false", False), (True, True)])
+def test_switch_in_lower_case_reaches_everything_that_refers_to_it(tmp_path, text, meaning):
+    config = {
+        **CONFIG,
+        "switch": not meaning,
+        "outer": {"inner": {"switch": not meaning}, "use": "$not @outer#inner#switch"},
+        "initialize": ["@check_run"],
+        "run": ["$Path(@result).write_text(repr([@switch, @outer#use, @outer#inner]))"],
+    }
+    config["check_run"] = {"_target_": "shared_networks.utils.check_run"}
+    (tmp_path / "configs").mkdir()
+    path = tmp_path / "configs" / "train.json"
+    path.write_text(json.dumps(config))
+    run(config_file=str(path), result=str(tmp_path / "r.txt"), switch=text, **{"outer#inner#switch": text})
+    assert (tmp_path / "r.txt").read_text() == repr([meaning, not meaning, {"switch": meaning}])
+
+
 def test_a_good_run_goes_through(config, given):
     run(config_file=config, **{"train#trainer#epochs": 7}, **given)
     assert Path(given["result"]).read_text() == "7"
