@@ -13,17 +13,19 @@ import runpy
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks.machine import hardware
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["ROOT", "Job", "finish", "seconds_of"]
+__all__ = ["ROOT", "Job", "finish"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,7 +57,8 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
     Args:
         jobs: a job stands behind those that it needs.
         work: folder of their folders.
-        parallel: processes at a time.
+        parallel: processes at a time; 0 runs everything in this process, without the seconds that each one needs to
+            start.
         threads: threads of each; an equal share of the CPU's by default.
 
     Raises:
@@ -64,14 +67,13 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
     waiting = [job for job in jobs if not job.done(work)]
     if not waiting:
         return
-    threads = threads or max(1, (os.cpu_count() or 1) // parallel)
+    threads = threads or max(1, (os.cpu_count() or 1) // max(1, parallel))
     done = {job.name for job in jobs} - {job.name for job in waiting}
     failed: list[str] = []
     running: dict = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(parallel, context, _start_worker, (threads,)) as pool:
+    with _pool(parallel, threads) as pool:
         while waiting or running:
-            for job in [job for job in waiting if done.issuperset(job.needs)][: parallel - len(running)]:
+            for job in [job for job in waiting if done.issuperset(job.needs)][: max(1, parallel) - len(running)]:
                 waiting.remove(job)
                 _prepare_folder(job, work)
                 print(f"{time.strftime('%H:%M:%S')} {job.name}", flush=True)
@@ -91,9 +93,22 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
         raise RuntimeError(f"{len(failed)} runs failed, {len(waiting)} that need them were not started; see {logs}")
 
 
-def seconds_of(job: Job, work: Path) -> float:
-    """Wall-clock time of a job that is done, in seconds."""
-    return float(_read(work / job.name / "done.json")["seconds"])
+class _InProcess(Executor):
+    """Runs what is submitted at once, here."""
+
+    def submit(self, function: Callable, /, *arguments: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def _pool(parallel: int, threads: int) -> Executor:
+    if not parallel:
+        return _InProcess()
+    return ProcessPoolExecutor(parallel, multiprocessing.get_context("spawn"), _start_worker, (threads,))
 
 
 def _prepare_folder(job: Job, work: Path) -> None:
@@ -115,8 +130,8 @@ def _start_worker(threads: int) -> None:
 
 
 def _run(words: Sequence[str], folder: str) -> float:
-    """In a worker: the command line of ``python -m monai.bundle`` with its output in a log; returns the seconds."""
-    sys.argv = ["monai.bundle", *words]
+    """The command line of ``python -m monai.bundle`` in this process, with its output in a log; returns the seconds."""
+    argv, sys.argv = sys.argv, ["monai.bundle", *words]
     started = time.perf_counter()
     kept = [os.dup(stream) for stream in (1, 2)]
     try:
@@ -127,7 +142,12 @@ def _run(words: Sequence[str], folder: str) -> float:
     except SystemExit as end:
         if end.code:
             raise RuntimeError(f"exit code {end.code}") from end
+    except Exception:
+        # Into the log: what a worker hands on of an exception is shortened.
+        os.write(2, traceback.format_exc().encode())
+        raise
     finally:
+        sys.argv = argv
         sys.stdout.flush()
         sys.stderr.flush()
         for stream, copy in zip((1, 2), kept, strict=True):

@@ -75,8 +75,8 @@ def draw_severity(report: Mapping[str, Any], kinds: Mapping[str, tuple[float, st
     for row, (metric, label) in zip(rows, metrics.items(), strict=True):
         for axes, (kind, (strength, _)) in zip(row, kinds.items(), strict=True):
             lines = {}
-            for name, entry in report["methods"].items():
-                if metric != "SCD" or name == "ours":
+            for entry in report["methods"].values():
+                if metric != "SCD" or entry["fuses"]:
                     names = [f"{kind.replace(' ', '_')}_{f}" if f else "none" for f in report["factors"]]
                     values = [mean_over_cases(entry["settings"][setting][metric]) for setting in names]
                     strengths = [factor * strength for factor in report["factors"]]

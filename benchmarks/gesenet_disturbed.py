@@ -5,9 +5,11 @@
 
 Gaussian noise of 0 to 0.1 in both pictures, or a shift of the second one by 0 to 4 pixels; one evaluation of the bundle
 for each strength and method, on every sixth test pair. Writes ``gesenet_disturbed.json``, ``.md``, ``.png``, ``.svg``.
+``--quick`` does one strength of each for two methods on made-up pairs.
 """
 
 import argparse
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +22,7 @@ from benchmarks.figures import draw_lines, save
 from benchmarks.gesenet_jobs import METHODS, evaluation, read_by_modality, write_pair_list
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
 
@@ -34,7 +37,7 @@ _FIRST = ("gesenet", "released_gesenet", "maximum", "laplacian_pyramid")
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_disturbed")
-    parser.add_argument("--dataset_dir", required=True, help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json, or with CT, PET, SPECT")
     parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
     parser.add_argument("--methods", default=",".join(_FIRST), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--every", type=int, default=6, help="take every so many test pairs")
@@ -42,7 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "gesenet_disturbed")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
+    if given.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            given.dataset_dir, given.work = str(write_toy_pictures(Path(folder) / "data")), Path(folder) / "work"
+            given.every, given.jobs, given.methods = 1, 0, "gesenet,maximum"
+            return sweep(given, {kind: values[::4] for kind, (values, _) in KINDS.items()})
+    if not given.dataset_dir:
+        parser.error("give --dataset_dir PAIRS, or --quick")
     return sweep(given, {kind: strengths for kind, (strengths, _) in KINDS.items()})
 
 
@@ -77,7 +88,7 @@ def sweep(given: argparse.Namespace, strengths: Mapping[str, Sequence[float]]) -
     facts = {"hardware": hardware("cpu"), "pairs": count, "methods": curves}
     shown = [f"--dataset_dir PAIRS --every {given.every} --methods {','.join(names)}"]
     shown += ["--released CHECKPOINT"] if "released_gesenet" in names else []
-    report = write_report("gesenet_disturbed", given.out, shown, facts, table)
+    report = write_report("gesenet_disturbed", given.out, ["--quick"] if given.quick else shown, facts, table)
     figure = Figure(figsize=(9, 8), layout="constrained")
     rows = figure.subplots(len(METRICS), len(strengths), sharex="col", sharey="row", squeeze=False)
     for row, metric in zip(rows, METRICS, strict=True):

@@ -6,9 +6,11 @@
 Every method is one evaluation of the bundle; what is done is not run again. ``CHECKPOINT`` is the authors' released
 one, converted by ``python -m shared_networks.convert``; without it that method is left out. Writes
 ``gesenet_rivals_<data_name>.json``, ``.md``, ``.png`` and ``.svg``.
+``--quick`` compares three methods on made-up pairs.
 """
 
 import argparse
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -19,6 +21,7 @@ from benchmarks.figures import draw_boxes
 from benchmarks.gesenet_jobs import METHODS, METRICS, evaluation, read_by_modality, write_pair_list
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
 
@@ -26,7 +29,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the comparison and return what it wrote as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_rivals")
-    parser.add_argument("--dataset_dir", required=True, help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json, or with CT, PET, SPECT")
     parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--data_name", default="harvard_test")
@@ -35,11 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "gesenet_rivals")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
+    if given.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            given.dataset_dir, given.data_name = str(write_toy_pictures(Path(folder) / "data")), "toy"
+            given.work, given.jobs = Path(folder) / "work", 0
+            return compare(given, ["gesenet", "maximum", "guided_filter"])
+    if not given.dataset_dir:
+        parser.error("give --dataset_dir PAIRS, or --quick")
     names = [name for name in given.methods.split(",") if name != "released_gesenet" or given.released]
     unknown = [name for name in names if name not in METHODS]
     if unknown:
         parser.error(f"no method {', '.join(unknown)}; there are {', '.join(METHODS)}")
+    return compare(given, names)
+
+
+def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
+    """Measure the methods and report; ``given`` are the options of the command."""
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
     write_pair_list(pairs, given.dataset_dir, given.every)
@@ -67,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     shown += ["--released CHECKPOINT"] if "released_gesenet" in names else []
     shown += [f"--every {given.every}"] if given.every > 1 else []
     shown += [f"--methods {','.join(names)}"] if len(names) < len(METHODS) else []
+    shown = ["--quick"] if given.quick else shown
     stem = f"gesenet_rivals_{given.data_name}"
     report = write_report("gesenet_rivals", given.out, shown, facts, table, stem)
     groups = {

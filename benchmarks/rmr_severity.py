@@ -5,11 +5,12 @@
 
 Takes the networks that ``benchmarks.rmr_study`` has trained with the same options (and trains what is missing), each
 measured on the subjects that it has not seen, with one kind of degradation at a time. Writes ``rmr_severity.json``,
-``.md``, ``.png`` and ``.svg``.
+``.md``, ``.png`` and ``.svg``. ``--quick`` does one strength with toy networks on made-up volumes.
 """
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from benchmarks.figures import draw_severity
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONTESTANTS, Budget, evaluation, plan, split, write_datalists
+from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 
 __all__ = ["KINDS", "main"]
 
-METHODS = ("ours", "head_alone")
 FACTORS = (0, 1, 2, 3)
 KINDS = {
     "noise": ("mixture_noise_std", 0.04, "standard deviation of the noise"),
@@ -36,7 +37,8 @@ _SCD_ONLY = "$@segmentation_metrics | {'SCD': @fusion_metrics#SCD}"
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_severity")
-    parser.add_argument("--dataset_dir", required=True, help="folder with a datalist.json")
+    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json")
+    parser.add_argument("--contestants", default="ours,head_alone", help="those of the study to measure")
     parser.add_argument("--subjects", default="", help="take held-out subjects whose names start so")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=Budget.stage2)
@@ -45,18 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "rmr_study")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
+    if given.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            given.work, given.jobs, given.subjects = Path(folder) / "work", 0, "toy0"
+            given.contestants = ",".join(QUICK_CONTESTANTS)
+            cases = split(str(write_toy_brains(Path(folder) / "data")), 2)
+            return sweep(*cases, QUICK_BUDGET, (0, 3), given, ["--quick"])
+    if not given.dataset_dir:
+        parser.error("give --dataset_dir BRAINS, or --quick")
     unlabelled, held_out = split(given.dataset_dir, given.folds)
     options = f"--folds {given.folds} --steps {given.steps} --stage1_steps {given.stage1_steps}"
     shown = ["--dataset_dir BRAINS", *([f"--subjects {given.subjects}"] if given.subjects else []), options]
     budget = Budget(given.stage1_steps, given.steps)
-    return sweep(unlabelled, held_out, given.subjects, budget, FACTORS, given, shown)
+    return sweep(unlabelled, held_out, budget, FACTORS, given, shown)
 
 
 def sweep(
     unlabelled: Sequence[dict],
     held_out: Sequence[Sequence[dict]],
-    subjects: str,
     budget: Budget,
     factors: Sequence[int],
     given: argparse.Namespace,
@@ -67,27 +77,27 @@ def sweep(
     Args:
         unlabelled: subjects of stage 1.
         held_out: held-out cases of each fold.
-        subjects: how the names of the subjects to measure start.
         budget: of the trainings.
         factors: strengths, in multiples of the paper's.
-        given: ``work``, ``out``, ``jobs`` and ``threads``.
+        given: ``contestants``, ``subjects``, ``work``, ``out``, ``jobs`` and ``threads``.
         shown: words behind the command, for the record.
     """
     work = given.work.resolve()
+    names = given.contestants.split(",")
     write_datalists(work, unlabelled, held_out)
     jobs = [
-        job for job in plan(METHODS, len(held_out), [0], budget, work) if not job.name.endswith(("clean", "degraded"))
+        job for job in plan(names, len(held_out), [0], budget, work) if not job.name.endswith(("clean", "degraded"))
     ]
-    measured: dict[str, dict[str, list[Path]]] = {name: {} for name in METHODS}
+    measured: dict[str, dict[str, list[Path]]] = {name: {} for name in names}
     for fold, cases in enumerate(held_out):
-        chosen = {case["case"] for case in cases if case["case"].startswith(subjects)}
+        chosen = {case["case"] for case in cases if case["case"].startswith(given.subjects)}
         content = json.loads((work / f"fold{fold}.json").read_text("utf-8"))
         content["test"] = [item for item in content["test"] if item["subject"] in chosen]
         if not content["test"]:
             continue
         datalist = work / f"severity_fold{fold}.json"
         datalist.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        for name in METHODS:
+        for name in names:
             training = next(job for job in jobs if job.name == f"{name}/fold{fold}_seed0/train")
             for setting, keys in _settings(factors).items():
                 keys = {"degrade": True, **keys, "datalist": datalist, "validate#additional_metrics": _SCD_ONLY}
@@ -99,6 +109,7 @@ def sweep(
     results = {
         name: {
             "title": CONTESTANTS[name].title,
+            "fuses": CONTESTANTS[name].fuses,
             "settings": {setting: read_case_values(tables) for setting, tables in settings.items()},
         }
         for name, settings in measured.items()
@@ -132,13 +143,13 @@ def table(result: dict) -> str:
     lines.append("|---" * (len(factors) + 3) + "|")
     for kind in KINDS:
         for metric, title in (("Dice_mean", "mean Dice"), ("Dice_WML", "Dice of WML"), ("SCD", "SCD")):
-            for name, entry in result["methods"].items():
-                if metric == "SCD" and not CONTESTANTS[name].fuses:
+            for entry in result["methods"].values():
+                if metric == "SCD" and not entry["fuses"]:
                     continue
                 settings = (entry["settings"][setting_name(kind, factor)] for factor in factors)
                 cells = [f"{mean_over_cases(values[metric]):.3f}" for values in settings]
                 lines.append(f"| {kind} | {title} | {entry['title']} | {' | '.join(cells)} |")
-    subjects = sorted(result["methods"]["ours"]["settings"]["none"]["Dice_mean"])
+    subjects = sorted(next(iter(result["methods"].values()))["settings"]["none"]["Dice_mean"])
     lines += ["", f"Mean of {', '.join(subjects)}, each by the network of the fold that held it out."]
     return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
 

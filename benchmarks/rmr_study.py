@@ -20,7 +20,7 @@ from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import table
-from benchmarks.toy_data import QUICK_BUDGET, write_toy_brains
+from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 
 __all__ = ["main"]
 
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     if given.quick:
         with tempfile.TemporaryDirectory() as folder:
             data = write_toy_brains(Path(folder) / "data")
-            return _study(given, str(data), ["ours", "head_alone"], 2, [0], QUICK_BUDGET, Path(folder) / "work")
+            given.jobs = 0
+            return _study(given, str(data), QUICK_CONTESTANTS, 2, [0], QUICK_BUDGET, Path(folder) / "work")
     if not given.dataset_dir:
         parser.error("give --dataset_dir BRAINS, or --quick")
     budget = Budget(given.stage1_steps, given.steps)

@@ -44,7 +44,7 @@ def table(result: Mapping[str, Any]) -> str:
         "",
         *_segmentation(segmenting),
     ]
-    if "ours" in segmenting and len(segmenting) > 1:
+    if len(segmenting) > 1:
         lines += ["", *_differences(segmenting)]
     if fusing:
         lines += ["", *_fusion(fusing)]
@@ -65,24 +65,22 @@ def _segmentation(contestants: Mapping[str, Any]) -> list[str]:
 
 
 def _differences(contestants: Mapping[str, Any]) -> list[str]:
-    """Ours minus each other method, subject by subject."""
-    ours = contestants["ours"]
+    """The first method minus each other one, subject by subject."""
+    first, *others = contestants.values()
     lines = [
-        "Ours minus the other, paired by subject: mean [95 % bootstrap interval], subjects in which ours is "
+        f"{first['title']} minus the other, paired by subject: mean [95 % bootstrap interval], subjects in which it is "
         "higher. For the drop, lower is better.",
         "",
         "| against | mean Dice, clean | mean Dice, degraded | WML Dice, clean | WML Dice, degraded | drop |",
         "|---" * 6 + "|",
     ]
-    for name, entry in contestants.items():
-        if name == "ours":
-            continue
+    for entry in others:
         cells = [
-            _difference(ours[condition].get(metric, {}), entry[condition].get(metric, {}))
+            _difference(first[condition].get(metric, {}), entry[condition].get(metric, {}))
             for metric in ("Dice_mean", "Dice_WML")
             for condition in ("clean", "degraded")
         ]
-        lines.append(f"| {entry['title']} | {' | '.join([*cells, _difference(drop(ours), drop(entry))])} |")
+        lines.append(f"| {entry['title']} | {' | '.join([*cells, _difference(drop(first), drop(entry))])} |")
     return lines
 
 

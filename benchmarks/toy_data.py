@@ -5,23 +5,25 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from PIL import Image
 
 from benchmarks.rmr_study_plan import Budget
 
-__all__ = ["QUICK_BUDGET", "write_toy_brains"]
+__all__ = ["QUICK_BUDGET", "QUICK_CONTESTANTS", "QUICK_GESENET", "write_toy_brains", "write_toy_pictures"]
 
-_SHORT = {
-    "learning_rate": 1e-3,
-    "cache_rate": 1.0,
-}
+_SMALL_HEAD = {"semantic_head#channels": [4, 8], "semantic_head#strides": [2]}
 QUICK_BUDGET = Budget(
     stage1=2,
     stage2=2,
     epoch=2,
-    keys1={"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "batch_size": 1, **_SHORT},
-    keys2={"patch_size": [14, 14, 7], **_SHORT},
-    keys_evaluation={"roi_size": [32, 32, 32], "overlap": 0.0},
+    keys1={"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "batch_size": 1},
+    keys2={"patch_size": [14, 14, 7], **_SMALL_HEAD},
+    keys_evaluation={"roi_size": [48, 48, 16], "overlap": 0.0, **_SMALL_HEAD},
 )
+"""Of UNet heads that fit no brain."""
+QUICK_CONTESTANTS = ("ours_unet", "unet_alone")
+QUICK_GESENET = {"patch_size": [44, 44], "batch_size": 1, "validation_cases": {}}
+"""Overrides of GeSeNet's training."""
 
 
 def write_toy_brains(folder: Path, labelled: int = 4, unlabelled: int = 1) -> Path:
@@ -47,4 +49,20 @@ def write_toy_brains(folder: Path, labelled: int = 4, unlabelled: int = 1) -> Pa
         items.append(item)
     sections = {"training": items[:labelled], "unlabelled_training": items[labelled:]}
     (folder / "datalist.json").write_text(json.dumps(sections), encoding="utf-8")
+    return folder
+
+
+def write_toy_pictures(folder: Path, size: int = 44) -> Path:
+    """Pairs of MRI and CT: rings and a disc, with noise; two for training, one for validation, two for the test."""
+    random = np.random.default_rng(0)
+    rows, columns = (np.indices((size, size)) + 0.5) / size * 2 - 1
+    radius = np.hypot(rows, columns)
+    pictures = {"mri": 200 * (radius < 0.7), "other": 250 * ((radius > 0.7) & (radius < 0.85)) + 40 * (radius < 0.3)}
+    for part, count in (("train", 2), ("val", 1), ("test", 2)):
+        for side, picture in pictures.items():
+            place = folder / "CT" / part / side
+            place.mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                noisy = (picture + random.normal(0, 10, picture.shape)).clip(0, 255).astype(np.uint8)
+                Image.fromarray(noisy).save(place / f"{part}{number}.png")
     return folder
