@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.case_values import mean_over_cases
 
-__all__ = ["draw_boxes", "draw_lines", "draw_severity", "save"]
+__all__ = ["draw_boxes", "draw_lines", "draw_losses", "draw_severity", "save"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's palette, which readers with any colour vision can tell apart."""
@@ -58,6 +59,29 @@ def draw_boxes(groups: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
             axes.set_title(metric if group == next(iter(groups)) else "", fontsize=10)
         row[0].set_ylabel(group)
     figure.legend(patches, list(methods), loc="outside lower center", ncols=min(7, len(methods)), fontsize=9)
+    save(figure, path)
+
+
+def draw_losses(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], path: Path, window: int = 20) -> None:
+    """Losses of several trainings over the steps: mean over the folds of the moving average.
+
+    Args:
+        curves: loss -> title of a training -> values of each fold, step by step.
+        path: where to, without suffix.
+        window: steps of the moving average; fewer where a training is shorter.
+    """
+    figure = Figure(figsize=(5 * len(curves), 3.8), layout="constrained")
+    for axes, (loss, trainings) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        for index, (title, folds) in enumerate(trainings.items()):
+            length = min(len(fold) for fold in folds)
+            mean = np.mean([fold[:length] for fold in folds], axis=0)
+            width = min(window, length)
+            smooth = np.convolve(mean, np.full(width, 1 / width), mode="valid")
+            colour = COLOURS[index % len(COLOURS)]
+            axes.plot(np.arange(width, length + 1), smooth, label=title, color=colour)
+        axes.set(xlabel="step", ylabel=f"{loss}, mean of {window} steps and of the folds")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=9)
     save(figure, path)
 
 

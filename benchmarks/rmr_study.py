@@ -5,7 +5,8 @@
 
 Every contestant is trained on the labelled subjects of all folds but one and measured on the subjects of that one,
 clean and degraded by the paper's mixture, with the configs of the bundle. What is done is not run again, what was
-interrupted goes on. Writes ``rmr_study.json`` and ``rmr_study.md``; the values of every subject are in the JSON.
+interrupted goes on. Writes ``rmr_study.json`` and ``rmr_study.md`` (the values of every subject are in the JSON), and the curves of
+the losses, ``rmr_study_losses.png`` and ``.svg``.
 ``--quick`` runs two folds of two contestants on made-up volumes: it shows that everything works, and nothing else.
 """
 
@@ -16,14 +17,17 @@ from pathlib import Path
 
 from benchmarks.bundle_jobs import ROOT, finish
 from benchmarks.case_values import read_case_values
+from benchmarks.figures import draw_losses
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import table
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
+from shared_networks.visualize.training_curve import read_scalars
 
 __all__ = ["main"]
 
+LOSSES = {"L_VF": "visual fusion loss L_VF", "L_LS": "segmentation loss L_LS"}
 FIRST = ("ours", "head_alone", "without_fusion_loss", "without_segmentation_loss")
 
 
@@ -89,10 +93,24 @@ def _study(
         "steps": budget.stage2,
         "contestants": results,
     }
+    _draw_losses(names, work, given.out / "rmr_study_losses")
     options = f"--contestants {','.join(names)} --folds {folds} --seeds {','.join(map(str, seeds))}"
     options += f" --steps {budget.stage2} --stage1_steps {budget.stage1}"
     shown = ["--quick"] if given.quick else ["--dataset_dir BRAINS", options]
     return write_report("rmr_study", given.out, shown, facts, table)
+
+
+def _draw_losses(names: Sequence[str], work: Path, path: Path) -> None:
+    """Curves of L_VF and L_LS of all trainings that have them, as the paper's Fig. 2 shows them."""
+    curves: dict[str, dict[str, list]] = {}
+    for name in names:
+        for folder in sorted(work.glob(f"{name}/fold*_seed*/train/log")):
+            for loss, points in read_scalars(folder).items():
+                if loss in LOSSES:
+                    values = [value for _, value in points]
+                    curves.setdefault(LOSSES[loss], {}).setdefault(CONTESTANTS[name].title, []).append(values)
+    if curves:
+        draw_losses(dict(sorted(curves.items())), path)
 
 
 if __name__ == "__main__":

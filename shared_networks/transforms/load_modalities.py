@@ -1,6 +1,7 @@
 """Load the two modalities of one case for RMR-Fusion: T1 and FLAIR, or T2 and ADC; with a label where there is one."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,11 @@ class LoadModalitiesd(MapTransform):
         first, second = pair
         if self.resample:
             second = resample_onto(first, second)
-            foreground[1] = foreground[1] if second is pair[1] else second.values > 0
+            if second is not pair[1]:
+                # A stripped volume has sharp borders; interpolation would put a rim of faint voxels around them.
+                contents = replace(pair[1], values=foreground[1].astype(np.float32))
+                foreground[1] = resample_onto(first, contents).values >= 0.5
+                second.values = second.values * foreground[1]
         check_same_grid(first, second)
         images = np.stack([first.values, second.values]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)

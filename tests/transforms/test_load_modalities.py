@@ -193,6 +193,18 @@ def test_second_modality_is_moved_when_asked(pair, write_volume):
     assert "resampled onto the grid of t1.nii.gz" in d["warning"]
 
 
+def test_resampling_puts_no_rim_around_a_stripped_volume(pair, write_volume):
+    shift = AXIAL.copy()
+    shift[:3, 3] = [0.3, -0.2, 0.9]
+    box = np.zeros(SHAPE, np.int16)
+    box[3:-3, 3:-3, 2:-2] = np.random.default_rng(2).integers(800, 900, (3, 4, 4))
+    d = load([pair()[0], str(write_volume("other/flair.nii.gz", box, shift))], resample=True, lower=0, upper=100)
+    # Shifted by less than half a voxel, the nearest voxels are those of the box.
+    moved = d["image"][1].numpy() > 0
+    assert not moved[box == 0].any()
+    assert moved.sum() > 0.9 * (box > 0).sum()
+
+
 def content(change):
     values = voxels(1).astype(np.float32)
     values[change[0]] = change[1]
