@@ -70,16 +70,17 @@ def draw_losses(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], p
         path: where to, without suffix.
         window: steps of the moving average; fewer where a training is shorter.
     """
+    titles = list(dict.fromkeys(title for trainings in curves.values() for title in trainings))
     figure = Figure(figsize=(5 * len(curves), 3.8), layout="constrained")
     for axes, (loss, trainings) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-        for index, (title, folds) in enumerate(trainings.items()):
+        for title, folds in trainings.items():
             length = min(len(fold) for fold in folds)
             mean = np.mean([fold[:length] for fold in folds], axis=0)
             width = min(window, length)
             smooth = np.convolve(mean, np.full(width, 1 / width), mode="valid")
-            colour = COLOURS[index % len(COLOURS)]
+            colour = COLOURS[titles.index(title) % len(COLOURS)]
             axes.plot(np.arange(width, length + 1), smooth, label=title, color=colour)
-        axes.set(xlabel="step", ylabel=f"{loss}, mean of {window} steps and of the folds")
+        axes.set(xlabel="step", ylabel=f"mean of {window} steps and of the folds", title=loss)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=9)
     save(figure, path)
