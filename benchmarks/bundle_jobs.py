@@ -22,12 +22,11 @@ from typing import Any
 
 import torch
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from shared_networks.utils.atomic import atomic_path
 
 __all__ = ["ROOT", "Job", "finish"]
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """MRBrainS and Prostate158 through the configs of RMR-Fusion, on tiny volumes in their layouts."""
 
+import json
 import shutil
 
 import nibabel as nib
@@ -58,3 +59,38 @@ def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr
         workflow.parser.get_parsed_content("train#dataset#data")[0]
     )
     assert (np.asarray(item["label"]) == 3).sum() == 4 * 4 * 3
+
+
+def test_the_two_real_prostate_cases_run_end_to_end(data_dir, rmr_bundle, tmp_path):
+    folders = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+    keys = {**TINY, **folders, "dataset_dir": str(data_dir / "prostate"), "bundle_root": str(rmr_bundle)}
+    run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)
+    keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
+    run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys)
+
+    # The middle of the second case: whole ones take minutes on a CPU.
+    middle = {}
+    for name in ("t2", "adc"):
+        image = nib.load(data_dir / "prostate" / "prostatex-0001" / f"{name}.nii.gz")
+        middle[name] = tmp_path / f"p_{name}.nii.gz"
+        nib.save(image.slicer[150:214, 150:214], middle[name])
+    keys = {
+        "t1": middle["t2"],
+        "flair": middle["adc"],
+        "modalities": ["t2", "adc"],
+        "brain_checks": False,
+        "classes": 4,
+        "class_names": ["background", "transitional zone", "peripheral zone", "cancer"],
+        "checkpoint": tmp_path / "model.pt",
+        "output_dir": tmp_path / "out",
+        "device": "cpu",
+    }
+    run_workflow(rmr_bundle, ["inference", "head_segresnet"], "infer", **keys)
+    (report,) = (tmp_path / "out").glob("*/*_report.json")
+    assert set(json.loads(report.read_text())["volumes_ml"]) == {"transitional zone", "peripheral zone", "cancer"}
+    original = nib.load(middle["t2"])
+    for ending in ("fused", "seg"):
+        (path,) = report.parent.glob(f"*_{ending}.nii.gz")
+        result = nib.load(path)
+        assert result.shape == original.shape and np.array_equal(result.affine, original.affine)
+    assert np.asarray(result.dataobj).max() <= 3
