@@ -9,7 +9,10 @@ __all__ = ["GuidedFilterFusion", "guided_filter", "window_mean"]
 
 def window_mean(image: torch.Tensor, radius: int) -> torch.Tensor:
     """Mean over (2 radius + 1)-wide squares; at the border over the part that lies inside. B x C x H x W."""
-    return F.avg_pool2d(image, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    width = 2 * radius + 1
+    # Rows, then columns: the windows are rectangles, also where the border cuts them.
+    rows = F.avg_pool2d(image, (width, 1), stride=1, padding=(radius, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, width), stride=1, padding=(0, radius), count_include_pad=False)
 
 
 def guided_filter(image: torch.Tensor, guide: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
