@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_severity")
     parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json")
     parser.add_argument("--contestants", default="ours,head_alone", help="those of the study to measure")
-    parser.add_argument("--subjects", default="", help="take held-out subjects whose names start so")
+    parser.add_argument("--subjects", default="", help="take held-out subjects whose names start with one of these")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=Budget.stage2)
     parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
@@ -90,12 +90,13 @@ def sweep(
     ]
     measured: dict[str, dict[str, list[Path]]] = {name: {} for name in names}
     for fold, cases in enumerate(held_out):
-        chosen = {case["case"] for case in cases if case["case"].startswith(given.subjects)}
+        chosen = {case["case"] for case in cases if case["case"].startswith(tuple(given.subjects.split(",")))}
         content = json.loads((work / f"fold{fold}.json").read_text("utf-8"))
         content["test"] = [item for item in content["test"] if item["subject"] in chosen]
         if not content["test"]:
             continue
-        datalist = work / f"severity_fold{fold}.json"
+        # The name says whom it lists, so that another choice of subjects is another command.
+        datalist = work / f"severity_fold{fold}_{'_'.join(sorted(chosen))}.json"
         datalist.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         for name in names:
             training = next(job for job in jobs if job.name == f"{name}/fold{fold}_seed0/train")
