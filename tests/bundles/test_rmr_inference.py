@@ -378,7 +378,7 @@ def test_stock_runner_ends_with_one_line_when_nothing_can_be_done(config, rmr_bu
     ("keys", "message"),
     [
         ({}, NOTHING),
-        ({"t1": "{t1}"}, "only t1 was given: set both t1 and flair."),
+        ({"t1": "{t1}"}, "only t1 was given: set both t1 and flair, or --allow_missing True."),
         ({"t1": "{t1}", "flair": "{t1}", "dataset_dir": "."}, "t1 and flair, dataset_dir were given together"),
         ({"t1": "{t1}", "flair": "{t1}", "fliar": "x"}, "unknown key 'fliar' (did you mean 'flair'?)"),
         ({"t1": "{t1}", "flair": "none.nii.gz"}, "flair: none.nii.gz does not exist"),

@@ -35,6 +35,9 @@ LISTS = {
         "train+evaluate+evaluate_maximum",
         "train+evaluate+evaluate_average",
         "train+evaluate+evaluate_laplacian_pyramid",
+        "train+evaluate+evaluate_guided_filter",
+        "train+evaluate+evaluate_dual_tree",
+        "train+evaluate+evaluate_maximum+evaluate_disturbed",
         "train+evaluate+evaluate_released",
     ],
     "rmr_fusion_bundle": [
@@ -56,6 +59,7 @@ LISTS = {
         "train+without_fusion_loss",
         "train+head_only",
         "train+degrade_stage2",
+        "train+modality_dropout",
         "train+prostate158",
         "train+mrbrains",
         "train+multi_gpu_train",
@@ -65,6 +69,8 @@ LISTS = {
         "train+evaluate+evaluate_flair",
         "train+evaluate+evaluate_average+evaluate_maximum",
         "train+evaluate+evaluate_average+evaluate_minimiser",
+        "train+evaluate+evaluate_average+evaluate_dual_tree",
+        "train+evaluate+evaluate_average+evaluate_gesenet",
     ],
 }
 ALL = [(bundle, names) for bundle, lists in LISTS.items() for names in lists]
