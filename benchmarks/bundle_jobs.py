@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["ROOT", "Job", "finish"]
+__all__ = ["ROOT", "Job", "bundle_words", "finish"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ class Job:
     def done(self, work: Path) -> bool:
         """Whether this very command has run to its end and its product is still there."""
         return _same(_read(work / self.name / "done.json"), self) and (work / self.name / self.product).is_file()
+
+
+def bundle_words(bundle: Path, run_id: str, configs: Sequence[str], keys: Mapping[str, Any]) -> tuple[str, ...]:
+    """Arguments of the bundle runner: a list of a bundle's configs by name, and overrides."""
+    files = [str(bundle / "configs" / f"{name}.json") for name in configs]
+    words = ["run", run_id, "--config_file", str(files), "--bundle_root", str(bundle)]
+    for key, value in keys.items():
+        words += [f"--{key}", str(value)]
+    return tuple(words)
 
 
 def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | None = None) -> None:

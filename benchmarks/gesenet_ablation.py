@@ -11,7 +11,6 @@ masked convolutions have work to do, and the time of a picture. Writes ``gesenet
 
 import argparse
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundle_jobs import ROOT, Job, finish
-from benchmarks.gesenet_jobs import METRICS, bundle_words, evaluation, read_by_modality, write_pair_list
+from benchmarks.bundle_jobs import Job, bundle_words, finish
+from benchmarks.gesenet_jobs import BUNDLE, METRICS, evaluation, read_by_modality, write_pair_list
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.study_options import PAIRS, chosen_names, parse_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_GESENET, write_toy_pictures
 from shared_networks.data import resolve_pairs
 from shared_networks.nets import GeSeNet
@@ -60,29 +60,16 @@ VARIANTS: dict[str, Variant] = {
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the ablation and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_ablation")
-    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser = study_parser("gesenet_ablation", PAIRS)
     parser.add_argument("--variants", default=",".join(VARIANTS), help=f"of {', '.join(VARIANTS)}")
     parser.add_argument("--steps", type=int, default=200, help="optimiser steps of every variant")
     parser.add_argument("--every", type=int, default=3, help="measure on every so many test pairs")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "gesenet_ablation")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args(arguments)
+    given = parse_study(parser, arguments)
     if given.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            given.dataset_dir, given.work = str(write_toy_pictures(Path(folder) / "data")), Path(folder) / "work"
-            given.steps, given.every, given.jobs = 2, 1, 0
+        with quick_run(given, write_toy_pictures):
+            given.steps, given.every = 2, 1
             return ablate(given, ["complete", "without_region_mask"], QUICK_GESENET)
-    if not given.dataset_dir:
-        parser.error("give --dataset_dir PAIRS, or --quick")
-    names = given.variants.split(",")
-    unknown = [name for name in names if name not in VARIANTS]
-    if unknown:
-        parser.error(f"no variant {', '.join(unknown)}; there are {', '.join(VARIANTS)}")
-    return ablate(given, names, {})
+    return ablate(given, chosen_names(parser, given.variants, VARIANTS, "variant"), {})
 
 
 def ablate(given: argparse.Namespace, names: Sequence[str], keys: Mapping[str, Any]) -> dict:
@@ -134,7 +121,7 @@ def _training(name: str, dataset_dir: Path, steps: int, keys: Mapping[str, Any],
         "val_interval": epochs + 1,
         **keys,
     }
-    words = bundle_words("training", ["train", *VARIANTS[name].overlays], given)
+    words = bundle_words(BUNDLE, "training", ["train", *VARIANTS[name].overlays], given)
     return Job(folder, words, f"fusion_checkpoint_epoch={epochs}.pt")
 
 

@@ -9,7 +9,6 @@ for each strength and method, on every sixth test pair. Writes ``gesenet_disturb
 """
 
 import argparse
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -17,11 +16,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.bundle_jobs import ROOT, finish
+from benchmarks.bundle_jobs import finish
 from benchmarks.figures import draw_lines, save
-from benchmarks.gesenet_jobs import METHODS, evaluation, read_by_modality, write_pair_list
+from benchmarks.gesenet_jobs import METHODS, evaluation, methods_of, read_by_modality, source_keys, write_pair_list
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.study_options import PAIRS, parse_study, quick_run, study_parser
 from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
@@ -36,38 +36,27 @@ _FIRST = ("gesenet", "released_gesenet", "maximum", "laplacian_pyramid")
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_disturbed")
-    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser = study_parser("gesenet_disturbed", PAIRS)
     parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
     parser.add_argument("--methods", default=",".join(_FIRST), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--every", type=int, default=6, help="take every so many test pairs")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "gesenet_disturbed")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args(arguments)
+    given = parse_study(parser, arguments)
     if given.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            given.dataset_dir, given.work = str(write_toy_pictures(Path(folder) / "data")), Path(folder) / "work"
-            given.every, given.jobs, given.methods = 1, 0, "gesenet,maximum"
-            return sweep(given, {kind: values[::4] for kind, (values, _) in KINDS.items()})
-    if not given.dataset_dir:
-        parser.error("give --dataset_dir PAIRS, or --quick")
-    return sweep(given, {kind: strengths for kind, (strengths, _) in KINDS.items()})
+        with quick_run(given, write_toy_pictures):
+            given.every = 1
+            return sweep(given, ["gesenet", "maximum"], {kind: values[::4] for kind, (values, _) in KINDS.items()})
+    names = methods_of(parser, given.methods, given.released)
+    return sweep(given, names, {kind: strengths for kind, (strengths, _) in KINDS.items()})
 
 
-def sweep(given: argparse.Namespace, strengths: Mapping[str, Sequence[float]]) -> dict:
+def sweep(given: argparse.Namespace, names: Sequence[str], strengths: Mapping[str, Sequence[float]]) -> dict:
     """Measure and report; ``strengths`` holds those of each kind, the undisturbed one first."""
-    names = [name for name in given.methods.split(",") if name != "released_gesenet" or given.released]
     work = given.work.resolve()
     pairs = work / f"test_{given.every}.json"
     count = write_pair_list(pairs, given.dataset_dir, given.every)
     jobs, places = {}, {}
     for name in names:
-        keys: dict[str, Any] = {"datalist": pairs}
-        if name == "released_gesenet":
-            keys["checkpoint"] = given.released.resolve()
+        keys = source_keys(name, pairs, given.released)
         for kind, values in strengths.items():
             for value in values:
                 # Undisturbed is the same for both kinds, and measured once.

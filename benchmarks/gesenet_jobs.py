@@ -2,16 +2,28 @@
 
 import csv
 import json
+from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bundle_jobs import ROOT, Job
+from benchmarks.bundle_jobs import ROOT, Job, bundle_words
+from benchmarks.study_options import chosen_names
 from shared_networks.data import resolve_pairs
 from shared_networks.errors import InputError
 
-__all__ = ["METHODS", "METRICS", "Method", "bundle_words", "evaluation", "read_by_modality", "write_pair_list"]
+__all__ = [
+    "BUNDLE",
+    "METHODS",
+    "METRICS",
+    "Method",
+    "evaluation",
+    "methods_of",
+    "read_by_modality",
+    "source_keys",
+    "write_pair_list",
+]
 
 BUNDLE = ROOT / "gesenet_bundle"
 METRICS = ("SSIM", "SD", "MI", "VIF", "SCD", "Qabf")
@@ -74,17 +86,23 @@ def evaluation(
         "validate#evaluator#additional_metrics": f"${{{others}}}",
         **keys,
     }
-    words = bundle_words("evaluating", ["train", *overlays, "evaluate", *METHODS[method].configs, *configs], given)
+    names = ["train", *overlays, "evaluate", *METHODS[method].configs, *configs]
+    words = bundle_words(BUNDLE, "evaluating", names, given)
     return Job(folder, words, f"{data_name}_{method}.csv", tuple(needs))
 
 
-def bundle_words(run_id: str, configs: Sequence[str], keys: Mapping[str, Any]) -> tuple[str, ...]:
-    """Arguments of the bundle runner for configs of this bundle."""
-    files = [str(BUNDLE / "configs" / f"{name}.json") for name in configs]
-    words = ["run", run_id, "--config_file", str(files), "--bundle_root", str(BUNDLE)]
-    for key, value in keys.items():
-        words += [f"--{key}", str(value)]
-    return tuple(words)
+def methods_of(parser: ArgumentParser, text: str, released: Path | None) -> list[str]:
+    """Methods of a comma-separated option; the released weights are left out where there is no checkpoint of them."""
+    names = chosen_names(parser, text, METHODS, "method")
+    return [name for name in names if name != "released_gesenet" or released]
+
+
+def source_keys(method: str, pairs: Path, released: Path | None) -> dict[str, Any]:
+    """Overrides that every evaluation of a method needs: the data list, and the weights that are not the bundle's."""
+    keys: dict[str, Any] = {"datalist": pairs}
+    if method == "released_gesenet":
+        keys["checkpoint"] = released.resolve()
+    return keys
 
 
 def write_pair_list(path: Path, dataset_dir: str, every: int = 1, section: str = "test") -> int:

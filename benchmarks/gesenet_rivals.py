@@ -10,17 +10,25 @@ one, converted by ``python -m shared_networks.convert``; without it that method 
 """
 
 import argparse
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.bundle_jobs import ROOT, finish
+from benchmarks.bundle_jobs import finish
 from benchmarks.figures import draw_boxes
-from benchmarks.gesenet_jobs import METHODS, METRICS, evaluation, read_by_modality, write_pair_list
+from benchmarks.gesenet_jobs import (
+    METHODS,
+    METRICS,
+    evaluation,
+    methods_of,
+    read_by_modality,
+    source_keys,
+    write_pair_list,
+)
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.study_options import PAIRS, parse_study, quick_run, study_parser
 from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
@@ -28,30 +36,17 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the comparison and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_rivals")
-    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser = study_parser("gesenet_rivals", PAIRS)
     parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
     parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--data_name", default="harvard_test")
     parser.add_argument("--every", type=int, default=1, help="take every so many pairs")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "gesenet_rivals")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args(arguments)
+    given = parse_study(parser, arguments)
     if given.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            given.dataset_dir, given.data_name = str(write_toy_pictures(Path(folder) / "data")), "toy"
-            given.work, given.jobs = Path(folder) / "work", 0
+        with quick_run(given, write_toy_pictures):
+            given.data_name = "toy"
             return compare(given, ["gesenet", "maximum", "guided_filter"])
-    if not given.dataset_dir:
-        parser.error("give --dataset_dir PAIRS, or --quick")
-    names = [name for name in given.methods.split(",") if name != "released_gesenet" or given.released]
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        parser.error(f"no method {', '.join(unknown)}; there are {', '.join(METHODS)}")
-    return compare(given, names)
+    return compare(given, methods_of(parser, given.methods, given.released))
 
 
 def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
@@ -59,12 +54,10 @@ def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
     write_pair_list(pairs, given.dataset_dir, given.every)
-    jobs = []
-    for name in names:
-        keys: dict[str, Any] = {"datalist": pairs}
-        if name == "released_gesenet":
-            keys["checkpoint"] = given.released.resolve()
-        jobs.append(evaluation(name, f"{given.data_name}/{name}", given.data_name, keys, work))
+    jobs = [
+        evaluation(name, f"{given.data_name}/{name}", given.data_name, source_keys(name, pairs, given.released), work)
+        for name in names
+    ]
     finish(jobs, work, given.jobs, given.threads)
     values = {name: read_by_modality([work / job.name / job.product]) for name, job in zip(names, jobs, strict=True)}
     facts = {

@@ -10,16 +10,16 @@ measured on the subjects that it has not seen, with one kind of degradation at a
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bundle_jobs import ROOT, finish
+from benchmarks.bundle_jobs import finish
 from benchmarks.case_values import mean_over_cases, read_case_values
 from benchmarks.figures import draw_severity
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONTESTANTS, Budget, evaluation, plan, split, write_datalists
+from benchmarks.study_options import BRAINS, chosen_names, parse_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 
 __all__ = ["KINDS", "main"]
@@ -36,37 +36,29 @@ _SCD_ONLY = "$@segmentation_metrics | {'SCD': @fusion_metrics#SCD}"
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_severity")
-    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json")
+    parser = study_parser("rmr_severity", BRAINS, work="rmr_study")
     parser.add_argument("--contestants", default="ours,head_alone", help="those of the study to measure")
     parser.add_argument("--subjects", default="", help="take held-out subjects whose names start with one of these")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=Budget.stage2)
     parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "rmr_study")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args(arguments)
+    given = parse_study(parser, arguments)
     if given.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            given.work, given.jobs, given.subjects = Path(folder) / "work", 0, "toy0"
-            given.contestants = ",".join(QUICK_CONTESTANTS)
-            cases = split(str(write_toy_brains(Path(folder) / "data")), 2)
-            return sweep(*cases, QUICK_BUDGET, (0, 3), given, ["--quick"])
-    if not given.dataset_dir:
-        parser.error("give --dataset_dir BRAINS, or --quick")
+        with quick_run(given, write_toy_brains):
+            given.subjects = "toy0"
+            return sweep(*split(given.dataset_dir, 2), QUICK_CONTESTANTS, QUICK_BUDGET, (0, 3), given, ["--quick"])
+    names = chosen_names(parser, given.contestants, CONTESTANTS, "contestant")
     unlabelled, held_out = split(given.dataset_dir, given.folds)
     options = f"--folds {given.folds} --steps {given.steps} --stage1_steps {given.stage1_steps}"
     shown = ["--dataset_dir BRAINS", *([f"--subjects {given.subjects}"] if given.subjects else []), options]
     budget = Budget(given.stage1_steps, given.steps)
-    return sweep(unlabelled, held_out, budget, FACTORS, given, shown)
+    return sweep(unlabelled, held_out, names, budget, FACTORS, given, shown)
 
 
 def sweep(
     unlabelled: Sequence[dict],
     held_out: Sequence[Sequence[dict]],
+    names: Sequence[str],
     budget: Budget,
     factors: Sequence[int],
     given: argparse.Namespace,
@@ -77,13 +69,13 @@ def sweep(
     Args:
         unlabelled: subjects of stage 1.
         held_out: held-out cases of each fold.
+        names: contestants of the study.
         budget: of the trainings.
         factors: strengths, in multiples of the paper's.
-        given: ``contestants``, ``subjects``, ``work``, ``out``, ``jobs`` and ``threads``.
+        given: ``subjects``, ``work``, ``out``, ``jobs`` and ``threads``.
         shown: words behind the command, for the record.
     """
     work = given.work.resolve()
-    names = given.contestants.split(",")
     write_datalists(work, unlabelled, held_out)
     jobs = [
         job for job in plan(names, len(held_out), [0], budget, work) if not job.name.endswith(("clean", "degraded"))

@@ -11,17 +11,17 @@ made-up volumes: it shows that everything works, and nothing else.
 """
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bundle_jobs import ROOT, finish
+from benchmarks.bundle_jobs import finish
 from benchmarks.case_values import read_case_values
 from benchmarks.figures import draw_losses
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import table
+from benchmarks.study_options import BRAINS, chosen_names, parse_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 from shared_networks.visualize.training_curve import read_scalars
 
@@ -33,45 +33,30 @@ FIRST = ("ours", "head_alone", "without_fusion_loss", "without_segmentation_loss
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the study and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_study")
-    parser.add_argument("--dataset_dir", default="", help="folder with a datalist.json")
+    parser = study_parser("rmr_study", BRAINS)
     parser.add_argument("--contestants", default=",".join(FIRST), help=f"of {', '.join(CONTESTANTS)}")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--steps", type=int, default=Budget.stage2, help="optimiser steps of every contestant")
     parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--threads", type=int, help="of each run; an equal share of the CPU by default")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "rmr_study")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true")
-    given = parser.parse_args(arguments)
-    names = given.contestants.split(",")
-    unknown = [name for name in names if name not in CONTESTANTS]
-    if unknown:
-        parser.error(f"no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)}")
+    given = parse_study(parser, arguments)
     if given.quick:
-        with tempfile.TemporaryDirectory() as folder:
-            data = write_toy_brains(Path(folder) / "data")
-            given.jobs = 0
-            return _study(given, str(data), QUICK_CONTESTANTS, 2, [0], QUICK_BUDGET, Path(folder) / "work")
-    if not given.dataset_dir:
-        parser.error("give --dataset_dir BRAINS, or --quick")
+        with quick_run(given, write_toy_brains):
+            return _study(given, QUICK_CONTESTANTS, 2, [0], QUICK_BUDGET)
+    names = chosen_names(parser, given.contestants, CONTESTANTS, "contestant")
     budget = Budget(given.stage1_steps, given.steps)
-    seeds = [int(seed) for seed in given.seeds.split(",")]
-    return _study(given, given.dataset_dir, names, given.folds, seeds, budget, given.work.resolve())
+    return _study(given, names, given.folds, [int(seed) for seed in given.seeds.split(",")], budget)
 
 
 def _study(
     given: argparse.Namespace,
-    dataset_dir: str,
     names: Sequence[str],
     folds: int,
     seeds: Sequence[int],
     budget: Budget,
-    work: Path,
 ) -> dict:
-    unlabelled, held_out = split(dataset_dir, folds)
+    work = given.work.resolve()
+    unlabelled, held_out = split(given.dataset_dir, folds)
     write_datalists(work, unlabelled, held_out)
     finish(plan(names, folds, seeds, budget, work), work, given.jobs, given.threads)
     results: dict[str, dict] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bundle_jobs import ROOT, Job
+from benchmarks.bundle_jobs import ROOT, Job, bundle_words
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 
@@ -172,7 +172,7 @@ def _stage1(name: str, keys: Mapping[str, Any], budget: Budget, work: Path) -> J
         **keys,
     }
     product = f"autoencoder_checkpoint_epoch={given['max_epochs']}.pt"
-    return Job(name, _words("training", ["train_autoencoder"], given), product)
+    return Job(name, bundle_words(BUNDLE, "training", ["train_autoencoder"], given), product)
 
 
 def _contestant(name: str, fold: int, seed: int, budget: Budget, work: Path) -> list[Job]:
@@ -201,7 +201,7 @@ def _contestant(name: str, fold: int, seed: int, budget: Budget, work: Path) -> 
         needs = (stage.name,)
     configs = ["train", *contestant.overlays]
     product = f"rmr_checkpoint_epoch={epochs}.pt"
-    training = Job(f"{place}/train", _words("training", configs, given), product, needs)
+    training = Job(f"{place}/train", bundle_words(BUNDLE, "training", configs, given), product, needs)
     evaluations = [
         evaluation(name, fold, f"{place}/{c}", training, {"degrade": c == "degraded"}, budget, work) for c in CONDITIONS
     ]
@@ -246,7 +246,7 @@ def evaluation(
         given["fusion_metrics"] = {}
     if not contestant.segments and not contestant.rival and not metrics:
         given["segmentation_metrics"] = {}
-    words = _words("evaluating", ["train", *contestant.overlays, "evaluate", *contestant.rival], given)
+    words = bundle_words(BUNDLE, "evaluating", ["train", *contestant.overlays, "evaluate", *contestant.rival], given)
     condition = "degraded" if given["degrade"] else "clean"
     needs = () if training is None else (training.name,)
     return Job(folder, words, f"fold{fold}_{name}_{condition}.csv", needs)
@@ -261,11 +261,3 @@ def _items(cases: Sequence[dict]) -> list[dict]:
             item["label"] = str(Path(case["label"]).resolve())
         items.append(item)
     return items
-
-
-def _words(run_id: str, configs: Sequence[str], keys: Mapping[str, Any]) -> tuple[str, ...]:
-    files = [str(BUNDLE / "configs" / f"{name}.json") for name in configs]
-    words = ["run", run_id, "--config_file", str(files), "--bundle_root", str(BUNDLE)]
-    for key, value in keys.items():
-        words += [f"--{key}", str(value)]
-    return tuple(words)

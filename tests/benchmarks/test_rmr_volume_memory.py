@@ -12,5 +12,6 @@ def test_quick(tmp_path):
     result = rmr_volume_memory.main(["--quick", "--out", str(tmp_path)])
     assert json.loads((tmp_path / "rmr_volume_memory.json").read_text()) == result
     (case,) = result["cases"]
-    assert 50 * 2**20 < case["peak_bytes"] < case["estimated_gib"] * 2**30
+    # Of so small a volume nearly all memory is the libraries', which differs with what else is installed.
+    assert 50 * 2**20 < case["peak_bytes"] < (case["estimated_gib"] + 0.5) * 2**30
     assert "| 12 x 12 x 12 |  | one piece |" in (tmp_path / "rmr_volume_memory.md").read_text()
