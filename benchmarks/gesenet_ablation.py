@@ -23,7 +23,7 @@ from benchmarks.bundle_jobs import Job, bundle_words, finish
 from benchmarks.gesenet_jobs import BUNDLE, METRICS, evaluation, read_by_modality, write_pair_list
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
-from benchmarks.study_options import PAIRS, chosen_names, parse_study, quick_run, study_parser
+from benchmarks.study_options import PAIRS, chosen_names, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_GESENET, write_toy_pictures
 from shared_networks.data import resolve_pairs
 from shared_networks.nets import GeSeNet
@@ -161,4 +161,4 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_study(main, table)

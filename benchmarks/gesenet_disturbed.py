@@ -21,7 +21,7 @@ from benchmarks.figures import draw_lines, save
 from benchmarks.gesenet_jobs import METHODS, evaluation, methods_of, read_by_modality, source_keys, write_pair_list
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
-from benchmarks.study_options import PAIRS, parse_study, quick_run, study_parser
+from benchmarks.study_options import PAIRS, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
@@ -108,4 +108,4 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_study(main, table)

@@ -28,7 +28,7 @@ from benchmarks.gesenet_jobs import (
 )
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
-from benchmarks.study_options import PAIRS, parse_study, quick_run, study_parser
+from benchmarks.study_options import PAIRS, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
@@ -104,4 +104,4 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_study(main, table)

@@ -19,7 +19,7 @@ from benchmarks.figures import draw_severity
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONTESTANTS, Budget, evaluation, plan, split, write_datalists
-from benchmarks.study_options import BRAINS, chosen_names, parse_study, quick_run, study_parser
+from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 
 __all__ = ["KINDS", "main"]
@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     names = chosen_names(parser, given.contestants, CONTESTANTS, "contestant")
     unlabelled, held_out = split(given.dataset_dir, given.folds)
     options = f"--folds {given.folds} --steps {given.steps} --stage1_steps {given.stage1_steps}"
-    shown = ["--dataset_dir BRAINS", *([f"--subjects {given.subjects}"] if given.subjects else []), options]
+    shown = [f"--dataset_dir BRAINS --contestants {given.contestants}"]
+    shown += [f"--subjects {given.subjects}"] if given.subjects else []
+    shown.append(options)
     budget = Budget(given.stage1_steps, given.steps)
     return sweep(unlabelled, held_out, names, budget, FACTORS, given, shown)
 
@@ -78,7 +80,9 @@ def sweep(
     work = given.work.resolve()
     write_datalists(work, unlabelled, held_out)
     jobs = [
-        job for job in plan(names, len(held_out), [0], budget, work) if not job.name.endswith(("clean", "degraded"))
+        job
+        for job in plan(names, range(len(held_out)), [0], budget, work)
+        if not job.name.endswith(("clean", "degraded"))
     ]
     measured: dict[str, dict[str, list[Path]]] = {name: {} for name in names}
     for fold, cases in enumerate(held_out):
@@ -148,4 +152,4 @@ def table(result: dict) -> str:
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_study(main, table)

@@ -1,7 +1,7 @@
 """Does mutual reinforcement pay? Cross-validation of RMR-Fusion against its parts (paper: Tables 1, 3 and 5, Fig. 14).
 
-``python -m benchmarks.rmr_study --dataset_dir BRAINS [--contestants ours,head_alone] [--folds 3] [--seeds 0]
-[--steps 200] [--stage1_steps 1000] [--jobs 2] [--work runs/rmr_study] [--out benchmarks/results]``
+``python -m benchmarks.rmr_study --dataset_dir BRAINS [--contestants ours,head_alone] [--folds 3] [--held_out 0]
+[--seeds 0] [--steps 200] [--stage1_steps 1000] [--jobs 2] [--work runs/rmr_study] [--out benchmarks/results]``
 
 Every contestant is trained on the labelled subjects of all folds but one and measured on the subjects of that one,
 clean and degraded by the paper's mixture, with the configs of the bundle. What is done is not run again, what was
@@ -21,8 +21,9 @@ from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import table
-from benchmarks.study_options import BRAINS, chosen_names, parse_study, quick_run, study_parser
+from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
+from shared_networks.errors import InputError
 from shared_networks.visualize.training_curve import read_scalars
 
 __all__ = ["main"]
@@ -36,34 +37,36 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser = study_parser("rmr_study", BRAINS)
     parser.add_argument("--contestants", default=",".join(FIRST), help=f"of {', '.join(CONTESTANTS)}")
     parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--held_out", help="numbers of the folds to run, from 0, with commas; all by default")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--steps", type=int, default=Budget.stage2, help="optimiser steps of every contestant")
     parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
     given = parse_study(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_brains):
-            return _study(given, QUICK_CONTESTANTS, 2, [0], QUICK_BUDGET)
+            given.folds, given.held_out, given.seeds = 2, None, "0"
+            return _study(given, QUICK_CONTESTANTS, QUICK_BUDGET)
     names = chosen_names(parser, given.contestants, CONTESTANTS, "contestant")
-    budget = Budget(given.stage1_steps, given.steps)
-    return _study(given, names, given.folds, [int(seed) for seed in given.seeds.split(",")], budget)
+    return _study(given, names, Budget(given.stage1_steps, given.steps))
 
 
-def _study(
-    given: argparse.Namespace,
-    names: Sequence[str],
-    folds: int,
-    seeds: Sequence[int],
-    budget: Budget,
-) -> dict:
+def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> dict:
     work = given.work.resolve()
-    unlabelled, held_out = split(given.dataset_dir, folds)
+    folds = [int(fold) for fold in given.held_out.split(",")] if given.held_out else list(range(given.folds))
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    if not set(folds) <= set(range(given.folds)):
+        raise InputError(f"--held_out {given.held_out}: there are folds 0 to {given.folds - 1}.")
+    unlabelled, held_out = split(given.dataset_dir, given.folds)
     write_datalists(work, unlabelled, held_out)
     finish(plan(names, folds, seeds, budget, work), work, given.jobs, given.threads)
     results: dict[str, dict] = {}
     for name in names:
         contestant = CONTESTANTS[name]
+        places = [(fold, work / name / f"fold{fold}_seed{seed}") for fold in folds for seed in seeds]
         values = {
-            condition: read_case_values(work.glob(f"{name}/fold*_seed*/{condition}/fold*_{name}_{condition}.csv"))
+            condition: read_case_values(
+                place / condition / f"fold{fold}_{name}_{condition}.csv" for fold, place in places
+            )
             for condition in CONDITIONS
         }
         results[name] = {"title": contestant.title, "segments": contestant.segments, "fuses": contestant.fuses} | values
@@ -71,25 +74,27 @@ def _study(
         "hardware": hardware("cpu"),
         "runs_at_a_time": given.jobs,
         "data": "made-up volumes, the figures mean nothing" if given.quick else "labelled subjects of BRAINS",
-        "folds": [[case["case"] for case in fold] for fold in held_out],
+        "folds": [[case["case"] for case in held_out[fold]] for fold in folds],
+        "folds_of_the_division": given.folds,
         "stage1_subjects": [case["case"] for case in unlabelled],
-        "seeds": list(seeds),
+        "seeds": seeds,
         "stage1_steps": budget.stage1,
         "steps": budget.stage2,
         "contestants": results,
     }
-    _draw_losses(names, work, given.out / "rmr_study_losses")
-    options = f"--contestants {','.join(names)} --folds {folds} --seeds {','.join(map(str, seeds))}"
+    _draw_losses(names, folds, seeds, work, given.out / "rmr_study_losses")
+    options = f"--contestants {','.join(names)} --folds {given.folds} --seeds {given.seeds}"
+    options += f" --held_out {given.held_out}" if given.held_out else ""
     options += f" --steps {budget.stage2} --stage1_steps {budget.stage1}"
     shown = ["--quick"] if given.quick else ["--dataset_dir BRAINS", options]
     return write_report("rmr_study", given.out, shown, facts, table)
 
 
-def _draw_losses(names: Sequence[str], work: Path, path: Path) -> None:
+def _draw_losses(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int], work: Path, path: Path) -> None:
     """Curves of L_VF and L_LS of all trainings that have them, as the paper's Fig. 2 shows them."""
     curves: dict[str, dict[str, list]] = {}
     for name in names:
-        for folder in sorted(work.glob(f"{name}/fold*_seed*/train/log")):
+        for folder in (work / name / f"fold{fold}_seed{seed}" / "train" / "log" for fold in folds for seed in seeds):
             for loss, points in read_scalars(folder).items():
                 if loss in LOSSES:
                     values = [value for _, value in points]
@@ -99,4 +104,4 @@ def _draw_losses(names: Sequence[str], work: Path, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_study(main, table)

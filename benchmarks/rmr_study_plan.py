@@ -6,7 +6,7 @@ is chosen by looking at the held-out subjects.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,17 @@ from benchmarks.bundle_jobs import ROOT, Job, bundle_words
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 
-__all__ = ["CONDITIONS", "CONTESTANTS", "Budget", "Contestant", "evaluation", "plan", "split", "write_datalists"]
+__all__ = [
+    "CONDITIONS",
+    "CONTESTANTS",
+    "INSIDE_AND_ALONE",
+    "Budget",
+    "Contestant",
+    "evaluation",
+    "plan",
+    "split",
+    "write_datalists",
+]
 
 BUNDLE = ROOT / "rmr_fusion_bundle"
 CONDITIONS = ("clean", "degraded")
@@ -80,6 +90,8 @@ CONTESTANTS: dict[str, Contestant] = {
     **{f"ours_{name}": Contestant(f"RMR-Fusion ({title})", (f"head_{name}",)) for name, title in HEADS.items()},
 }
 """Every contestant by the name that ``--contestants`` takes."""
+INSIDE_AND_ALONE = {"ours": "head_alone", **{f"ours_{name}": f"{name}_alone" for name in HEADS}}
+"""Contestant with a head inside the framework -> the one that is the head alone (Fig. 14)."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,9 @@ def write_datalists(work: Path, unlabelled: Sequence[dict], folds: Sequence[Sequ
 
     Training needs a validation section: stage 1 validates on a subject that it also trains on (its last weights are
     taken whatever comes out), stage 2 does not get to its validation.
+
+    Raises:
+        InputError: when the folder holds another division, whose results would be taken for those of this one.
     """
     lists = {"stage1": {"unlabelled_training": _items(unlabelled), "validation": _items(unlabelled[-1:])}}
     for index, held_out in enumerate(folds):
@@ -140,12 +155,16 @@ def write_datalists(work: Path, unlabelled: Sequence[dict], folds: Sequence[Sequ
             "test": _items(held_out),
         }
     work.mkdir(parents=True, exist_ok=True)
-    for name, content in lists.items():
-        (work / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    texts = {work / f"{name}.json": json.dumps(content, indent=2) + "\n" for name, content in lists.items()}
+    for path, text in texts.items():
+        if path.is_file() and path.read_text("utf-8") != text:
+            raise InputError(f"{work}: holds a study of other folds or data ({path.name}); give another --work.")
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
 
 
-def plan(names: Sequence[str], folds: int, seeds: Sequence[int], budget: Budget, work: Path) -> list[Job]:
-    """The jobs of some contestants, those that others need first."""
+def plan(names: Sequence[str], folds: Iterable[int], seeds: Sequence[int], budget: Budget, work: Path) -> list[Job]:
+    """The jobs of some contestants in some folds, those that others need first."""
     stages: dict[str, Job] = {}
     jobs = []
     for name in names:
@@ -154,7 +173,7 @@ def plan(names: Sequence[str], folds: int, seeds: Sequence[int], budget: Budget,
             stage = "stage1" if not contestant.stage1 else f"stage1_{name}"
             stages.setdefault(stage, _stage1(stage, contestant.stage1, budget, work))
     for seed in seeds:
-        for fold in range(folds):
+        for fold in folds:
             for name in names:
                 jobs += _contestant(name, fold, seed, budget, work)
     return [*stages.values(), *jobs]

@@ -1,11 +1,12 @@
 """Markdown of the cross-validation of RMR-Fusion."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.case_values import mean_over_cases
 from benchmarks.paired_statistics import paired_difference
+from benchmarks.rmr_study_plan import INSIDE_AND_ALONE
 
 __all__ = ["drop", "table"]
 
@@ -37,7 +38,8 @@ def table(result: Mapping[str, Any]) -> str:
     segmenting = {name: entry for name, entry in contestants.items() if entry["segments"]}
     fusing = {name: entry for name, entry in contestants.items() if entry["fuses"]}
     lines = [
-        f"{result['data']}; {len(result['folds'])} folds ({'; '.join(', '.join(fold) for fold in result['folds'])}); "
+        f"{result['data']}; {len(result['folds'])} of {result['folds_of_the_division']} folds "
+        f"({'; '.join(', '.join(fold) for fold in result['folds'])}); "
         f"seeds {', '.join(map(str, result['seeds']))}; {result['steps']} steps each, stage 1 {result['stage1_steps']} "
         f"steps on {len(result['stage1_subjects'])} unlabelled subjects; CSF, GM and WM against silver labels, WML "
         "against manual ones; weights of the last step.",
@@ -45,7 +47,10 @@ def table(result: Mapping[str, Any]) -> str:
         *_segmentation(segmenting),
     ]
     if len(segmenting) > 1:
-        lines += ["", *_differences(segmenting)]
+        lines += ["", *_against_the_first(segmenting)]
+    pairs = [(inside, alone) for inside, alone in INSIDE_AND_ALONE.items() if {inside, alone} <= set(segmenting)]
+    if pairs:
+        lines += ["", *_universality([(segmenting[inside], segmenting[alone]) for inside, alone in pairs])]
     if fusing:
         lines += ["", *_fusion(fusing)]
     return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
@@ -64,23 +69,37 @@ def _segmentation(contestants: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _differences(contestants: Mapping[str, Any]) -> list[str]:
-    """The first method minus each other one, subject by subject."""
+def _against_the_first(contestants: Mapping[str, Any]) -> list[str]:
     first, *others = contestants.values()
-    lines = [
+    return [
         f"{first['title']} minus the other, paired by subject: mean [95 % bootstrap interval], subjects in which it is "
         "higher. For the drop, lower is better.",
         "",
-        "| against | mean Dice, clean | mean Dice, degraded | WML Dice, clean | WML Dice, degraded | drop |",
+        *_differences("against", [(entry["title"], first, entry) for entry in others]),
+    ]
+
+
+def _universality(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    return [
+        "The same head inside the framework minus alone, paired by subject, as above:",
+        "",
+        *_differences("head", [(alone["title"].removesuffix(" alone"), inside, alone) for inside, alone in pairs]),
+    ]
+
+
+def _differences(heading: str, rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """One method minus another one, subject by subject: rows of (name, the one, the other)."""
+    lines = [
+        f"| {heading} | mean Dice, clean | mean Dice, degraded | WML Dice, clean | WML Dice, degraded | drop |",
         "|---" * 6 + "|",
     ]
-    for entry in others:
+    for name, one, other in rows:
         cells = [
-            _difference(first[condition].get(metric, {}), entry[condition].get(metric, {}))
+            _difference(one[condition].get(metric, {}), other[condition].get(metric, {}))
             for metric in ("Dice_mean", "Dice_WML")
             for condition in ("clean", "degraded")
         ]
-        lines.append(f"| {entry['title']} | {' | '.join([*cells, _difference(drop(first), drop(entry))])} |")
+        lines.append(f"| {name} | {' | '.join([*cells, _difference(drop(one), drop(other))])} |")
     return lines
 
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.bundle_jobs import ROOT
+from shared_networks.utils.one_line_errors import shorten_input_errors
 
-__all__ = ["BRAINS", "PAIRS", "chosen_names", "parse_study", "quick_run", "study_parser"]
+__all__ = ["BRAINS", "PAIRS", "chosen_names", "parse_study", "print_study", "quick_run", "study_parser"]
 
 BRAINS = "BRAINS: folder with a datalist.json"
 PAIRS = "PAIRS: folder with a datalist.json, or with CT, PET, SPECT"
@@ -48,6 +49,12 @@ def chosen_names(parser: argparse.ArgumentParser, text: str, known: Collection[s
     if unknown:
         parser.error(f"no {kind} {', '.join(unknown)}; there are {', '.join(known)}")
     return names
+
+
+def print_study(main: Callable[[], dict], table: Callable[[dict], str]) -> None:
+    """Run a study as a command and print its table; bad input ends it with one line."""
+    shorten_input_errors()
+    print(table(main()))
 
 
 @contextmanager

@@ -69,6 +69,18 @@ def test_no_held_out_subject_is_seen_by_a_training(tmp_path):
         assert subjects(f"fold{index}", "training", "validation") == {f"toy{n}" for n in range(7)} - tested
 
 
+def test_a_work_folder_is_of_one_division(tmp_path):
+    unlabelled, held_out = split(str(write_toy_brains(tmp_path / "data", labelled=6, unlabelled=1)), 3)
+    write_datalists(tmp_path / "work", unlabelled, held_out)
+    write_datalists(tmp_path / "work", unlabelled, held_out)
+    kept = (tmp_path / "work" / "fold0.json").read_text()
+    with pytest.raises(InputError, match=r"study of other folds or data .* give another --work"):
+        write_datalists(tmp_path / "work", *split(str(tmp_path / "data"), 2))
+    assert (tmp_path / "work" / "fold0.json").read_text() == kept
+    with pytest.raises(InputError, match="--held_out 3: there are folds 0 to 2"):
+        rmr_study.main(["--dataset_dir", str(tmp_path / "data"), "--held_out", "3", "--work", str(tmp_path / "other")])
+
+
 def test_too_few_subjects_are_refused(tmp_path):
     data = str(write_toy_brains(tmp_path / "data", labelled=3, unlabelled=1))
     with pytest.raises(InputError, match="3 labelled subjects are too few for 2 folds"):
@@ -83,7 +95,7 @@ def keys_of(job):
 
 
 def test_every_contestant_gets_the_same_budget_and_its_own_configs(tmp_path):
-    jobs = plan(list(CONTESTANTS), 2, [0, 1], Budget(80, 40), tmp_path)
+    jobs = plan(list(CONTESTANTS), range(2), [0, 1], Budget(80, 40), tmp_path)
     names = [job.name for job in jobs]
     assert len(set(names)) == len(names)
     trainings = [job for job in jobs if job.name.endswith("/train")]
@@ -114,11 +126,13 @@ def test_tables_of_the_study_by_hand():
         return entry | {"clean": values(clean), "degraded": values(degraded)}
 
     ours, other = contestant("ours", 0.5, 0.4, fuses=True), contestant("other", 0.4, 0.1)
+    alone = contestant("UNet alone", 0.5, 0.4)
     assert drop(ours) == {"a": pytest.approx(0.1), "b": pytest.approx(0.1)}
     result = {
-        "contestants": {"ours": ours, "other": other},
+        "contestants": {"ours": ours, "other": other, "ours_unet": other, "unet_alone": alone},
         "data": "data",
         "folds": [["a"], ["b"]],
+        "folds_of_the_division": 3,
         "seeds": [0],
         "steps": 2,
         "stage1_steps": 3,
@@ -132,6 +146,10 @@ def test_tables_of_the_study_by_hand():
     assert (
         "| other | +0.100 [+0.100, +0.100], 2 of 2 | +0.300 [+0.300, +0.300], 2 of 2 "
         "| +0.100 [+0.100, +0.100], 2 of 2 | +0.300 [+0.300, +0.300], 2 of 2 | -0.200 [-0.200, -0.200], 0 of 2 |"
+    ) in lines
+    assert (
+        "| UNet | -0.100 [-0.100, -0.100], 0 of 2 | -0.300 [-0.300, -0.300], 0 of 2 "
+        "| -0.100 [-0.100, -0.100], 0 of 2 | -0.300 [-0.300, -0.300], 0 of 2 | +0.200 [+0.200, +0.200], 2 of 2 |"
     ) in lines
     assert "| ours | clean |  |  |  | 1.500 |  |  |  |  |  |" in lines
 
