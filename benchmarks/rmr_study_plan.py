@@ -68,6 +68,7 @@ HEADS = {
     "segresnet": "SegResNet",
     "ux_net": "3D UX-Net",
     "mednext": "MedNeXt",
+    "hyper_dense": "HyperDenseNet",
 }
 CONTESTANTS: dict[str, Contestant] = {
     "ours": Contestant("RMR-Fusion (SwinUNETR)"),

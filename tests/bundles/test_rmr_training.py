@@ -180,6 +180,7 @@ HEADS = {
     "head_ux_net": "UXNet3D",
     "head_mednext": "MedNeXt",
     "head_dynunet": "DynUNet",
+    "head_hyper_dense": "HyperDenseNet",
 }
 
 

@@ -17,7 +17,16 @@ from tests.clients.pair_folder import write_pair_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = ["repository", "bundle", "elsewhere"]
-HEADS = ["head_unet", "head_vnet", "head_segresnet", "head_unetr", "head_ux_net", "head_mednext", "head_dynunet"]
+HEADS = [
+    "head_unet",
+    "head_vnet",
+    "head_segresnet",
+    "head_unetr",
+    "head_ux_net",
+    "head_mednext",
+    "head_dynunet",
+    "head_hyper_dense",
+]
 ABLATIONS = ["edge_enhancement", "region_mask", "global_refinement", "skip", "edge_loss", "semantic_loss"]
 # The lists that the documentation names or explains; "+" joins the files of a list.
 LISTS = {
