@@ -50,7 +50,7 @@ STAGE_2 = [
     ["head_unet", "paper_size", "evaluate"],
     ["evaluate", "multi_gpu_evaluate"],
     ["evaluate", "evaluate_average"],
-    ["evaluate", "evaluate_flair"],
+    ["evaluate", "evaluate_average", "evaluate_flair"],
     ["evaluate", "evaluate_average", "evaluate_maximum"],
     ["evaluate", "evaluate_average", "evaluate_minimiser"],
 ]

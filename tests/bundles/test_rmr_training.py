@@ -248,11 +248,11 @@ def evaluation_keys(overrides, folder):
     return {**keys, **LIGHT, **without, "checkpoint": str(folder / "model.pt"), "data_name": "tiny"}
 
 
-@pytest.mark.parametrize(("overlay", "method"), [("evaluate_average", "average"), ("evaluate_flair", "flair_alone")])
-def test_fusion_is_compared_with_no_fusion_at_all(rmr_bundle, overrides, dataset_dir, tmp_path, overlay, method):
+@pytest.mark.parametrize(("overlays", "method"), [([], "average"), (["evaluate_flair"], "flair_alone")])
+def test_fusion_is_compared_with_no_fusion_at_all(rmr_bundle, overrides, dataset_dir, tmp_path, overlays, method):
     keys = {key: overrides[key] for key in ("bundle_root", "dataset_dir", "device")}
     keys |= {"fusion_metrics#VIF#_disabled_": True, "data_name": "tiny", "output_dir": str(tmp_path)}
-    run(rmr_bundle, ["train", "evaluate", overlay], tmp_path, **keys)
+    run(rmr_bundle, ["train", "evaluate", "evaluate_average", *overlays], tmp_path, **keys)
     with (tmp_path / f"tiny_{method}_clean.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert set(row) == {"case", "EN", "FMI", "AG", "SCD", "SSIM", "SD", "MI", "Qabf"}

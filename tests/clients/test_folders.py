@@ -75,7 +75,7 @@ LISTS = {
         "train+evaluate",
         "train+evaluate+multi_gpu_evaluate",
         "train+evaluate+evaluate_average",
-        "train+evaluate+evaluate_flair",
+        "train+evaluate+evaluate_average+evaluate_flair",
         "train+evaluate+evaluate_average+evaluate_maximum",
         "train+evaluate+evaluate_average+evaluate_minimiser",
         "train+evaluate+evaluate_average+evaluate_dual_tree",
