@@ -2,11 +2,11 @@
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
-__all__ = ["mean_over_cases", "read_case_values"]
+__all__ = ["defined", "mean_over_cases", "read_case_values"]
 
 
 def read_case_values(tables: Iterable[Path]) -> dict[str, dict[str, float | None]]:
@@ -28,7 +28,12 @@ def read_case_values(tables: Iterable[Path]) -> dict[str, dict[str, float | None
     }
 
 
-def mean_over_cases(values: dict[str, float | None]) -> float:
+def defined(values: Mapping[str, float | None]) -> dict[str, float]:
+    """The values that are defined."""
+    return {case: value for case, value in values.items() if value is not None}
+
+
+def mean_over_cases(values: Mapping[str, float | None]) -> float:
     """Mean of the values that are defined; NaN when there is none."""
-    defined = [value for value in values.values() if value is not None]
-    return fmean(defined) if defined else math.nan
+    found = defined(values).values()
+    return fmean(found) if found else math.nan

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.case_values import mean_over_cases
 
-__all__ = ["draw_boxes", "draw_lines", "draw_losses", "draw_severity", "save"]
+__all__ = ["draw_boxes", "draw_lines", "draw_losses", "draw_pairs", "draw_severity", "save"]
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's palette, which readers with any colour vision can tell apart."""
@@ -83,6 +83,37 @@ def draw_losses(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], p
         axes.set(xlabel="step", ylabel=f"mean of {window} steps and of the folds", title=loss)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=9)
+    save(figure, path)
+
+
+def draw_pairs(
+    panels: Mapping[str, Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]],
+    legend: tuple[str, str],
+    path: Path,
+) -> None:
+    """Two values of each subject, side by side and joined by a line, with their means as bars.
+
+    Args:
+        panels: metric -> name below the axis -> values of the subjects, of the one and of the other; only subjects
+            that both have are drawn.
+        legend: what the one and the other are.
+        path: where to, without suffix.
+    """
+    names = list(next(iter(panels.values())))
+    figure = Figure(figsize=(1.2 + 0.75 * len(names) * len(panels), 3.6), layout="constrained")
+    bars: list = []
+    for axes, (metric, by_name) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for place, (one, other) in enumerate(by_name.values()):
+            both = [subject for subject in one if subject in other]
+            heights = [[values[subject] for subject in both] for values in (one, other)]
+            places = [place - 0.2, place + 0.2]
+            means = [np.mean(height) if both else np.nan for height in heights]
+            bars = list(axes.bar(places, means, 0.36, color=COLOURS[:2], alpha=0.6))
+            axes.plot(places, heights, color="black", marker="o", markersize=2.5, linewidth=0.6)
+        axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=9)
+        axes.set_title(metric, fontsize=10)
+        axes.grid(axis="y", alpha=0.3)
+    figure.legend(bars, legend, loc="outside lower center", ncols=2, fontsize=9)
     save(figure, path)
 
 

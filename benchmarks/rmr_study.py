@@ -1,13 +1,15 @@
 """Does mutual reinforcement pay? Cross-validation of RMR-Fusion against its parts (paper: Tables 1, 3 and 5, Fig. 14).
 
 ``python -m benchmarks.rmr_study --dataset_dir BRAINS [--contestants ours,head_alone] [--folds 3] [--held_out 0]
-[--seeds 0] [--steps 200] [--stage1_steps 1000] [--jobs 2] [--work runs/rmr_study] [--out benchmarks/results]``
+[--seeds 0] [--steps 200] [--stage1_steps 1000] [--name rmr_study] [--jobs 2] [--work runs/rmr_study]
+[--out benchmarks/results]``
 
 Every contestant is trained on the labelled subjects of all folds but one and measured on the subjects of that one,
 clean and degraded by the paper's mixture, with the configs of the bundle. What is done is not run again, what was
-interrupted goes on. Writes ``rmr_study.json`` and ``rmr_study.md`` (the values of every subject are in the JSON), and
-the curves of the losses, ``rmr_study_losses.png`` and ``.svg``. ``--quick`` runs two folds of two contestants on
-made-up volumes: it shows that everything works, and nothing else.
+interrupted goes on. Writes ``rmr_study.json`` and ``rmr_study.md`` (the values of every subject are in the JSON), the
+curves of the losses, ``rmr_study_losses.png`` and ``.svg``, and where a head was trained inside the framework and
+alone, both side by side, ``rmr_study_heads.png`` and ``.svg``. ``--quick`` runs two folds of two contestants on made-up
+volumes: it shows that everything works, and nothing else.
 """
 
 import argparse
@@ -15,12 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bundle_jobs import finish
-from benchmarks.case_values import read_case_values
-from benchmarks.figures import draw_losses
+from benchmarks.case_values import defined, read_case_values
+from benchmarks.figures import draw_losses, draw_pairs
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
-from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
-from benchmarks.rmr_study_tables import table
+from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, INSIDE_AND_ALONE, Budget, plan, split, write_datalists
+from benchmarks.rmr_study_tables import drop, table
 from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 from shared_networks.errors import InputError
@@ -29,6 +31,11 @@ from shared_networks.visualize.training_curve import read_scalars
 __all__ = ["main"]
 
 LOSSES = {"L_VF": "visual fusion loss L_VF", "L_LS": "segmentation loss L_LS"}
+HEAD_PANELS = (
+    ("mean Dice, clean", "Dice_mean", "clean"),
+    ("mean Dice, degraded", "Dice_mean", "degraded"),
+    ("Dice of WML, clean", "Dice_WML", "clean"),
+)
 FIRST = ("ours", "head_alone", "without_fusion_loss", "without_segmentation_loss")
 
 
@@ -39,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--held_out", help="numbers of the folds to run, from 0, with commas; all by default")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument("--name", default="rmr_study", help="of the files that are written")
     parser.add_argument("--steps", type=int, default=Budget.stage2, help="optimiser steps of every contestant")
     parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
     given = parse_study(parser, arguments)
@@ -82,12 +90,29 @@ def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> d
         "steps": budget.stage2,
         "contestants": results,
     }
-    _draw_losses(names, folds, seeds, work, given.out / "rmr_study_losses")
+    _draw_losses(names, folds, seeds, work, given.out / f"{given.name}_losses")
+    _draw_heads(results, given.out / f"{given.name}_heads")
     options = f"--contestants {','.join(names)} --folds {given.folds} --seeds {given.seeds}"
     options += f" --held_out {given.held_out}" if given.held_out else ""
+    options += f" --name {given.name}" if given.name != "rmr_study" else ""
     options += f" --steps {budget.stage2} --stage1_steps {budget.stage1}"
     shown = ["--quick"] if given.quick else ["--dataset_dir BRAINS", options]
-    return write_report("rmr_study", given.out, shown, facts, table)
+    return write_report("rmr_study", given.out, shown, facts, table, given.name)
+
+
+def _draw_heads(results: dict[str, dict], path: Path) -> None:
+    """Every head alone and inside the framework, as the paper's Fig. 14 compares them."""
+    panels: dict[str, dict] = {}
+    for inside, alone in INSIDE_AND_ALONE.items():
+        if {inside, alone} <= set(results):
+            entries = (results[alone], results[inside])
+            for title, metric, condition in HEAD_PANELS:
+                values = tuple(defined(entry[condition].get(metric, {})) for entry in entries)
+                panels.setdefault(title, {})[entries[0]["title"].removesuffix(" alone")] = values
+            drops = tuple(drop(entry) for entry in entries)
+            panels.setdefault("drop of mean Dice", {})[entries[0]["title"].removesuffix(" alone")] = drops
+    if panels:
+        draw_pairs(panels, ("alone", "inside the framework"), path)
 
 
 def _draw_losses(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int], work: Path, path: Path) -> None:

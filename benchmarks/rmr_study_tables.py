@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.case_values import mean_over_cases
+from benchmarks.case_values import defined, mean_over_cases
 from benchmarks.paired_statistics import paired_difference
 from benchmarks.rmr_study_plan import INSIDE_AND_ALONE
 
@@ -24,12 +24,8 @@ FUSION = ("EN", "FMI", "AG", "SCD", "SSIM", "SD", "MI", "VIF", "Qabf")
 
 def drop(contestant: Mapping[str, Any], metric: str = "Dice_mean") -> dict[str, float]:
     """Value on clean minus value on degraded input, of each subject that has both."""
-    clean, degraded = (contestant[condition].get(metric, {}) for condition in ("clean", "degraded"))
-    return {
-        case: clean[case] - degraded[case]
-        for case in clean
-        if clean[case] is not None and degraded.get(case) is not None
-    }
+    clean, degraded = (defined(contestant[condition].get(metric, {})) for condition in ("clean", "degraded"))
+    return {case: clean[case] - degraded[case] for case in clean if case in degraded}
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -104,8 +100,7 @@ def _differences(heading: str, rows: Sequence[tuple[str, Mapping[str, Any], Mapp
 
 
 def _difference(ours: Mapping[str, float | None], theirs: Mapping[str, float | None]) -> str:
-    defined = ({case: value for case, value in values.items() if value is not None} for values in (ours, theirs))
-    found = paired_difference(*defined)
+    found = paired_difference(defined(ours), defined(theirs))
     if found is None:
         return ""
     return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['better']} of {found['subjects']}"

@@ -180,7 +180,7 @@ def test_all_studies_in_their_quick_forms(tmp_path):
     assert set(reports) == set(quick.STUDIES)
     for name, report in reports.items():
         assert report["command"] == f"python -m benchmarks.{name} --quick"
-    for stem in ("rmr_study_losses", "rmr_severity", "gesenet_rivals_toy", "gesenet_disturbed"):
+    for stem in ("rmr_study_losses", "rmr_study_heads", "rmr_severity", "gesenet_rivals_toy", "gesenet_disturbed"):
         with Image.open(tmp_path / f"{stem}.png") as picture:
             assert min(picture.size) > 300 and picture.convert("L").getextrema()[0] < 100
         assert ElementTree.parse(tmp_path / f"{stem}.svg").getroot().tag.endswith("svg")
