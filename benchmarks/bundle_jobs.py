@@ -26,7 +26,7 @@ from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["ROOT", "Job", "bundle_words", "finish"]
+__all__ = ["ROOT", "Job", "bundle_words", "finish", "hardware_of_a_run", "threads_of_a_run"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
     waiting = [job for job in jobs if not job.done(work)]
     if not waiting:
         return
-    threads = threads or max(1, (os.cpu_count() or 1) // max(1, parallel))
+    threads = threads_of_a_run(parallel, threads)
     done = {job.name for job in jobs} - {job.name for job in waiting}
     failed: list[str] = []
     running: dict = {}
@@ -91,7 +91,11 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
                 if future.exception() is None and (work / job.name / job.product).is_file():
-                    note = {"words": list(job.words), "seconds": future.result(), "hardware": hardware("cpu")}
+                    note = {
+                        "words": list(job.words),
+                        "seconds": future.result(),
+                        "hardware": hardware_of_a_run(parallel, threads),
+                    }
                     _write(work / job.name / "done.json", note | {"threads": threads, "parallel": parallel})
                     done.add(job.name)
                 else:
@@ -99,6 +103,16 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
     if failed:
         logs = ", ".join(str(work / name / "log.txt") for name in failed)
         raise RuntimeError(f"{len(failed)} runs failed, {len(waiting)} that need them were not started; see {logs}")
+
+
+def threads_of_a_run(parallel: int, threads: int | None) -> int:
+    """Threads of each run: those that were asked for, or an equal share of the CPU's."""
+    return threads or max(1, (os.cpu_count() or 1) // max(1, parallel))
+
+
+def hardware_of_a_run(parallel: int, threads: int | None) -> str:
+    """What each run computes on, in words: the bundles take a GPU where there is one."""
+    return hardware("cuda" if torch.cuda.is_available() else "cpu", threads_of_a_run(parallel, threads))
 
 
 class _InProcess(Executor):

@@ -19,9 +19,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundle_jobs import Job, bundle_words, finish
+from benchmarks.bundle_jobs import Job, bundle_words, finish, hardware_of_a_run
 from benchmarks.gesenet_jobs import BUNDLE, METRICS, evaluation, read_by_modality, write_pair_list
-from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.study_options import PAIRS, chosen_names, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_GESENET, write_toy_pictures
@@ -99,7 +98,7 @@ def ablate(given: argparse.Namespace, names: Sequence[str], keys: Mapping[str, A
             **principal_shares(name, work / training.name / training.product, pairs),
         }
     facts = {
-        "hardware": hardware("cpu"),
+        "hardware": hardware_of_a_run(given.jobs, given.threads),
         "steps": given.steps,
         "pairs": {modality: len(metrics["SSIM"]) for modality, metrics in by_modality.items()},
         "variants": results,

@@ -16,10 +16,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.bundle_jobs import finish
+from benchmarks.bundle_jobs import finish, hardware_of_a_run
 from benchmarks.figures import draw_lines, save
 from benchmarks.gesenet_jobs import METHODS, evaluation, methods_of, read_by_modality, source_keys, write_pair_list
-from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.study_options import PAIRS, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import write_toy_pictures
@@ -74,7 +73,7 @@ def sweep(given: argparse.Namespace, names: Sequence[str], strengths: Mapping[st
             # Every modality counts the same, whatever its number of pairs.
             mean = fmean(fmean(metrics[metric]) for metrics in by_modality.values())
             curves.setdefault(name, {}).setdefault(kind, {}).setdefault(metric, []).append([value, mean])
-    facts = {"hardware": hardware("cpu"), "pairs": count, "methods": curves}
+    facts = {"hardware": hardware_of_a_run(given.jobs, given.threads), "pairs": count, "methods": curves}
     shown = [f"--dataset_dir PAIRS --every {given.every} --methods {','.join(names)}"]
     shown += ["--released CHECKPOINT"] if "released_gesenet" in names else []
     report = write_report("gesenet_disturbed", given.out, ["--quick"] if given.quick else shown, facts, table)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.bundle_jobs import finish
+from benchmarks.bundle_jobs import finish, hardware_of_a_run
 from benchmarks.figures import draw_boxes
 from benchmarks.gesenet_jobs import (
     METHODS,
@@ -26,7 +26,6 @@ from benchmarks.gesenet_jobs import (
     source_keys,
     write_pair_list,
 )
-from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.study_options import PAIRS, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import write_toy_pictures
@@ -61,7 +60,7 @@ def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
     finish(jobs, work, given.jobs, given.threads)
     values = {name: read_by_modality([work / job.name / job.product]) for name, job in zip(names, jobs, strict=True)}
     facts = {
-        "hardware": hardware("cpu"),
+        "hardware": hardware_of_a_run(given.jobs, given.threads),
         "data": given.data_name,
         "pairs": {modality: len(metrics["SSIM"]) for modality, metrics in values[names[0]].items()},
         "methods": {

@@ -27,9 +27,14 @@ def peak_memory_of_process(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def hardware(device: torch.device | str) -> str:
-    """The device in words: the GPU's name, or the CPU's architecture, instruction set and threads."""
+def hardware(device: torch.device | str, threads: int | None = None) -> str:
+    """The device in words: the GPU's name, or the CPU's architecture, instruction set and threads.
+
+    Args:
+        device: where the work was done.
+        threads: of a CPU; those of this process by default.
+    """
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name()
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} CPU ({capability}), {torch.get_num_threads()} of {os.cpu_count()} threads"
+    return f"{platform.machine()} CPU ({capability}), {threads or torch.get_num_threads()} of {os.cpu_count()} threads"

@@ -13,10 +13,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bundle_jobs import finish
+from benchmarks.bundle_jobs import finish, hardware_of_a_run
 from benchmarks.case_values import mean_over_cases, read_case_values
 from benchmarks.figures import draw_severity
-from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONTESTANTS, Budget, evaluation, plan, split, write_datalists
 from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
@@ -111,7 +110,12 @@ def sweep(
         }
         for name, settings in measured.items()
     }
-    facts = {"hardware": hardware("cpu"), "factors": list(factors), "steps": budget.stage2, "methods": results}
+    facts = {
+        "hardware": hardware_of_a_run(given.jobs, given.threads),
+        "factors": list(factors),
+        "steps": budget.stage2,
+        "methods": results,
+    }
     report = write_report("rmr_severity", given.out, shown, facts, table)
     draw_severity(report, {kind: values[1:] for kind, values in KINDS.items()}, given.out / "rmr_severity")
     return report

@@ -16,10 +16,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bundle_jobs import finish
+from benchmarks.bundle_jobs import finish, hardware_of_a_run
 from benchmarks.case_values import defined, read_case_values
 from benchmarks.figures import draw_losses, draw_pairs
-from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, INSIDE_AND_ALONE, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import drop, table
@@ -79,7 +78,7 @@ def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> d
         }
         results[name] = {"title": contestant.title, "segments": contestant.segments, "fuses": contestant.fuses} | values
     facts = {
-        "hardware": hardware("cpu"),
+        "hardware": hardware_of_a_run(given.jobs, given.threads),
         "runs_at_a_time": given.jobs,
         "data": "made-up volumes, the figures mean nothing" if given.quick else "labelled subjects of BRAINS",
         "folds": [[case["case"] for case in held_out[fold]] for fold in folds],
