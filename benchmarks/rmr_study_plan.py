@@ -80,6 +80,7 @@ CONTESTANTS: dict[str, Contestant] = {
     ),
     "without_degradations": Contestant("without degradations", stage1={"degradation_probability": 0.0}),
     "degraded_stage2": Contestant("with degradations in stage 2", ("degrade_stage2",)),
+    "tuned_encoders": Contestant("with encoders tuned", ("tune_encoders",)),
     "more_segmentation": Contestant("eta 1, cross entropy 1", keys={"eta": 1.0, "cross_entropy": 1.0}),
     "short_stage1": Contestant("a quarter of stage 1", stage1={"max_epochs": 6}),
     "average": _rival("average"),

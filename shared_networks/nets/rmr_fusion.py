@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,7 @@ class RMRFusionNet(nn.Module):
             :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
         head_size: the only size that the head takes, if there is one (UNETR).
         windows_per_group: windows in one call of the head's attention, where it has Swin stages.
+        tune_encoders: train the encoders too, which the paper does not; the decoder stays frozen.
 
     Example:
         >>> head = monai.networks.nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=12)
@@ -44,6 +46,7 @@ class RMRFusionNet(nn.Module):
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
         windows_per_group: int = 64,
+        tune_encoders: bool = False,
     ) -> None:
         super().__init__()
         self.autoencoder = DegradationAutoencoder() if autoencoder is None else autoencoder
@@ -51,6 +54,9 @@ class RMRFusionNet(nn.Module):
         self.fusion = DenseFusion(2 * channels, channels)
         self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group)
         self.autoencoder.requires_grad_(False).eval()
+        self.tune_encoders = tune_encoders
+        for encoder in (self.autoencoder.encoder_x, self.autoencoder.encoder_y):
+            encoder.requires_grad_(tune_encoders)
 
     def train(self, mode: bool = True) -> "RMRFusionNet":
         """Set the mode of the trained parts; the frozen ones stay in evaluation mode."""
@@ -59,8 +65,14 @@ class RMRFusionNet(nn.Module):
         return self
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """Parameters for the optimiser: those of the fusion module and of the semantic head."""
+        """Parameters for the optimiser: of fusion module and semantic head, and of encoders that are tuned."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def parameter_groups(self, encoder_learning_rate: float) -> list[dict[str, Any]]:
+        """:meth:`trainable_parameters` in two groups for the optimiser, that of the encoders with its own rate."""
+        encoders = [parameter for parameter in self.autoencoder.parameters() if parameter.requires_grad]
+        others = [*self.fusion.parameters(), *self.semantic_head.parameters()]
+        return [{"params": others}, {"params": encoders, "lr": encoder_learning_rate}]
 
     def load_autoencoder(self, path: str | Path, command: str = "") -> "RMRFusionNet":
         """Take encoders and decoder of a stage 1 checkpoint; see :meth:`DegradationAutoencoder.load`."""
@@ -68,11 +80,12 @@ class RMRFusionNet(nn.Module):
         return self
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """Eq. 1 by the frozen encoders, without gradient: B x 2 x spatial -> B x 32 x spatial.
+        """Eq. 1: B x 2 x spatial -> B x 32 x spatial, without gradient unless the encoders are tuned.
 
-        The result depends on the image only, so it may be kept between epochs and given to :meth:`from_features`.
+        With frozen encoders the result depends on the image only, so it may be kept between epochs and given to
+        :meth:`from_features`.
         """
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.tune_encoders and torch.is_grad_enabled()):
             return self.autoencoder.encode(image)
 
     def encode_fuse(self, image: torch.Tensor) -> torch.Tensor:

@@ -42,6 +42,7 @@ STAGE_2 = [
     ["head_only"],
     ["head_unetr", "head_only"],
     ["degrade_stage2"],
+    ["tune_encoders"],
     ["prostate158"],
     ["mrbrains"],
     ["multi_gpu_train"],

@@ -207,7 +207,10 @@ def test_every_head_trains_a_step_and_infers(overlay, rmr_bundle, overrides, sta
     assert output.isfinite().all()
 
 
-@pytest.mark.parametrize("overlay", ["without_segmentation_loss", "without_fusion_loss", "head_only", "degrade_stage2"])
+ABLATIONS = ["without_segmentation_loss", "without_fusion_loss", "head_only", "degrade_stage2", "tune_encoders"]
+
+
+@pytest.mark.parametrize("overlay", ABLATIONS)
 def test_ablations_train_a_step_and_change_what_they_name(overlay, rmr_bundle, overrides, stage1, tmp_path):
     # The overlay of a head is a file, so that the ablation after it can change it.
     keys = {**overrides, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt")}
@@ -227,6 +230,14 @@ def test_ablations_train_a_step_and_change_what_they_name(overlay, rmr_bundle, o
         assert isinstance(network, SemanticHeadOnly)
         image = torch.rand(1, 2, 8, 8, 8)
         assert torch.equal(network(image)[:, -1], image.mean(dim=1))
+    elif overlay == "tune_encoders":
+        before, after = load(keys["autoencoder_checkpoint"]), workflow.parser.get_parsed_content("network").autoencoder
+        moved = {
+            name.split(".")[0] for name, value in after.state_dict().items() if not torch.equal(value, before[name])
+        }
+        assert moved == {"encoder_x", "encoder_y"}
+        one, other = workflow.parser.get_parsed_content("optimizer").param_groups
+        assert other["initial_lr"] == pytest.approx(0.1 * one["initial_lr"])
     else:
         assert parts == visual | segmentation | {"L_MF"}
         batch = next(iter(workflow.parser.get_parsed_content("train#dataloader")))

@@ -68,6 +68,7 @@ LISTS = {
         "train+without_fusion_loss",
         "train+head_only",
         "train+degrade_stage2",
+        "train+tune_encoders",
         "train+modality_dropout",
         "train+prostate158",
         "train+mrbrains",

@@ -64,6 +64,29 @@ def test_logits_come_first_then_the_fused_volume(network):
         assert torch.equal(output, network.from_features(network.encode(image)))
 
 
+def test_tuned_encoders_learn_at_their_own_rate_and_the_decoder_stays():
+    torch.manual_seed(0)
+    network = RMRFusionNet(small_head(), tune_encoders=True).train()
+    optimiser = torch.optim.SGD(network.parameter_groups(0.25), lr=1.0)
+    tuned = sum(parameters(encoder) for encoder in (network.autoencoder.encoder_x, network.autoencoder.encoder_y))
+    assert [sum(p.numel() for p in group["params"]) for group in optimiser.param_groups] == [
+        parameters(network) - parameters(network.autoencoder),
+        tuned,
+    ]
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    network(torch.rand(1, 2, 14, 14, 14)).square().mean().backward()
+    gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
+    optimiser.step()
+    for name, tensor in network.state_dict().items():
+        if name.startswith("autoencoder.decoder."):
+            assert gradients[name] is None and torch.equal(tensor, before[name])
+        elif name.startswith("autoencoder.encoder_"):
+            assert gradients[name].abs().sum() > 0
+            assert torch.allclose(tensor, before[name] - 0.25 * gradients[name], atol=1e-7)
+    with torch.no_grad():
+        assert not network.encode(torch.rand(1, 2, 7, 7, 7)).requires_grad
+
+
 def test_frozen_parts_are_bit_identical_after_optimiser_steps():
     torch.manual_seed(0)
     network = RMRFusionNet(small_head()).train()
