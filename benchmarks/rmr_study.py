@@ -27,7 +27,7 @@ from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brain
 from shared_networks.errors import InputError
 from shared_networks.visualize.training_curve import read_scalars
 
-__all__ = ["main"]
+__all__ = ["draw_curves", "main"]
 
 LOSSES = {"L_VF": "visual fusion loss L_VF", "L_LS": "segmentation loss L_LS"}
 HEAD_PANELS = (
@@ -89,7 +89,7 @@ def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> d
         "steps": budget.stage2,
         "contestants": results,
     }
-    _draw_losses(names, folds, seeds, work, given.out / f"{given.name}_losses")
+    draw_curves(names, folds, seeds, work, given.out / f"{given.name}_losses")
     _draw_heads(results, given.out / f"{given.name}_heads")
     options = f"--contestants {','.join(names)} --folds {given.folds} --seeds {given.seeds}"
     options += f" --held_out {given.held_out}" if given.held_out else ""
@@ -114,10 +114,18 @@ def _draw_heads(results: dict[str, dict], path: Path) -> None:
         draw_pairs(panels, ("alone", "inside the framework"), path)
 
 
-def _draw_losses(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int], work: Path, path: Path) -> None:
-    """Curves of L_VF and L_LS of all trainings that have them, as the paper's Fig. 2 shows them."""
+def draw_curves(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int], work: Path, path: Path) -> None:
+    """Curves of L_VF and L_LS of all trainings that have them, as the paper's Fig. 2 shows them.
+
+    Args:
+        names: contestants; rivals, which are not trained, have no curves.
+        folds: numbers of the folds.
+        seeds: seeds of the trainings.
+        work: work folder of the study.
+        path: where to, without suffix; nothing is written without curves.
+    """
     curves: dict[str, dict[str, list]] = {}
-    for name in names:
+    for name in (name for name in names if not CONTESTANTS[name].rival):
         for folder in (work / name / f"fold{fold}_seed{seed}" / "train" / "log" for fold in folds for seed in seeds):
             for loss, points in read_scalars(folder).items():
                 if loss in LOSSES:

@@ -154,6 +154,11 @@ def test_tables_of_the_study_by_hand():
     assert "| ours | clean |  |  |  | 1.500 |  |  |  |  |  |" in lines
 
 
+def test_a_rival_has_no_curves(tmp_path):
+    rmr_study.draw_curves(["average"], [0], [0], tmp_path, tmp_path / "losses")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pair_lists_and_evaluations_of_gesenet(tmp_path):
     data = write_toy_pictures(tmp_path / "data")
     assert write_pair_list(tmp_path / "all.json", str(data)) == 2
