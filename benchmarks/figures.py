@@ -71,18 +71,20 @@ def draw_losses(curves: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], p
         window: steps of the moving average; fewer where a training is shorter.
     """
     titles = list(dict.fromkeys(title for trainings in curves.values() for title in trainings))
-    figure = Figure(figsize=(5 * len(curves), 3.8), layout="constrained")
+    figure = Figure(figsize=(5 * len(curves), 4.2), layout="constrained")
+    drawn: dict[str, Any] = {}
     for axes, (loss, trainings) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
         for title, folds in trainings.items():
             length = min(len(fold) for fold in folds)
             mean = np.mean([fold[:length] for fold in folds], axis=0)
             width = min(window, length)
             smooth = np.convolve(mean, np.full(width, 1 / width), mode="valid")
-            colour = COLOURS[titles.index(title) % len(COLOURS)]
-            axes.plot(np.arange(width, length + 1), smooth, label=title, color=colour)
+            turn, place = divmod(titles.index(title), len(COLOURS))
+            style = {"color": COLOURS[place], "linestyle": ("-", "--", ":")[turn % 3]}
+            (drawn[title],) = axes.plot(np.arange(width, length + 1), smooth, **style)
         axes.set(xlabel="step", ylabel=f"mean of {window} steps and of the folds", title=loss)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=9)
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=4, fontsize=9)
     save(figure, path)
 
 
