@@ -26,7 +26,7 @@ from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["ROOT", "Job", "bundle_words", "finish", "hardware_of_a_run", "threads_of_a_run"]
+__all__ = ["ROOT", "Job", "bundle_words", "finish", "hardware_of_a_run"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
     waiting = [job for job in jobs if not job.done(work)]
     if not waiting:
         return
-    threads = threads_of_a_run(parallel, threads)
+    threads = _threads_of_a_run(parallel, threads)
     done = {job.name for job in jobs} - {job.name for job in waiting}
     failed: list[str] = []
     running: dict = {}
@@ -105,14 +105,14 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
         raise RuntimeError(f"{len(failed)} runs failed, {len(waiting)} that need them were not started; see {logs}")
 
 
-def threads_of_a_run(parallel: int, threads: int | None) -> int:
+def _threads_of_a_run(parallel: int, threads: int | None) -> int:
     """Threads of each run: those that were asked for, or an equal share of the CPU's."""
     return threads or max(1, (os.cpu_count() or 1) // max(1, parallel))
 
 
 def hardware_of_a_run(parallel: int, threads: int | None) -> str:
     """What each run computes on, in words: the bundles take a GPU where there is one."""
-    return hardware("cuda" if torch.cuda.is_available() else "cpu", threads_of_a_run(parallel, threads))
+    return hardware("cuda" if torch.cuda.is_available() else "cpu", _threads_of_a_run(parallel, threads))
 
 
 class _InProcess(Executor):

@@ -20,8 +20,8 @@ from benchmarks.bundle_jobs import finish, hardware_of_a_run
 from benchmarks.case_values import defined, read_case_values
 from benchmarks.figures import draw_losses, draw_pairs
 from benchmarks.report import write_report
-from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, INSIDE_AND_ALONE, Budget, plan, split, write_datalists
-from benchmarks.rmr_study_tables import drop, table
+from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
+from benchmarks.rmr_study_tables import drop, heads_inside_and_alone, table
 from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 from shared_networks.errors import InputError
@@ -102,14 +102,11 @@ def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> d
 def _draw_heads(results: dict[str, dict], path: Path) -> None:
     """Every head alone and inside the framework, as the paper's Fig. 14 compares them."""
     panels: dict[str, dict] = {}
-    for inside, alone in INSIDE_AND_ALONE.items():
-        if {inside, alone} <= set(results):
-            entries = (results[alone], results[inside])
-            for title, metric, condition in HEAD_PANELS:
-                values = tuple(defined(entry[condition].get(metric, {})) for entry in entries)
-                panels.setdefault(title, {})[entries[0]["title"].removesuffix(" alone")] = values
-            drops = tuple(drop(entry) for entry in entries)
-            panels.setdefault("drop of mean Dice", {})[entries[0]["title"].removesuffix(" alone")] = drops
+    for name, (inside, alone) in heads_inside_and_alone(results).items():
+        for title, metric, condition in HEAD_PANELS:
+            values = tuple(defined(entry[condition].get(metric, {})) for entry in (alone, inside))
+            panels.setdefault(title, {})[name] = values
+        panels.setdefault("drop of mean Dice", {})[name] = (drop(alone), drop(inside))
     if panels:
         draw_pairs(panels, ("alone", "inside the framework"), path)
 

@@ -8,7 +8,7 @@ from benchmarks.case_values import defined, mean_over_cases
 from benchmarks.paired_statistics import paired_difference
 from benchmarks.rmr_study_plan import INSIDE_AND_ALONE
 
-__all__ = ["drop", "table"]
+__all__ = ["drop", "heads_inside_and_alone", "table"]
 
 SEGMENTATION = {
     "Dice_CSF": "CSF",
@@ -28,6 +28,17 @@ def drop(contestant: Mapping[str, Any], metric: str = "Dice_mean") -> dict[str, 
     return {case: clean[case] - degraded[case] for case in clean if case in degraded}
 
 
+def heads_inside_and_alone(
+    contestants: Mapping[str, Mapping[str, Any]],
+) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Name of each head that was run both inside the framework and alone -> what was measured of the two."""
+    return {
+        contestants[alone]["title"].removesuffix(" alone"): (contestants[inside], contestants[alone])
+        for inside, alone in INSIDE_AND_ALONE.items()
+        if {inside, alone} <= set(contestants)
+    }
+
+
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`benchmarks.rmr_study.main` returns."""
     contestants = result["contestants"]
@@ -44,9 +55,9 @@ def table(result: Mapping[str, Any]) -> str:
     ]
     if len(segmenting) > 1:
         lines += ["", *_against_the_first(segmenting)]
-    pairs = [(inside, alone) for inside, alone in INSIDE_AND_ALONE.items() if {inside, alone} <= set(segmenting)]
-    if pairs:
-        lines += ["", *_universality([(segmenting[inside], segmenting[alone]) for inside, alone in pairs])]
+    heads = heads_inside_and_alone(segmenting)
+    if heads:
+        lines += ["", *_universality(heads)]
     if fusing:
         lines += ["", *_fusion(fusing)]
     return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
@@ -75,11 +86,11 @@ def _against_the_first(contestants: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _universality(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+def _universality(heads: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
     return [
         "The same head inside the framework minus alone, paired by subject, as above:",
         "",
-        *_differences("head", [(alone["title"].removesuffix(" alone"), inside, alone) for inside, alone in pairs]),
+        *_differences("head", [(name, inside, alone) for name, (inside, alone) in heads.items()]),
     ]
 
 

@@ -8,6 +8,18 @@ from pathlib import Path
 
 from monai.bundle import ConfigWorkflow
 
+HEADS = {
+    "head_unet": "UNet",
+    "head_vnet": "VNet",
+    "head_segresnet": "SegResNet",
+    "head_unetr": "UNETR",
+    "head_ux_net": "UXNet3D",
+    "head_mednext": "MedNeXt",
+    "head_dynunet": "DynUNet",
+    "head_hyper_dense": "HyperDenseNet",
+}
+"""Overlay of RMR-Fusion's train.json -> class of the head that it puts in."""
+
 
 def walk(config) -> Iterator:
     """Every dictionary, list and value inside a config."""

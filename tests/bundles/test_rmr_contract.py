@@ -11,19 +11,9 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, run
 from shared_networks.data import evaluation_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import walk
+from tests.bundles.bundle_runs import HEADS, walk
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
-HEADS = [
-    "head_unet",
-    "head_vnet",
-    "head_segresnet",
-    "head_unetr",
-    "head_ux_net",
-    "head_mednext",
-    "head_dynunet",
-    "head_hyper_dense",
-]
 STAGE_1 = [
     [],
     ["paper_autoencoder"],

@@ -16,7 +16,7 @@ from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
 from shared_networks.transforms import LoadModalitiesd
-from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
+from tests.bundles.bundle_runs import HEADS, run_in_two_processes, run_workflow
 
 SHAPE = (22, 20, 16)
 TINY = {
@@ -170,18 +170,6 @@ def test_two_stages_in_one_run_are_the_two_runs_and_a_finished_stage_is_passed(r
     )
     other.initialize()
     assert not other.parser.get_parsed_content("stage1_completion").was_complete
-
-
-HEADS = {
-    "head_unet": "UNet",
-    "head_vnet": "VNet",
-    "head_segresnet": "SegResNet",
-    "head_unetr": "UNETR",
-    "head_ux_net": "UXNet3D",
-    "head_mednext": "MedNeXt",
-    "head_dynunet": "DynUNet",
-    "head_hyper_dense": "HyperDenseNet",
-}
 
 
 def one_step(rmr_bundle, overlays, folder, **keys):

@@ -12,21 +12,12 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from tests.bundles.bundle_runs import HEADS
 from tests.bundles.prostate_tables import write_prostate_tables
 from tests.clients.pair_folder import write_pair_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = ["repository", "bundle", "elsewhere"]
-HEADS = [
-    "head_unet",
-    "head_vnet",
-    "head_segresnet",
-    "head_unetr",
-    "head_ux_net",
-    "head_mednext",
-    "head_dynunet",
-    "head_hyper_dense",
-]
 ABLATIONS = ["edge_enhancement", "region_mask", "global_refinement", "skip", "edge_loss", "semantic_loss"]
 # The lists that the documentation names or explains; "+" joins the files of a list.
 LISTS = {
