@@ -27,6 +27,9 @@ class AnySizeHead(nn.Module):
         size: for a network that takes one size only (UNETR): that size. Smaller volumes are padded to it, larger ones
             are covered by overlapping windows of it.
         windows_per_group: windows in one call of the attention.
+        auxiliary_of: the network's last class is an auxiliary one, a part of this class that is easily taken for
+            another. It helps in training, where its logits are returned like the others'; in evaluation mode its
+            probability is added to that of ``auxiliary_of`` and it is no longer there. None for no such class.
 
     Example:
         >>> head = monai.networks.nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=12)
@@ -40,6 +43,7 @@ class AnySizeHead(nn.Module):
         divisor: int | Sequence[int] = 32,
         size: Sequence[int] | None = None,
         windows_per_group: int = 64,
+        auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()
         self.divisor = (divisor,) * 3 if isinstance(divisor, int) else tuple(divisor)
@@ -47,9 +51,18 @@ class AnySizeHead(nn.Module):
             raise ValueError(f"divisor must be one or three numbers of at least 1, got {divisor!r}.")
         self.size = None if size is None else tuple(size)
         self.network = group_windows(network, windows_per_group)
+        self.auxiliary_of = auxiliary_of
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """B x C x X x Y x Z, every axis at least 1 -> logits B x J x X x Y x Z."""
+        logits = self._any_size(features)
+        if self.auxiliary_of is None or self.training:
+            return logits
+        classes = list(logits[:, :-1].split(1, dim=1))
+        classes[self.auxiliary_of] = torch.logaddexp(classes[self.auxiliary_of], logits[:, -1:])
+        return torch.cat(classes, dim=1)
+
+    def _any_size(self, features: torch.Tensor) -> torch.Tensor:
         size = tuple(int(length) for length in features.shape[2:])
         if self.size is None:
             padded = next_multiple(size, self.divisor)

@@ -9,6 +9,7 @@ from shared_networks.data.modality_cases import ModalityCases, resolve_cases
 from shared_networks.data.modality_split import training_cases
 from shared_networks.data.pair_loader import PairLoader
 from shared_networks.data.pair_split import split_pairs, training_pairs
+from shared_networks.data.random_versions import RandomVersions
 from shared_networks.data.sampling import modality_weights
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "FusionPairs",
     "ModalityCases",
     "PairLoader",
+    "RandomVersions",
     "evaluation_cases",
     "modality_weights",
     "resolve_cases",

@@ -10,7 +10,10 @@ from shared_networks.data.modality_folders import csv_cases, folder_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_stem, safe_name
 
-__all__ = ["ModalityCases", "resolve_cases"]
+__all__ = ["MASKS", "ModalityCases", "resolve_cases"]
+
+# Masks that an item of a data list may name beside its label.
+MASKS = ("normal_hyperintensity",)
 
 
 def resolve_cases(
@@ -31,7 +34,8 @@ def resolve_cases(
         second: volume of the second modality (FLAIR).
         datalist: JSON file: an object whose sections (``training``, ``validation``, ``test``, ``unlabelled_training``)
             are lists of items, or one such list. An item holds the paths of both modalities under their names (or a
-            list of them under ``image``), relative to the file, and may hold ``label`` and ``subject``.
+            list of them under ``image``), relative to the file, and may hold ``label``, ``normal_hyperintensity`` (a
+            mask) and ``subject``.
         dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, or with folders of cases, see
             :mod:`shared_networks.data.modality_folders`.
         section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
@@ -137,6 +141,8 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
             )
         labels = [str(path.parent / name) for name in names]
         case["label"] = labels[0] if isinstance(label, str) else labels
+    # A mask of one kind of voxels within a class, for training; what it marks is the config's to say.
+    case |= {key: str(path.parent / item[key]) for key in MASKS if isinstance(item.get(key), str) and item[key]}
     return refuse_path_names(case, item, ("subject", "case"))
 
 

@@ -47,12 +47,24 @@ class PrepareMutualReinforcingBatch(PrepareBatch):
         input_key: what the network sees; ``"degraded"`` trains stage 2 on degraded input against clean targets.
         image_key: clean images, B x 2 x spatial.
         label_key: class indices, B x 1 x spatial; '' for none (training without the segmentation loss).
+        marked_key: whether the auxiliary class is marked in the label, (B,); passed on where it is there.
+        features_key: what the frozen encoders made of the input, B x 32 x spatial
+            (:class:`shared_networks.data.RandomVersions`); '' where the network is to encode the input itself.
     """
 
-    def __init__(self, input_key: str = "image", image_key: str = "image", label_key: str = "label") -> None:
+    def __init__(
+        self,
+        input_key: str = "image",
+        image_key: str = "image",
+        label_key: str = "label",
+        marked_key: str = "marked",
+        features_key: str = "",
+    ) -> None:
         self.input_key = input_key
         self.image_key = image_key
         self.label_key = label_key
+        self.marked_key = marked_key
+        self.features_key = features_key
 
     def __call__(
         self,
@@ -60,10 +72,18 @@ class PrepareMutualReinforcingBatch(PrepareBatch):
         device: str | torch.device | None = None,
         non_blocking: bool = False,
         **kwargs: Any,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Return (input B x 2 x spatial, {"image": B x 2 x spatial, "label": B x 1 x spatial})."""
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], tuple, dict[str, bool]]:
+        """Return (input B x 2 x spatial, {"image": B x 2 x spatial, "label": B x 1 x spatial}, (), {}).
+
+        With features the input is B x 34 x spatial and the network's keywords are ``{"encoded": True}``.
+        """
         inputs = plain_tensor(batchdata[self.input_key], device, non_blocking)
         target = {"image": plain_tensor(batchdata[self.image_key], device, non_blocking)}
         if self.label_key:
             target["label"] = plain_tensor(batchdata[self.label_key], device, non_blocking)
-        return inputs, target
+            if self.marked_key in batchdata:
+                target["marked"] = plain_tensor(batchdata[self.marked_key], device, non_blocking)
+        if not self.features_key:
+            return inputs, target, (), {}
+        features = plain_tensor(batchdata[self.features_key], device, non_blocking)
+        return torch.cat([inputs, features.to(inputs.dtype)], dim=1), target, (), {"encoded": True}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from monai.losses import DiceLoss
+from monai.losses import MaskedDiceLoss
+from monai.networks import one_hot
 from torch import nn
 
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
@@ -55,6 +56,11 @@ class MutualReinforcingLoss(nn.Module):
             equal ones.
         batch_dice: take the sums of Eq. 8 over the whole batch instead of each volume: a class that a crop does not
             hold then weighs less.
+        ignore_label: label of voxels that nobody classified; they take no part in ``L_LS`` and the cross entropy.
+            None for none.
+        auxiliary_of: the last class is a part of this one and marked in some volumes only (see
+            :class:`shared_networks.blocks.any_size_head.AnySizeHead`). In the others, the two count together. None for
+            no such class.
 
     Raises:
         ValueError: when every weight is 0.
@@ -68,13 +74,16 @@ class MutualReinforcingLoss(nn.Module):
         cross_entropy: float = 0.0,
         class_weights: Sequence[float] | None = None,
         batch_dice: bool = False,
+        ignore_label: int | None = None,
+        auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()
         if not (visual or eta or cross_entropy):
             raise ValueError("visual, eta and cross_entropy are all 0: nothing is left to minimise.")
         self.visual, self.eta, self.cross_entropy = visual, eta, cross_entropy
         self.visual_loss = VisualFusionLoss(delta)
-        self.dice_loss = DiceLoss(include_background=True, to_onehot_y=True, softmax=True, batch=batch_dice)
+        self.dice_loss = MaskedDiceLoss(include_background=True, batch=batch_dice)
+        self.ignore_label, self.auxiliary_of = ignore_label, auxiliary_of
         weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
         self.parts: dict[str, float] = {}
@@ -85,7 +94,8 @@ class MutualReinforcingLoss(nn.Module):
         Args:
             prediction: B x (J + 1) x X x Y x Z, logits of J classes, then the fused volume.
             target: ``image`` B x 2 x X x Y x Z in [0, 1], and ``label`` B x 1 x X x Y x Z with class indices, see
-                :class:`shared_networks.engines.PrepareMutualReinforcingBatch`.
+                :class:`shared_networks.engines.PrepareMutualReinforcingBatch`. With ``auxiliary_of`` also ``marked`` (B,),
+                true where the auxiliary class is marked in the label.
 
         Returns:
             Scalar loss.
@@ -99,20 +109,45 @@ class MutualReinforcingLoss(nn.Module):
                 visual = self.visual_loss(fused, target["image"])
                 parts |= {"L_VF": float(visual.detach()), **self.visual_loss.parts}
                 terms.append(self.visual * visual)
+            if self.eta or self.cross_entropy:
+                log_probability, label, known = self._segmentation(logits, target)
             if self.eta:
-                segmentation = self.dice_loss(logits, target["label"])
+                classes = one_hot(label, log_probability.shape[1], dtype=log_probability.dtype)
+                segmentation = self.dice_loss(log_probability.exp(), classes, known)
                 parts["L_LS"] = float(segmentation.detach())
                 terms.append(self.eta * segmentation)
             if self.cross_entropy:
-                entropy = self._cross_entropy(logits, target["label"])
+                entropy = self._cross_entropy(log_probability, label, known)
                 parts["L_CE"] = float(entropy.detach())
                 terms.append(self.cross_entropy * entropy)
             total = torch.stack(terms).sum()
         self.parts = parts | {"L_MF": float(total.detach())}
         return total
 
-    def _cross_entropy(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        weights = self.class_weights
-        if weights is not None:
-            weights = weights.to(device=logits.device, dtype=logits.dtype)
-        return nn.functional.cross_entropy(logits, label[:, 0].long(), weight=weights)
+    def _segmentation(
+        self, logits: torch.Tensor, target: Mapping[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Log probabilities B x J x spatial, class indices B x 1 x spatial, and B x 1 x spatial: 1 where they count."""
+        label = target["label"].long()
+        known = torch.ones_like(label, dtype=logits.dtype)
+        if self.ignore_label is not None:
+            known = (label != self.ignore_label).to(logits.dtype)
+            label = label.masked_fill(label == self.ignore_label, 0)
+        log_probability = logits.log_softmax(dim=1)
+        if self.auxiliary_of is not None:
+            classes = list(log_probability.split(1, dim=1))
+            marked = target["marked"].bool().view(-1, 1, 1, 1, 1)
+            together = torch.logaddexp(classes[self.auxiliary_of], classes[-1])
+            classes[self.auxiliary_of] = torch.where(marked, classes[self.auxiliary_of], together)
+            # exp(-100) is 0: the auxiliary class has no probability of its own where nothing is marked.
+            classes[-1] = classes[-1].masked_fill(~marked, -100.0)
+            log_probability = torch.cat(classes, dim=1)
+        return log_probability, label, known
+
+    def _cross_entropy(self, log_probability: torch.Tensor, label: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        weight = known
+        if self.class_weights is not None:
+            class_weights = self.class_weights.to(device=label.device, dtype=known.dtype)
+            weight = known * class_weights[label]
+        # At least 1 below the line: a batch without any classified voxel has entropy 0.
+        return -(log_probability.gather(1, label) * weight).sum() / weight.sum().clamp_min(1.0)

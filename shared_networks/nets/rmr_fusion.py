@@ -25,13 +25,17 @@ class RMRFusionNet(nn.Module):
     63.09 M).
 
     Args:
-        semantic_head: any network that maps B x 16 x spatial to logits B x J x spatial.
+        semantic_head: any network that maps B x 16 x spatial (18 with ``images_to_head``) to logits B x J x spatial.
         autoencoder: the network of stage 1; a new one when not given. It is frozen here.
         head_divisor: what each axis must be a multiple of for the head, see
             :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
         head_size: the only size that the head takes, if there is one (UNETR).
         windows_per_group: windows in one call of the head's attention, where it has Swin stages.
         tune_encoders: train the encoders too, which the paper does not; the decoder stays frozen.
+        images_to_head: the head sees both images beside the fused features, which the paper's does not. Frozen
+            encoders know the scanners that they were trained on; the images keep what they leave out.
+        auxiliary_of: class that the head's last one is a part of, see
+            :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
 
     Example:
         >>> head = monai.networks.nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=12)
@@ -47,12 +51,15 @@ class RMRFusionNet(nn.Module):
         head_size: Sequence[int] | None = None,
         windows_per_group: int = 64,
         tune_encoders: bool = False,
+        images_to_head: bool = False,
+        auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()
         self.autoencoder = DegradationAutoencoder() if autoencoder is None else autoencoder
         channels = self.autoencoder.feature_channels
         self.fusion = DenseFusion(2 * channels, channels)
-        self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group)
+        self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group, auxiliary_of)
+        self.images_to_head = images_to_head
         self.autoencoder.requires_grad_(False).eval()
         self.tune_encoders = tune_encoders
         for encoder in (self.autoencoder.encoder_x, self.autoencoder.encoder_y):
@@ -83,31 +90,36 @@ class RMRFusionNet(nn.Module):
         """Eq. 1: B x 2 x spatial -> B x 32 x spatial, without gradient unless the encoders are tuned.
 
         With frozen encoders the result depends on the image only, so it may be kept between epochs and given to
-        :meth:`from_features`.
+        :meth:`forward` with the image.
         """
         with torch.set_grad_enabled(self.tune_encoders and torch.is_grad_enabled()):
             return self.autoencoder.encode(image)
 
     def encode_fuse(self, image: torch.Tensor) -> torch.Tensor:
-        """Fused features FN(EN_X(X), EN_Y(Y)): B x 2 x spatial -> B x 16 x spatial."""
-        return self.fusion(self.encode(image))
+        """What the head sees: B x 2 x spatial -> B x 16 x spatial, the fused features FN(EN_X(X), EN_Y(Y)).
+
+        With ``images_to_head`` both images come after them, B x 18 x spatial.
+        """
+        return self._beside(self.fusion(self.encode(image)), image)
 
     def decode(self, fused_features: torch.Tensor) -> torch.Tensor:
-        """Eq. 6, F = DE(features): B x 16 x spatial -> B x 1 x spatial, about [0, 1], not clamped."""
-        return self.autoencoder.decode(fused_features)
+        """Eq. 6, F = DE(features): what :meth:`encode_fuse` gives -> B x 1 x spatial, about [0, 1], not clamped."""
+        return self.autoencoder.decode(fused_features[:, : self.autoencoder.feature_channels])
 
-    def from_features(self, features: torch.Tensor) -> torch.Tensor:
-        """The part that is trained: what :meth:`encode` gives -> what :meth:`forward` gives."""
-        fused = self.fusion(features)
-        return torch.cat([self.semantic_head(fused), self.decode(fused)], dim=1)
+    def _beside(self, fused: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([fused, image.to(fused.dtype)], dim=1) if self.images_to_head else fused
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, encoded: bool = False) -> torch.Tensor:
         """Fuse and segment volumes of any size.
 
         Args:
             image: B x 2 x X x Y x Z in [0, 1]; channel 0 = X (T1), channel 1 = Y (T2-FLAIR); every axis at least 1.
+            encoded: ``image`` is B x 34 x X x Y x Z, the images and after them what :meth:`encode` made of them; only
+                the parts that are trained are computed.
 
         Returns:
             B x (J + 1) x X x Y x Z: the logits S of J classes, then the fused volume F (not clamped).
         """
-        return self.from_features(self.encode(image))
+        features = image[:, 2:] if encoded else self.encode(image)
+        fused = self._beside(self.fusion(features), image[:, :2])
+        return torch.cat([self.semantic_head(fused), self.decode(fused)], dim=1)

@@ -21,6 +21,8 @@ class SemanticHeadOnly(nn.Module):
         head_divisor: see :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
         head_size: the only size that the head takes, if there is one.
         windows_per_group: windows in one call of the head's attention, where it has Swin stages.
+        auxiliary_of: class that the head's last one is a part of, see
+            :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
 
     Example:
         >>> head = monai.networks.nets.SwinUNETR(in_channels=2, out_channels=5, feature_size=12)
@@ -34,9 +36,10 @@ class SemanticHeadOnly(nn.Module):
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
         windows_per_group: int = 64,
+        auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()
-        self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group)
+        self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group, auxiliary_of)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """Parameters for the optimiser: all."""

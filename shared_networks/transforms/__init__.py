@@ -3,6 +3,7 @@
 from shared_networks.transforms.colour import FuseColourd, fuse_chroma, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.disturbances import DisturbPaird
+from shared_networks.transforms.each_channel import RandEachChanneld
 from shared_networks.transforms.label_maps import MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
@@ -26,6 +27,7 @@ __all__ = [
     "PictureLuminanced",
     "RandDegradeEachd",
     "RandDegraded",
+    "RandEachChanneld",
     "RandModalityDropoutd",
     "RandSliced",
     "RandThickSlicesd",

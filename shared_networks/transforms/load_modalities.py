@@ -74,6 +74,11 @@ class LoadModalitiesd(MapTransform):
         allow_missing: take form 4 too.
         prepare: what is done to both volumes before they are scaled, and says what it did; see
             :class:`shared_networks.clinical.PreparePair`. None does nothing.
+        auxiliary_key: where the path of a mask is that marks a part of class ``auxiliary_of`` (the normal
+            hyperintensities within the white matter); '' reads none. Its voxels of that class become
+            ``auxiliary_value``, and ``marked`` says whether the item named such a mask.
+        auxiliary_of: class that the mask marks a part of.
+        auxiliary_value: label of the marked part.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -95,6 +100,9 @@ class LoadModalitiesd(MapTransform):
         expected_ranges: Mapping[str, Sequence[float]] | None = None,
         prepare: Preparation | None = None,
         allow_missing: bool = False,
+        auxiliary_key: str = "",
+        auxiliary_of: int | None = 3,
+        auxiliary_value: int = 5,
     ) -> None:
         super().__init__(keys)
         self.label_key = label_key
@@ -108,6 +116,7 @@ class LoadModalitiesd(MapTransform):
         self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
         self.prepare = prepare
         self.allow_missing = allow_missing
+        self.auxiliary_key, self.auxiliary_of, self.auxiliary_value = auxiliary_key, auxiliary_of, auxiliary_value
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with image, brain, warning and, where named, label set."""
@@ -122,6 +131,11 @@ class LoadModalitiesd(MapTransform):
             d[self.warning_key] = "; ".join(remarks)
             if self.label_key and d.get(self.label_key):
                 d[self.label_key] = self._read_label(d[self.label_key], reference)
+                if self.auxiliary_key:
+                    d["marked"] = bool(d.get(self.auxiliary_key))
+                    if d["marked"]:
+                        part = self._read_label(d[self.auxiliary_key], reference) > 0
+                        d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
         return d
 
     def _load_pair(self, value: Any) -> tuple[MetaTensor, np.ndarray, list[str], Source]:

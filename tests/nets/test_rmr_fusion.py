@@ -61,7 +61,7 @@ def test_logits_come_first_then_the_fused_volume(network):
         assert torch.equal(output[:, :5], network.semantic_head(features))
         assert torch.equal(output[:, 5:], network.decode(features))
         assert torch.equal(features, network.fusion(network.autoencoder.encode(image)))
-        assert torch.equal(output, network.from_features(network.encode(image)))
+        assert torch.equal(output, network.forward(torch.cat([image, network.encode(image)], dim=1), encoded=True))
 
 
 def test_tuned_encoders_learn_at_their_own_rate_and_the_decoder_stays():
