@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
 from monai.data.utils import MAX_SEED
 from torch.utils.data import Dataset
 
@@ -26,8 +25,8 @@ class RandomVersions(Dataset):
     an uninterrupted one would have seen. MONAI's ``SmartCacheDataset`` keeps what comes before the first random
     transform, not after it.
 
-    As a handler of the trainer (:meth:`attach`) it makes the versions of an epoch when that starts. Its items are made
-    in the training's own process: give the data loader ``num_workers=0``.
+    :class:`shared_networks.handlers.RenewVersions` calls :meth:`renew` when an epoch starts. Items are made in the
+    training's own process: give the data loader ``num_workers=0``.
 
     Args:
         data: items of the cases; each is read once. Versions are of the first, second ... case in turn.
@@ -85,10 +84,6 @@ class RandomVersions(Dataset):
             self.renew(1)
         numbers = sorted(self._held)
         return self.crop(dict(self._held[numbers[index]]))
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to a trainer."""
-        engine.add_event_handler(Events.EPOCH_STARTED, lambda engine: self.renew(engine.state.epoch))
 
     def numbers(self, epoch: int) -> range:
         """Numbers of the versions that are held in an epoch (from 1)."""

@@ -8,6 +8,7 @@ from shared_networks.handlers.epoch_reseed import EpochReseed
 from shared_networks.handlers.finite_training import FiniteTraining
 from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
 from shared_networks.handlers.gradient_clip import GradientClip
+from shared_networks.handlers.renew_versions import RenewVersions
 from shared_networks.handlers.resume import newest_checkpoint
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
 from shared_networks.handlers.stage_completion import StageCompletion
@@ -23,6 +24,7 @@ __all__ = [
     "FiniteTraining",
     "FusionEvaluationReport",
     "GradientClip",
+    "RenewVersions",
     "SegmentationEvaluationReport",
     "StageCompletion",
     "TrainingCheckpoints",

@@ -94,8 +94,8 @@ class MutualReinforcingLoss(nn.Module):
         Args:
             prediction: B x (J + 1) x X x Y x Z, logits of J classes, then the fused volume.
             target: ``image`` B x 2 x X x Y x Z in [0, 1], and ``label`` B x 1 x X x Y x Z with class indices, see
-                :class:`shared_networks.engines.PrepareMutualReinforcingBatch`. With ``auxiliary_of`` also ``marked`` (B,),
-                true where the auxiliary class is marked in the label.
+                :class:`shared_networks.engines.PrepareMutualReinforcingBatch`. With ``auxiliary_of`` also ``marked``,
+                (B,), true where the auxiliary class is marked in the label.
 
         Returns:
             Scalar loss.

@@ -21,6 +21,7 @@ class SemanticHeadOnly(nn.Module):
         head_divisor: see :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
         head_size: the only size that the head takes, if there is one.
         windows_per_group: windows in one call of the head's attention, where it has Swin stages.
+        images_to_head: taken so that the configs of both networks are alike; the head sees the images in any case.
         auxiliary_of: class that the head's last one is a part of, see
             :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
 
@@ -36,6 +37,7 @@ class SemanticHeadOnly(nn.Module):
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
         windows_per_group: int = 64,
+        images_to_head: bool = True,
         auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()

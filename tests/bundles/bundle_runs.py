@@ -17,6 +17,7 @@ HEADS = {
     "head_mednext": "MedNeXt",
     "head_dynunet": "DynUNet",
     "head_hyper_dense": "HyperDenseNet",
+    "head_swin_unetr": "SwinUNETR",
 }
 """Overlay of RMR-Fusion's train.json -> class of the head that it puts in."""
 

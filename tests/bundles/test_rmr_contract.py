@@ -143,7 +143,7 @@ def test_inference_builds_the_network_that_was_trained():
         pytest.skip("configs/inference.json is not there")
     inference, train = read("inference"), read("train")
     assert inference["network_def"] == train["network_def"]
-    for name in ("semantic_head", "head_divisor", "feature_size", "roi_size", "percentiles"):
+    for name in ("semantic_head", "head_divisor", "head_channels", "head_classes", "roi_size", "percentiles"):
         assert inference[name] == train[name], name
 
 
