@@ -3,9 +3,13 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
+from nibabel.affines import voxel_sizes
+from scipy import ndimage
 
 __all__ = ["SplitSegmentationd"]
 
@@ -13,18 +17,42 @@ __all__ = ["SplitSegmentationd"]
 class SplitSegmentationd(MapTransform):
     """Leave the label map under its key and put the fused volume under another one.
 
-    The last channel is the fused volume F, the others are the logits S of the classes (Eq. 6).
+    The last channel is the fused volume F, the others are the logits S of the classes (Eq. 6). The label map is
+    1 x X x Y x Z, uint8, the class with the largest logit; with ``lesion_threshold``, lesion is where the probability
+    of lesions reaches it, and the most probable other class elsewhere. Lesions (26-connected) smaller than
+    ``smallest_lesion_ml`` become the most probable other class. All results keep the meta data of the output.
 
     Args:
         keys: network output, (J + 1) x X x Y x Z.
         fused_key: where the fused volume goes, 1 x X x Y x Z, clamped to [0, 1].
+        lesion_class: class of the lesions.
+        lesion_threshold: probability from which a voxel is lesion, in (0, 1); None for the largest logit.
+        smallest_lesion_ml: volume of the smallest lesion that stays, in ml; 0 keeps all.
+        probability_key: where the probability of lesions goes, 1 x X x Y x Z float32; '' for nowhere.
 
-    The label map is 1 x X x Y x Z, uint8, the class with the largest logit. Both keep the meta data of the output.
+    Raises:
+        ValueError: for a threshold outside (0, 1) or a negative volume.
     """
 
-    def __init__(self, keys: KeysCollection = "pred", fused_key: str = "fused") -> None:
+    def __init__(
+        self,
+        keys: KeysCollection = "pred",
+        fused_key: str = "fused",
+        lesion_class: int = 4,
+        lesion_threshold: float | None = None,
+        smallest_lesion_ml: float = 0.0,
+        probability_key: str = "",
+    ) -> None:
         super().__init__(keys)
+        if lesion_threshold is not None and not 0.0 < lesion_threshold < 1.0:
+            raise ValueError(f"lesion_threshold must be in (0, 1) or None, got {lesion_threshold!r}.")
+        if smallest_lesion_ml < 0:
+            raise ValueError(f"smallest_lesion_ml must be at least 0, got {smallest_lesion_ml!r}.")
         self.fused_key = fused_key
+        self.lesion_class = lesion_class
+        self.lesion_threshold = lesion_threshold
+        self.smallest_lesion_ml = smallest_lesion_ml
+        self.probability_key = probability_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with the label map under the key and the fused volume under ``fused_key``."""
@@ -32,5 +60,33 @@ class SplitSegmentationd(MapTransform):
         for key in self.key_iterator(d):
             output = d[key]
             d[self.fused_key] = output[-1:].float().clamp(0.0, 1.0)
-            d[key] = output[:-1].argmax(dim=0, keepdim=True).to(torch.uint8)
+            logits = output[:-1]
+            if self.lesion_threshold is None and not self.smallest_lesion_ml and not self.probability_key:
+                d[key] = logits.argmax(dim=0, keepdim=True).to(torch.uint8)
+                continue
+            probability = logits.float().softmax(dim=0)[self.lesion_class : self.lesion_class + 1]
+            others = logits.clone()
+            others[self.lesion_class] = -torch.inf
+            others = others.argmax(dim=0, keepdim=True)
+            if self.lesion_threshold is None:
+                lesion = logits.argmax(dim=0, keepdim=True) == self.lesion_class
+            else:
+                lesion = probability >= self.lesion_threshold
+            lesion = self._large(lesion, output)
+            d[key] = torch.where(lesion, self.lesion_class, others).to(torch.uint8)
+            if self.probability_key:
+                d[self.probability_key] = probability
         return d
+
+    def _large(self, lesion: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """The lesions without the small ones; voxels are 1 mm wide where the output has no affine."""
+        if not self.smallest_lesion_ml:
+            return lesion
+        sizes = voxel_sizes(np.asarray(output.affine)) if isinstance(output, MetaTensor) else np.ones(3)
+        mask = np.asarray(lesion.cpu())[0] > 0
+        parts, count = ndimage.label(mask, np.ones((3, 3, 3)))
+        volumes = np.bincount(parts.ravel(), minlength=count + 1) * float(np.prod(sizes)) / 1000.0
+        # Half a voxel's rounding must not decide about a lesion that is exactly as large.
+        keep = volumes >= self.smallest_lesion_ml * (1 - 1e-6)
+        keep[0] = False
+        return torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None]

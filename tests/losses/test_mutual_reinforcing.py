@@ -113,3 +113,40 @@ def test_autocast_does_not_reach_the_loss(batch):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = MutualReinforcingLoss(cross_entropy=1.0)(prediction, target)
     assert inside.dtype == torch.float32 and torch.equal(inside, outside)
+
+
+def test_unlabelled_voxels_take_no_part(batch):
+    prediction, target = batch
+    unknown = torch.zeros_like(target["label"], dtype=torch.bool)
+    unknown[..., :2] = True
+    loss = MutualReinforcingLoss(visual=0.0, eta=1.0, cross_entropy=1.0, ignore_label=255)
+    leaf = prediction.clone().requires_grad_()
+    value = loss(leaf, {"label": target["label"].masked_fill(unknown, 255)})
+    value.backward()
+    assert not leaf.grad[..., :2].any() and leaf.grad[:, :5, ..., 2:].all()
+    without = MutualReinforcingLoss(visual=0.0, eta=1.0, cross_entropy=1.0)
+    cropped = without(prediction[..., 2:], {"label": target["label"][..., 2:]})
+    assert value.item() == pytest.approx(cropped.item())
+    nothing = loss(prediction, {"label": torch.full_like(target["label"], 255)})
+    assert nothing.isfinite() and loss.parts["L_CE"] == 0
+
+
+def test_an_auxiliary_class_counts_with_its_class_where_nobody_marked_it(batch):
+    prediction, target = batch
+    wide = torch.cat([prediction, prediction[:, -1:]], dim=1)  # logits of 5 classes and an auxiliary one, fused volume
+    wide[:, 5] = prediction[:, 0] * 0.3
+    keys = {"visual": 0.0, "eta": 1.0, "cross_entropy": 1.0, "batch_dice": True}
+    loss = MutualReinforcingLoss(**keys, auxiliary_of=3)
+    unmarked = loss(wide, {**target, "marked": torch.tensor([False, False])}).item()
+    # The same by hand: class 3 has the probability of both.
+    merged = prediction.clone()
+    merged[:, 3] = torch.logaddexp(wide[:, 3], wide[:, 5])
+    plain = MutualReinforcingLoss(**keys)
+    plain(merged, target)
+    assert loss.parts["L_CE"] == pytest.approx(plain.parts["L_CE"])
+    # The sixth class is nowhere, neither in the label nor in the prediction: its Dice is 1.
+    assert 6 * (1 - loss.parts["L_LS"]) == pytest.approx(5 * (1 - plain.parts["L_LS"]) + 1, abs=1e-4)
+    marked = loss(wide, {**target, "marked": torch.tensor([True, False])}).item()
+    assert marked != pytest.approx(unmarked)
+    six = MutualReinforcingLoss(**keys)
+    assert loss(wide, {**target, "marked": torch.tensor([True, True])}).item() == pytest.approx(six(wide, target).item())

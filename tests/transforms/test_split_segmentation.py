@@ -1,5 +1,6 @@
 """Label map and fused volume out of the network's one tensor."""
 
+import pytest
 import torch
 from monai.data import MetaTensor
 
@@ -20,3 +21,39 @@ def test_geometry_is_kept():
     for key in ("pred", "fused"):
         assert item[key].shape == (1, 3, 4, 5)
         assert torch.equal(item[key].affine, affine)
+
+
+def output_of(probability, affine=None):
+    """Network output whose softmax is ``probability`` (classes x spatial)."""
+    output = torch.cat([probability.clamp_min(1e-6).log(), torch.zeros_like(probability[:1])])
+    return output if affine is None else MetaTensor(output, affine=affine)
+
+
+def test_lesion_is_where_its_probability_reaches_the_threshold():
+    probability = torch.tensor([[0.1, 0.3, 0.1], [0.5, 0.3, 0.1], [0.4, 0.4, 0.8]]).view(3, 3, 1, 1)
+    for threshold, expected in ((None, [1, 2, 2]), (0.3, [2, 2, 2]), (0.7, [1, 0, 2])):
+        split = SplitSegmentationd(lesion_class=2, lesion_threshold=threshold, probability_key="lesion")
+        item = split({"pred": output_of(probability)})
+        assert item["pred"].flatten().tolist() == expected, threshold
+        assert torch.allclose(item["lesion"].flatten(), probability[2].flatten(), atol=1e-6)
+
+
+def test_lesions_below_the_smallest_volume_become_the_other_class():
+    lesion = torch.zeros(6, 5, 4)
+    lesion[0, 0, 0] = lesion[1, 1, 1] = 1  # touch at a corner: one lesion of two voxels
+    lesion[4, 4, 3] = 1
+    probability = torch.stack([0.4 * (1 - lesion), 0.6 - 0.2 * lesion, 0.6 * lesion])
+    affine = torch.diag(torch.tensor([2.0, 2.5, 10.0, 1.0], dtype=torch.float64))  # 0.05 ml a voxel
+    for smallest, voxels in ((0.0, 3), (0.05, 3), (0.051, 2), (0.1, 2), (0.11, 0)):
+        split = SplitSegmentationd(lesion_class=2, smallest_lesion_ml=smallest)
+        labels = split({"pred": output_of(probability, affine)})["pred"]
+        assert (labels == 2).sum() == voxels
+        assert torch.equal(labels.affine, affine)
+        assert (labels[labels != 2] == 1).all()
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match=r"lesion_threshold must be in \(0, 1\)"):
+        SplitSegmentationd(lesion_threshold=1.5)
+    with pytest.raises(ValueError, match="smallest_lesion_ml must be at least 0"):
+        SplitSegmentationd(smallest_lesion_ml=-1.0)
