@@ -26,14 +26,16 @@ TINY = {
     "validation_size": [14, 14, 14],
     "device": "$torch.device('cpu')",
 }
+# Of stage 2 alone.
+VERSIONS = {"versions": 2, "renewed": 1}
 # The default head pads 14 x 14 x 7 to 32 x 32 x 64; this one to 16 x 16 x 8.
 LIGHT = {
     "semantic_head": {
         "_target_": "SegResNet",
         "spatial_dims": 3,
         "init_filters": 8,
-        "in_channels": 16,
-        "out_channels": "@classes",
+        "in_channels": "@head_channels",
+        "out_channels": "@head_classes",
         "blocks_down": [1, 1, 1],
         "blocks_up": [1, 1],
     },
@@ -58,7 +60,7 @@ def dataset_dir(write_rmr_case, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def overrides(dataset_dir, rmr_bundle):
-    return {**TINY, "bundle_root": str(rmr_bundle), "dataset_dir": str(dataset_dir)}
+    return {**TINY, **VERSIONS, "bundle_root": str(rmr_bundle), "dataset_dir": str(dataset_dir)}
 
 
 def run(rmr_bundle, configs, folder, **overrides):
@@ -201,7 +203,7 @@ ABLATIONS = ["without_segmentation_loss", "without_fusion_loss", "head_only", "d
 @pytest.mark.parametrize("overlay", ABLATIONS)
 def test_ablations_train_a_step_and_change_what_they_name(overlay, rmr_bundle, overrides, stage1, tmp_path):
     # The overlay of a head is a file, so that the ablation after it can change it.
-    keys = {**overrides, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt")}
+    keys = {**overrides, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt"), "modality_dropout": 0.0}
     if overlay == "head_only":
         keys["autoencoder_checkpoint"] = str(tmp_path / "nothing.pt")
     workflow = one_step(rmr_bundle, ["head_segresnet", overlay], tmp_path, **keys)
@@ -229,10 +231,12 @@ def test_ablations_train_a_step_and_change_what_they_name(overlay, rmr_bundle, o
     else:
         assert parts == visual | segmentation | {"L_MF"}
         batch = next(iter(workflow.parser.get_parsed_content("train#dataloader")))
-        inputs, target = workflow.parser.get_parsed_content("train#prepare_batch")(batch)
-        assert torch.equal(inputs, batch["degraded"])
-        assert torch.equal(target["image"], batch["image"])
-        assert 0 < (inputs - target["image"]).abs().mean() < 0.2
+        inputs, target, _, keywords = workflow.parser.get_parsed_content("train#prepare_batch")(batch)
+        # The images that the network sees, then what the frozen encoders made of them.
+        assert keywords == {"encoded": True} and inputs.shape[1] == 34
+        assert torch.equal(inputs[:, :2], batch["seen"].as_subclass(torch.Tensor))
+        assert torch.equal(target["image"], batch["image"].as_subclass(torch.Tensor))
+        assert 0 < (inputs[:, :2] - target["image"]).abs().mean() < 0.2
 
 
 def dice(prediction, label, number):
@@ -346,7 +350,8 @@ def test_the_default_head_trains_validates_and_is_resumed_by_the_runner(rmr_bund
 def test_two_processes_train_both_stages_and_evaluate_as_one_does(rmr_bundle, overrides, tmp_path):
     keys = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "one_process")}
     keys.pop("device")
-    run_in_two_processes(rmr_bundle, ["train_autoencoder", "multi_gpu_train_autoencoder"], "training", **keys)
+    stage_1 = {key: value for key, value in keys.items() if key not in VERSIONS}
+    run_in_two_processes(rmr_bundle, ["train_autoencoder", "multi_gpu_train_autoencoder"], "training", **stage_1)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt"), "output_dir": str(tmp_path / "two")}
     run_in_two_processes(rmr_bundle, ["train", "head_segresnet", "multi_gpu_train"], "training", **keys)
     assert_same(load(tmp_path / "autoencoder.pt"), autoencoder_part(load(tmp_path / "model.pt")))

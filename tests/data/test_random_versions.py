@@ -24,7 +24,9 @@ def versions(cases=3, **keys):
 
 
 def contents(dataset):
-    return [(item["number"], item["image"][0, 0, 0, 0].item()) for item in map(dataset.__getitem__, range(len(dataset)))]
+    return [
+        (item["number"], item["image"][0, 0, 0, 0].item()) for item in map(dataset.__getitem__, range(len(dataset)))
+    ]
 
 
 def test_cases_take_turns_and_the_oldest_versions_go():

@@ -149,4 +149,6 @@ def test_an_auxiliary_class_counts_with_its_class_where_nobody_marked_it(batch):
     marked = loss(wide, {**target, "marked": torch.tensor([True, False])}).item()
     assert marked != pytest.approx(unmarked)
     six = MutualReinforcingLoss(**keys)
-    assert loss(wide, {**target, "marked": torch.tensor([True, True])}).item() == pytest.approx(six(wide, target).item())
+    assert loss(wide, {**target, "marked": torch.tensor([True, True])}).item() == pytest.approx(
+        six(wide, target).item()
+    )

@@ -34,6 +34,8 @@ def test_inverted_gamma_keeps_the_range():
     transform = RandEachChanneld("image", [RandAdjustContrast(1.0, (0.7, 1.4), invert_image=True)], value_range=None)
     changed = transform({"image": image})["image"]
     for before, after in zip(image, changed, strict=True):
-        assert torch.isclose(before.min(), after.min(), atol=1e-5) and torch.isclose(before.max(), after.max(), atol=1e-5)
+        assert torch.isclose(before.min(), after.min(), atol=1e-5) and torch.isclose(
+            before.max(), after.max(), atol=1e-5
+        )
         order = before.flatten().argsort()
         assert (after.flatten()[order].diff() >= -1e-6).all(), "a monotonous change of contrast"
