@@ -8,9 +8,11 @@ from shared_networks.handlers.epoch_reseed import EpochReseed
 from shared_networks.handlers.finite_training import FiniteTraining
 from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
 from shared_networks.handlers.gradient_clip import GradientClip
+from shared_networks.handlers.loss_parts import LossParts
 from shared_networks.handlers.resume import newest_checkpoint
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
 from shared_networks.handlers.stage_completion import StageCompletion
+from shared_networks.handlers.trainer_state import TrainerState
 from shared_networks.handlers.weight_ramp import WeightRamp
 from shared_networks.handlers.weights_loader import WeightsLoader
 
@@ -22,8 +24,10 @@ __all__ = [
     "FiniteTraining",
     "FusionEvaluationReport",
     "GradientClip",
+    "LossParts",
     "SegmentationEvaluationReport",
     "StageCompletion",
+    "TrainerState",
     "TrainingCheckpoints",
     "WeightRamp",
     "WeightsLoader",

@@ -45,7 +45,7 @@ class RMRFusionNet(nn.Module):
         autoencoder: DegradationAutoencoder | None = None,
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
-        windows_per_group: int = 64,
+        windows_per_group: int | None = None,
         tune_encoders: bool = False,
     ) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ class SemanticHeadOnly(nn.Module):
         semantic_head: nn.Module,
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
-        windows_per_group: int = 64,
+        windows_per_group: int | None = None,
     ) -> None:
         super().__init__()
         self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group)

@@ -20,6 +20,7 @@ SHARED = (
     "bundle_root",
     "code_version",
     "reuse_memory",
+    "backends",
     "dataset_dir",
     "datalist",
     "validation_subjects",
@@ -27,14 +28,37 @@ SHARED = (
     "resume",
     "device",
     "amp",
+    "amp_dtype",
+    "amp_kwargs",
+    "tf32",
+    "cudnn_benchmark",
+    "deterministic",
     "seed",
     "num_workers",
+    "pin_memory",
+    "log_interval",
     "percentiles",
 )
 # The whole run has them, a stage does not.
 PROGRAM = ("check_run", "initialize", "run", "finalize", "training")
 # These say where and how a stage runs, not what comes out of it.
-PLACE = ("bundle_root", "ckpt_dir", "output_dir", "resume", "device", "amp", "num_workers", "cache_rate", "max_epochs")
+PLACE = (
+    "bundle_root",
+    "ckpt_dir",
+    "output_dir",
+    "resume",
+    "device",
+    "amp",
+    "amp_dtype",
+    "tf32",
+    "cudnn_benchmark",
+    "deterministic",
+    "num_workers",
+    "pin_memory",
+    "log_interval",
+    "cache_rate",
+    "max_epochs",
+)
 MARKER = "autoencoder_complete.json"
 
 

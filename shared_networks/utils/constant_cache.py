@@ -1,0 +1,34 @@
+"""Constants that a forward pass needs: made once for each device instead of in every call."""
+
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from typing import TypeVar
+
+import torch
+
+__all__ = ["cached_constants"]
+
+_Made = TypeVar("_Made")
+# Enough for the sizes of a training and its validation; volumes of ever new sizes push the oldest out.
+_KEPT = 32
+
+
+def cached_constants(make: Callable[..., _Made]) -> Callable[..., _Made]:
+    """Decorate a function that makes tensors from hashable arguments, device and dtype among them.
+
+    An upload in every step makes the host wait for a GPU, and costs time on a CPU too. The tensors that come back are
+    shared: they must not be changed. While a graph is recorded (trace, export, compilation) nothing is stored or
+    looked up, so that the graph holds its own constants. ``cache_clear()`` of the result forgets all.
+    """
+    stored = lru_cache(maxsize=_KEPT)(make)
+
+    @wraps(make)
+    def get(*arguments: Hashable) -> _Made:
+        if torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.compiler.is_exporting():
+            return make(*arguments)
+        # A tensor made in inference mode could not be used in a training afterwards.
+        with torch.inference_mode(False):
+            return stored(*arguments)
+
+    get.cache_clear = stored.cache_clear
+    return get
