@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from shared_networks.handlers import LossParts
 from shared_networks.losses import SemanticLoss
 from shared_networks.nets import BilateralAttentionSegmenter, GeSeNet
 from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
@@ -85,7 +86,7 @@ def test_training_saves_checkpoints_best_weights_and_named_losses(trained):
     }
     network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05))
     network.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
     assert list((folder / "eval").glob("events.out.tfevents.*"))
 
@@ -152,7 +153,7 @@ def test_ablations_train_a_step_and_change_what_they_name(gesenet_bundle, overri
         gesenet_bundle, ["train", overlay.removesuffix("")], "train", ckpt_dir=str(tmp_path), **settings
     )
     network = workflow.parser.get_parsed_content("network")
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     full = {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
     # Parameters follow from the table of the spec: E 16,448 against a 4,640 convolution, R 169,888, the skip 9,216.
     expected = {
@@ -208,7 +209,7 @@ def test_paper_preset_trains(gesenet_bundle, overrides, tmp_path):
     settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2, "output_dir": str(tmp_path)}
     settings.pop("patch_size")
     workflow = run_workflow(gesenet_bundle, ["train", "paper"], "train", ckpt_dir=str(tmp_path), **settings)
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_total"}
 
 
