@@ -1,11 +1,11 @@
 """Training losses of GeSeNet (Li et al. 2023, Section III-E, Eq. 9-17)."""
 
 import torch
-from monai.losses import SSIMLoss
 from torch import nn
 
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
 from shared_networks.losses.precision import in_single_precision
+from shared_networks.metrics import compute_ssim
 
 __all__ = ["EdgeLoss", "GeSeNetLoss", "MaskSparsityLoss", "StructuralSimilarityFusionLoss"]
 
@@ -33,14 +33,11 @@ class EdgeLoss(nn.Module):
 class StructuralSimilarityFusionLoss(nn.Module):
     """SSIM loss (Eq. 13 and 14): ``(1 - SSIM(F, A)) + (1 - SSIM(F, B))``, Gaussian window 11, data range 1."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.loss = SSIMLoss(spatial_dims=2, data_range=1.0)
-
     @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x H x W, sources: B x 2 x H x W, both in [0, 1], H and W >= 11 -> scalar."""
-        return self.loss(fused, sources[:, 0:1]) + self.loss(fused, sources[:, 1:2])
+        similarity = compute_ssim(fused, sources[:, 0:1], 1.0) + compute_ssim(fused, sources[:, 1:2], 1.0)
+        return (2.0 - similarity).mean()
 
 
 class MaskSparsityLoss(nn.Module):

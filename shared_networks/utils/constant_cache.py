@@ -6,11 +6,12 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["cached_constants"]
+__all__ = ["cached_constants", "forget_constants"]
 
 _Made = TypeVar("_Made")
 # Enough for the sizes of a training and its validation; volumes of ever new sizes push the oldest out.
 _KEPT = 32
+_forget: list[Callable[[], None]] = []
 
 
 def cached_constants(make: Callable[..., _Made]) -> Callable[..., _Made]:
@@ -18,9 +19,10 @@ def cached_constants(make: Callable[..., _Made]) -> Callable[..., _Made]:
 
     An upload in every step makes the host wait for a GPU, and costs time on a CPU too. The tensors that come back are
     shared: they must not be changed. While a graph is recorded (trace, export, compilation) nothing is stored or
-    looked up, so that the graph holds its own constants. ``cache_clear()`` of the result forgets all.
+    looked up, so that the graph holds its own constants.
     """
     stored = lru_cache(maxsize=_KEPT)(make)
+    _forget.append(stored.cache_clear)
 
     @wraps(make)
     def get(*arguments: Hashable) -> _Made:
@@ -30,5 +32,10 @@ def cached_constants(make: Callable[..., _Made]) -> Callable[..., _Made]:
         with torch.inference_mode(False):
             return stored(*arguments)
 
-    get.cache_clear = stored.cache_clear
     return get
+
+
+def forget_constants() -> None:
+    """Let go of all constants of all devices, and of their memory."""
+    for forget in _forget:
+        forget()
