@@ -92,11 +92,12 @@ class PretendedTensor(torch.Tensor):
         return mapped(lambda value: value.as_subclass(MetaTensor) if type(value) in PLAIN else value, result)
 
     def as_subclass(self, cls):
-        if self.requires_grad and issubclass(cls, MetaTensor):
-            raise NotImplementedError("meta data of a pretended tensor with a gradient")
         if issubclass(cls, MetaTensor) == isinstance(self, MetaTensor):
             return self
-        return (PretendedMeta if issubclass(cls, MetaTensor) else PretendedTensor)(self._values)
+        # An alias stays in the graph of autograd.
+        with _current[-1].making(PretendedMeta if issubclass(cls, MetaTensor) else PretendedTensor):
+            with torch._C.DisableTorchFunctionSubclass():
+                return aten.alias.default(self)
 
     def tolist(self):
         return self.cpu().tolist()
@@ -155,6 +156,14 @@ class Gpu:
         self.waits: Counter[str] = Counter()
         self.uploads: Counter[str] = Counter()
         self.most_elements: int | None = None
+        self._kind: type[PretendedTensor] = PretendedTensor
+
+    @contextmanager
+    def making(self, kind: type[PretendedTensor]) -> Iterator[None]:
+        """Results are of this class meanwhile."""
+        before, self._kind = self._kind, kind
+        yield
+        self._kind = before
 
     def run(self, func, args, kwargs):
         """What CUDA would do with an operation."""
@@ -233,7 +242,7 @@ class Gpu:
     def _made(self, values):
         if self.most_elements is not None and values.numel() > self.most_elements:
             raise torch.cuda.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {values.numel()} elements.")
-        return PretendedTensor(values)
+        return self._kind(values)
 
 
 def _values_of(value):
