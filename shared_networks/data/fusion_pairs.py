@@ -8,6 +8,7 @@ from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, r
 from shared_networks.data.folder_pairs import dataset_folders, pair_folders
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
+from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["FusionPairs", "resolve_pairs"]
 
@@ -75,7 +76,7 @@ class FusionPairs(LazyCases):
 
 def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
     for key, path in (("mri", mri), ("other", other)):
-        if not path.exists():
+        if not split_choice(path)[0].exists():
             raise InputError(f"{path}: not found; {key} must be a file or a folder.")
     folders = [path.is_dir() and file_kind(path) != "series" for path in (mri, other)]
     if all(folders):

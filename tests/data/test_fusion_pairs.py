@@ -158,3 +158,11 @@ def test_real_data(data_dir):
     training = resolve_pairs(datalist=data_dir / "harvard" / "datalist.json", section="training")
     assert len(training) == 90 + 176 + 223 and not refusals(training)
     assert len(resolve_pairs(dataset_dir=data_dir / "harvard_benchmark")) == 21 + 42 + 73
+
+
+def test_one_of_several_series_in_one_folder(touch):
+    folder = touch("study/1.dcm", "study/2.dcm") / "study"
+    (pair,) = resolve_pairs(mri=f"{folder}#1", other=f"{folder}#2")
+    assert pair["image"] == [f"{folder}#1", f"{folder}#2"]
+    with pytest.raises(InputError, match=r"nowhere#2: not found"):
+        resolve_pairs(mri=f"{folder}#1", other=f"{folder.parent}/nowhere#2")
