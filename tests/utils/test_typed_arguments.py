@@ -26,7 +26,14 @@ def test_typed_values_reads_flags_as_fire_does():
 
 @pytest.mark.parametrize(
     ("text", "read"),
-    [("2024_06_30", 20240630), ("1e3", 1000.0), ("out,a", ("out", "a")), ("run#2", "run"), ("[a]", ["a"]), ("0x1f", 31)],
+    [
+        ("2024_06_30", 20240630),
+        ("1e3", 1000.0),
+        ("out,a", ("out", "a")),
+        ("run#2", "run"),
+        ("[a]", ["a"]),
+        ("0x1f", 31),
+    ],
 )
 def test_a_path_is_what_was_typed(text, read):
     assert fire.parser.DefaultParseValue(text) == read
