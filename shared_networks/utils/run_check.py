@@ -19,7 +19,8 @@ from monai.bundle import (
 from shared_networks.errors import InputError
 from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import is_referred_to, look_up, mistaken_booleans, switches_as_text, unknown_keys
-from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
+from shared_networks.utils.devices import check_devices
+from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
 from shared_networks.utils.series_choice import split_choice
 from shared_networks.utils.typed_arguments import as_typed, texts_with_marks, typed_values
 
@@ -48,8 +49,9 @@ def check_run(
 
     What is checked depends on who asks:
 
-    - ``python -m monai.bundle run``: override keys, ``missing``, ``required``, ``not_empty``. A failure ends the
-      process with one line and exit code 1; a later :class:`InputError` is printed as one line too.
+    - ``python -m monai.bundle run``: override keys, devices, ``missing``, ``required``, ``not_empty``. A failure ends
+      the process with one line and exit code 1; a later error is printed as one line too. Paths are taken as they were
+      typed, see :mod:`shared_networks.utils.typed_arguments`.
     - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
     - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
     - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
@@ -75,7 +77,7 @@ def check_run(
     workflow: ConfigWorkflow = initialize.f_locals["self"]
     is_command = runs_as_bundle_command()
     if is_command:
-        shorten_input_errors()
+        shorten_errors()
     try:
         typed = typed_values(sys.argv[1:]) if is_command else {}
         paths = [key for requirement in required for key in requirement["any_of"]]
@@ -83,6 +85,7 @@ def check_run(
         if run.__code__ in frames or run_workflow.__code__ in frames:
             if missing:
                 raise InputError(f"this run needs {', and '.join(missing)}; leave out the config that asks for it")
+            check_devices(workflow.parser)
             for requirement in required:
                 _check_requirement(workflow.parser, **requirement)
             for key in not_empty:
