@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_path_names, refuse_taken_names
+from shared_networks.data.case_list import (
+    SECTIONS,
+    LazyCases,
+    read_datalist,
+    refuse_path_names,
+    refuse_taken_names,
+    refused_item,
+)
 from shared_networks.data.folder_pairs import dataset_folders, pair_folders
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
@@ -88,12 +95,14 @@ def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
 
 def _from_datalist(path: Path, section: str) -> list[dict[str, Any]]:
     sections = read_datalist(path)
-    return [_from_item(item, path) for item in _chosen(sections, section, path)]
+    return [_from_item(item, path, number) for number, item in enumerate(_chosen(sections, section, path), 1)]
 
 
-def _from_item(item: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(item, dict) or not isinstance(item.get("mri"), str) or not isinstance(item.get("other"), str):
-        raise InputError(f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}.")
+def _from_item(item: Any, path: Path, number: int) -> dict[str, Any]:
+    if not (isinstance(item, dict) and all(isinstance(item.get(key), str) and item[key] for key in ("mri", "other"))):
+        reason = f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}."
+        refused = refused_item(number, reason, item)
+        return refused | {"name": refused["subject"]}
     pair = {"image": [str(path.parent / item[key]) for key in ("mri", "other")]}
     pair |= {
         "modality": str(item.get("modality", "")),

@@ -5,7 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_path_names, refuse_taken_names
+from shared_networks.data.case_list import (
+    SECTIONS,
+    LazyCases,
+    read_datalist,
+    refuse_path_names,
+    refuse_taken_names,
+    refused_item,
+)
 from shared_networks.data.modality_folders import csv_cases, folder_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_stem, safe_name
@@ -111,11 +118,12 @@ def _from_datalist(
 ) -> dict[str, list[dict[str, Any]]]:
     sections = read_datalist(path)
     return {
-        name: [_from_item(item, path, modalities, allow_missing) for item in items] for name, items in sections.items()
+        name: [_from_item(item, path, modalities, allow_missing, number) for number, item in enumerate(items, 1)]
+        for name, items in sections.items()
     }
 
 
-def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any]:
+def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
     paths: Any = None
     if isinstance(item, Mapping):
         paths = item.get("image", [item.get(name) for name in modalities])
@@ -124,7 +132,8 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
     is_pair = isinstance(paths, list) and len(paths) == 2 and all(isinstance(name, str) for name in paths)
     if not is_pair or not (all(paths) or (allow_missing and any(paths))):
         wanted = " and ".join(modalities)
-        raise InputError(f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}.")
+        reason = f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}."
+        return refused_item(number, reason, item)
     image = [str(path.parent / name) if name else "" for name in paths]
     subject = item.get("subject") or item.get("case") or _subject_of(image, modalities)
     case: dict[str, Any] = {"image": image, "subject": str(subject)}
@@ -132,9 +141,8 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
     if label:
         names = [label] if isinstance(label, str) else label
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InputError(
-                f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
-            )
+            reason = f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
+            return case | {"refused": reason}
         labels = [str(path.parent / name) for name in names]
         case["label"] = labels[0] if isinstance(label, str) else labels
     return refuse_path_names(case, item, ("subject", "case"))
