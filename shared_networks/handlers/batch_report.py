@@ -68,7 +68,9 @@ class BatchReport:
         folder = Path(self.output_dir)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(folder)
+            # Also in the folders of cases: one that is done is not written to again.
+            for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+                remove_abandoned(place)
             if not self._lock.enter_context(folder_lock(folder, wait=False)):
                 self.path = folder / f"run_report_{os.getpid()}.json"
                 self.logger.warning(f"another run reports into {folder}: the report of this one is {self.path.name}")

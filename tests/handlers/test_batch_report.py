@@ -1,6 +1,7 @@
 """The report of a batch, and the bar over its cases, under a real evaluator."""
 
 import json
+import os
 import time
 
 import pytest
@@ -120,3 +121,11 @@ def test_every_case_has_its_line_at_once_and_the_summary_comes_when_there_is_tim
     engine.run([[{"case": str(number)}] for number in range(200)])
     assert least <= len(summaries) <= most
     assert len(json.loads(report.path.read_text(encoding="utf-8"))["cases"]) == 200 and not lines.exists()
+
+
+def test_what_a_killed_run_left_in_the_folders_of_cases_goes(write_picture, noise, tmp_path):
+    old = tmp_path / "out" / "done before" / ".writing-x"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    make(write_picture, noise, tmp_path)[0].run()
+    assert not old.exists() and old.parent.is_dir()
