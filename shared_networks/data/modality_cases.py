@@ -14,6 +14,7 @@ from shared_networks.data.case_list import (
     refused_item,
 )
 from shared_networks.data.modality_folders import csv_cases, folder_cases
+from shared_networks.data.public_layouts import bids_cases, named_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_stem, safe_name
 
@@ -39,8 +40,9 @@ def resolve_cases(
         datalist: JSON file: an object whose sections (``training``, ``validation``, ``test``, ``unlabelled_training``)
             are lists of items, or one such list. An item holds the paths of both modalities under their names (or a
             list of them under ``image``), relative to the file, and may hold ``label`` and ``subject``.
-        dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, or with folders of cases, see
-            :mod:`shared_networks.data.modality_folders`.
+        dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, with folders of cases (see
+            :mod:`shared_networks.data.modality_folders`), or laid out as BIDS or BraTS (see
+            :mod:`shared_networks.data.public_layouts`).
         section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
         modalities: names of the two modalities.
         allow_missing: take cases that have one of the two modalities only; the path of the other one is ''.
@@ -157,10 +159,14 @@ def _from_folder(
         return _from_datalist(folder / "datalist.json", modalities, allow_missing)
     sections = csv_cases(folder, modalities) or folder_cases(folder, modalities, allow_missing)
     if not sections:
+        subjects = bids_cases(folder, modalities, allow_missing)
+        sections = {"": subjects} if subjects else named_cases(folder, modalities, allow_missing)
+    if not sections:
         first, second = modalities
         raise InputError(
-            f"{folder}: no datalist.json, no train.csv and no folder with {first}.nii.gz and {second}.nii.gz (or "
-            f"pre/{first}.nii.gz and pre/{second}.nii.gz) in it; make one of them."
+            f"{folder}: no datalist.json, no train.csv, no folder with {first}.nii.gz and {second}.nii.gz (or "
+            f"pre/{first}.nii.gz and pre/{second}.nii.gz), no CASE_{first}.nii.gz and CASE_{second}.nii.gz and no BIDS "
+            "subjects in it; make one of them."
         )
     return sections
 
