@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--label_map", default="", help="for RMR-Fusion: refuse labels that this map does not know")
     parser.add_argument("--classes", type=int, help="for RMR-Fusion: labels are 0 to this less one (t1 and flair: 5)")
     parser.add_argument("--ignore_label", type=int, help="for RMR-Fusion: a label that means not labelled")
+    parser.add_argument("--gesenet", action="store_true", help="a folder that both bundles can read is GeSeNet's")
     parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
     parser.add_argument("--allow_missing", action="store_true", help="for RMR-Fusion: one modality is enough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
@@ -92,7 +93,12 @@ def _parser() -> argparse.ArgumentParser:
 def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any]:
     """The cases of RMR-Fusion or of GeSeNet, and the loader of the one that they are for."""
     modalities = tuple(given.modalities or ("t1", "flair"))
-    if given.mri or given.other or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given)):
+    if (
+        given.gesenet
+        or given.mri
+        or given.other
+        or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given))
+    ):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
         return cases, LoadFusionPaird(resample=given.resample)
     sources = (given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
