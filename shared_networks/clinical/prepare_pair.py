@@ -150,11 +150,7 @@ class PreparePair:
         else:
             path = self._mask_file(first.path)
             source, name = read_source(path), str(path)
-            try:
-                check_same_grid(first, source)
-            except InputError as error:
-                fact = str(error).rsplit(";", 1)[0]
-                raise InputError(f"{fact}; resample the mask onto the first image's grid.") from error
+            check_same_grid(first, source, "resample the mask onto the first image's grid.")
             mask = source.values != 0
         if not mask.any():
             raise InputError(f"{name}: the brain mask is empty; give another one.")

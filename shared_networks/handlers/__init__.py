@@ -13,6 +13,7 @@ from shared_networks.handlers.resume import newest_checkpoint
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
 from shared_networks.handlers.stage_completion import StageCompletion
 from shared_networks.handlers.trainer_state import TrainerState
+from shared_networks.handlers.training_origin import TrainingOrigin
 from shared_networks.handlers.weight_ramp import WeightRamp
 from shared_networks.handlers.weights_loader import WeightsLoader
 
@@ -29,6 +30,7 @@ __all__ = [
     "StageCompletion",
     "TrainerState",
     "TrainingCheckpoints",
+    "TrainingOrigin",
     "WeightRamp",
     "WeightsLoader",
     "newest_checkpoint",

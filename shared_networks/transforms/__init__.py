@@ -3,7 +3,7 @@
 from shared_networks.transforms.colour import FuseColourd, fuse_chroma, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.disturbances import DisturbPaird
-from shared_networks.transforms.label_maps import MapLabelsd
+from shared_networks.transforms.label_maps import CheckLabelsd, MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
@@ -16,6 +16,7 @@ from shared_networks.transforms.split_masks import SplitMasksd
 from shared_networks.transforms.split_segmentation import SplitSegmentationd
 
 __all__ = [
+    "CheckLabelsd",
     "DegradeMixtured",
     "DisturbPaird",
     "DropModalityd",

@@ -60,9 +60,11 @@ def safe_name(name: str) -> str:
     """A name that is one plain folder or file name on every system: letters, digits, ``.``, ``_``, ``-``.
 
     Anything else becomes ``_``; dots at the ends go, so that ``..`` and hidden names cannot occur; at most 100
-    characters; names of Windows' devices get a ``_`` in front.
+    characters, and 180 bytes, because file systems count bytes (255, of which the files' endings need some); names of
+    Windows' devices get a ``_`` in front.
     """
-    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", str(name))).strip(".")[:100].rstrip(".")
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", str(name))).strip(".")[:100]
+    plain = plain.encode()[:180].decode(errors="ignore").rstrip(".")
     return f"_{plain}" if _DEVICES.match(plain) else plain or "case"
 
 

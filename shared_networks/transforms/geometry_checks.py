@@ -38,18 +38,21 @@ def check_affine(source: Source) -> None:
         raise InputError(f"{source.path}: the affine is sheared, the axes are not at right angles; {remedy}")
 
 
-def check_same_grid(mri: Source, other: Source) -> None:
+def check_same_grid(mri: Source, other: Source, remedy: str = "") -> None:
     """Refuse two sources that are not on the same grid.
+
+    Args:
+        mri: the one whose grid is wanted.
+        other: label, mask or other source.
+        remedy: what to do about it; '' says how two sources are brought onto one grid.
 
     Raises:
         InputError: one line naming both files, what differs and what to do.
     """
     difference = _difference(mri, other)
     if difference:
-        raise InputError(
-            f"{mri.path} and {other.path}: {difference}; register and resample the two onto one grid"
-            + _remedy(mri, other)
-        )
+        remedy = remedy or f"register and resample the two onto one grid{_remedy(mri, other)}"
+        raise InputError(f"{mri.path} and {other.path}: {difference}; {remedy}")
 
 
 def _remedy(mri: Source, other: Source) -> str:

@@ -213,11 +213,7 @@ class LoadModalitiesd(MapTransform):
         for number, path in enumerate(paths):
             source = _read_volume(Path(path))
             check_affine(source)
-            try:
-                check_same_grid(reference, source)
-            except InputError as error:
-                fact = str(error).rsplit(";", 1)[0]
-                raise InputError(f"{fact}; resample the label onto the image's grid by nearest neighbour.") from error
+            check_same_grid(reference, source, "resample the label onto the image's grid by nearest neighbour.")
             values = source.values
             if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
                 raise InputError(f"{path}: values are not whole numbers in 0..255; expected class labels: round them.")

@@ -95,11 +95,15 @@ def join_stages(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
     stage["output_dir"] = "$os.path.join(@output_dir, 'stage1')"
     # Nothing needs to be read for a stage that is passed.
     stage["cache_rate"] = "$0.0 if @stage1_completion.was_complete else @cache_rate"
+    stage["training_origin"]["under"] = "stage1"
+    # Nothing is resumed in a stage that is passed.
+    stage["resume_from"]["_disabled_"] = "$@stage1_completion.was_complete"
     settings = {
         name: f"@stage1#{name}" if name in own else f"@{name}"
         for name, value in first.items()
         if name not in (*PLACE, "imports", *PROGRAM) and _is_plain(value)
     }
+    settings["contents"] = "$@stage1#training_origin.state_dict()['contents']"
     joined = {name: value for name, value in second.items() if name not in PROGRAM}
     joined["autoencoder_checkpoint"] = "@stage1#best_checkpoint#path"
     # A checkpoint of the second stage belongs to the first stage that it was trained on.

@@ -16,6 +16,7 @@ from PIL import Image
 from shared_networks.handlers import LossParts
 from shared_networks.losses import SemanticLoss
 from shared_networks.nets import BilateralAttentionSegmenter, GeSeNet
+from shared_networks.utils.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
 
 TINY = {
@@ -112,6 +113,29 @@ def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, ges
     assert whole["lr_scheduler"]["last_epoch"] == resumed["lr_scheduler"]["last_epoch"] == 3
     for key, value in whole["model"].items():
         assert torch.equal(value, resumed["model"][key]), key
+
+
+def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(
+    trained, gesenet_bundle, overrides, tmp_path, caplog
+):
+    folder, _ = trained
+    shutil.copy(folder / "fusion_checkpoint_epoch=3.pt", tmp_path)
+    places = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+    with pytest.raises(RuntimeError) as caught:
+        run_workflow(gesenet_bundle, ["train"], "train", **places, **{**overrides, "learning_rate": 0.5})
+    assert "another training (learning_rate was 0.001 and is 0.5)" in str(find_input_error(caught.value))
+    other = {**overrides, "validation_cases": {"CT": ["1"], "PET": ["2"]}}
+    with pytest.raises(RuntimeError) as caught:
+        run_workflow(gesenet_bundle, ["train"], "train", **places, **other)
+    assert {"other training data", "other validation data"} <= set(
+        str(find_input_error(caught.value)).split("(")[1].split(")")[0].split(", ")
+    )
+    moved = tmp_path / "moved"
+    shutil.copytree(overrides["dataset_dir"], moved)
+    overrides = {**overrides, "dataset_dir": str(moved)}
+    run_workflow(gesenet_bundle, ["train"], "train", **places, **overrides)
+    assert "this training is finished, 3 epochs of 3" in caplog.text
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["fusion_checkpoint_epoch=3.pt"]
 
 
 def test_a_killed_training_goes_on_where_it_was(gesenet_bundle, overrides, tmp_path):
