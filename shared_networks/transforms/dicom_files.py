@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["dicom_folders", "is_dicom", "is_series_folder", "members_below"]
+__all__ = ["begins_as_dicom", "dicom_folders", "is_dicom", "is_series_folder", "members_below"]
 
 _IMAGE_SUFFIXES = (
     *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".webp", ".jp2", ".j2k"),
@@ -35,8 +35,12 @@ def is_dicom(path: Path) -> bool:
     if name.endswith(_OTHER_SUFFIXES):
         return False
     with path.open("rb") as stream:
-        start = stream.read(132)
-    return start[128:] == b"DICM" or (len(start) == 132 and start[:4] in _FIRST_ELEMENTS)
+        return begins_as_dicom(stream.read(132))
+
+
+def begins_as_dicom(start: bytes) -> bool:
+    """Whether the first 132 bytes of a file are those of a DICOM file, with or without preamble."""
+    return start[128:132] == b"DICM" or (len(start) >= 132 and start[:4] in _FIRST_ELEMENTS)
 
 
 def is_series_folder(folder: Path, several: bool = False) -> bool:

@@ -4,7 +4,7 @@ import struct
 from pathlib import Path
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.dicom_files import is_dicom
+from shared_networks.transforms.dicom_files import begins_as_dicom
 
 __all__ = ["check_dicom_structure"]
 
@@ -28,9 +28,9 @@ def check_dicom_structure(path: Path) -> None:
             bytes for lengths), a deflated file, or the first element that is longer than what follows it.
     """
     data = path.read_bytes()
-    has_preamble = data[128:132] == b"DICM"
-    if not (has_preamble or is_dicom(path)) or len(data) < 8:
+    if not begins_as_dicom(data):
         return
+    has_preamble = data[128:132] == b"DICM"
     place, syntax = 132 if has_preamble else 0, ""
     in_meta = has_preamble or data[:2] == b"\2\0"
     # Without meta information nothing names the syntax: type letters behind the first tag do.

@@ -231,7 +231,8 @@ class LoadModalitiesd(MapTransform):
             brain, affine = foreground[0] | foreground[1], pair[0].affine
             remarks += brain_remarks(images, brain, affine, names, self.expected_ranges)
             # With the skull, the depth below the surface says nothing.
-            if not brain.all() and look_swapped(*images, brain, np.linalg.norm(affine[:3, :3], axis=0)):
+            contents = brain & (images > 0).any(axis=0)  # holes are not deep
+            if not brain.all() and look_swapped(*images, contents, np.linalg.norm(affine[:3, :3], axis=0)):
                 remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
         return remarks
 

@@ -12,8 +12,8 @@ from shared_networks.transforms.source import Source, split_colour
 
 __all__ = ["picture_source", "read_picture"]
 
-# Without a list, Pillow would try every format it knows, some of which start other programs.
-_FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "MPO", "GIF", "WEBP", "JPEG2000")
+# MPO is opened as JPEG. Without a list, Pillow would try every format it knows, some of which start other programs.
+_FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # Orientation of TIFF and EXIF -> how rows and columns of the stored picture are put upright.
@@ -43,9 +43,10 @@ def read_picture(path: Path) -> Source:
     with io.BytesIO(path.read_bytes()) as stream, Image.open(stream, formats=_FORMATS) as picture:
         check_picture_size(picture, path)
         _refuse_pages(picture, path)
+        deep = any(";16" in str(tile.args) for tile in picture.tile)  # before getexif, which decodes a PNG
         # Pillow puts a TIFF upright by itself, where it decodes it.
         stated = picture.getexif().get(_EXIF_ORIENTATION, 1)
-        pixels, highest, decoded = _pixels(picture, path)
+        pixels, highest, decoded = _pixels(picture, path, deep, stated)
         turn = _UPRIGHT.get(1 if picture.format == "TIFF" and decoded else stated, _UPRIGHT[1])
     return picture_source(path, turn(pixels), highest)
 
@@ -91,16 +92,11 @@ def _frames_are_copies(picture: Image.Image, count: int) -> bool:
     return True
 
 
-def _pixels(picture: Image.Image, path: Path) -> tuple[np.ndarray, float, bool]:
+def _pixels(picture: Image.Image, path: Path, deep: bool, stated: int) -> tuple[np.ndarray, float, bool]:
     """Pixels H x W or H x W x channels, the value of white, and whether Pillow decoded them."""
-    deep = any(";16" in str(tile.args) for tile in picture.tile)
     picture.load()
     if deep and picture.mode in ("RGB", "RGBA", "LA"):
-        # Pillow cuts 16-bit colour down to 8 bit without a word.
-        import itk
-
-        pixel_type = itk.Vector[itk.F, len(picture.getbands())]
-        return itk.array_from_image(itk.imread(str(path), pixel_type=pixel_type)), 65535, False
+        return _deep_colour(path, picture, stated), 65535, False
     is_tiff = picture.format == "TIFF"
     inverted = is_tiff and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     if picture.mode.startswith("I;16") or (deep and picture.mode == "I"):
@@ -123,6 +119,21 @@ def _pixels(picture: Image.Image, path: Path) -> tuple[np.ndarray, float, bool]:
         return np.asarray(picture), 255, True
     transparent = picture.mode == "PA" or "transparency" in picture.info
     return np.asarray(picture.convert("RGBA" if transparent else "RGB")), 255, True
+
+
+def _deep_colour(path: Path, picture: Image.Image, stated: int) -> np.ndarray:
+    """16-bit colour, which Pillow cuts down to 8 bit without a word, as it is stored."""
+    if picture.format == "TIFF" and stated != 1:
+        # ITK does the same to a TIFF that is not upright.
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            return np.moveaxis(page.asarray(), 0, -1) if page.axes.startswith("S") else page.asarray()
+    import itk
+
+    pixel_type = itk.Vector[itk.F, len(picture.getbands())]
+    return itk.array_from_image(itk.imread(str(path), pixel_type=pixel_type))
 
 
 def _bits_of_jpeg2000(picture: Image.Image) -> int:

@@ -159,7 +159,7 @@ def _read_by_itk(path: Path) -> Voxels:
         image = itk.imread(str(path), pixel_type=itk.F)
         array = itk.array_from_image(image).T
     elif components in (3, 4) and kind == "unsigned_char" and axes in (2, 3):
-        image = itk.imread(str(path), pixel_type=itk.Vector[itk.UC, 3] if components == 3 else itk.RGBAPixel[itk.UC])
+        image = itk.imread(str(path), pixel_type=itk.RGBPixel[itk.UC] if components == 3 else itk.RGBAPixel[itk.UC])
         array = itk.array_from_image(image)
         array = np.moveaxis(array, -1, 0).T if axes == 2 else array.transpose(2, 1, 0, 3)
     else:
