@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shared_networks.clinical.dicom_series import GEOMETRY_TAGS, stack_geometry
+from shared_networks.clinical.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 from shared_networks.errors import InputError, one_line
 
 if TYPE_CHECKING:

@@ -1,21 +1,23 @@
 """Read what a path names in DICOM: a series of slices (by ITK's GDCM reader), a file of several frames, a picture."""
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shared_networks.clinical.dicom_geometry import numbers_of
 from shared_networks.clinical.dicom_series import (
     find_series,
     frame_count,
     header_of,
     how_stored,
     locate_series,
-    numbers_of,
+    pixels_of,
 )
 from shared_networks.errors import InputError
-from shared_networks.transforms.dicom_files import members_below
+from shared_networks.transforms.dicom_files import is_dicom, members_below
 from shared_networks.transforms.header_checks import check_series_size
 from shared_networks.utils.series_choice import split_choice
 
@@ -76,6 +78,10 @@ def read_series(path: str | Path) -> DicomImage:
     voxels = _slices(path, series.files)
     first = _header(series.files[0])
     remarks = []
+    if given.is_file() and _has_siblings(given, series.uid):
+        remarks.append(
+            f"{path.name}: one slice of its series, which has more in the same folder; give the folder for all"
+        )
     if series.copies:
         remarks.append(f"{path.name}: {series.copies} identical copies of slices were left out")
     if voxels.ndim == 3:
@@ -84,6 +90,12 @@ def read_series(path: str | Path) -> DicomImage:
     window = _window([_header(file) for file in series.files] if "WindowWidth" in first else [])
     modality = str(first.get("Modality", ""))
     return DicomImage(voxels, affine, 255.0, series.patient, modality, window, remarks)
+
+
+def _has_siblings(file: Path, uid: str) -> bool:
+    """Whether a further file of the series lies beside this one; a few are looked at."""
+    others = (other for other in sorted(file.parent.iterdir()) if other != file and is_dicom(other))
+    return any(str(_header(other).get("SeriesInstanceUID", "")) == uid for other in itertools.islice(others, 4))
 
 
 def _read_frames(path: Path, file: Path, patient: str) -> DicomImage:
@@ -115,10 +127,10 @@ def _slices(path: Path, files: tuple[Path, ...]) -> np.ndarray:
     # float for grey values: each slice of a PET series has a scale of its own, and ITK would take the first one's type
     pixel = itk.RGBPixel[itk.UC] if colour else itk.F
     try:
-        slices = [itk.array_from_image(itk.imread(str(file), pixel_type=pixel)) for file in files]
+        slices = [pixels_of(file, pixel) for file in files]
     except RuntimeError as error:
         raise InputError(f"{path}: the pixels cannot be decoded{how_stored(files)}") from error
-    # Every file is Y x X or 1 x Y x X, with the three colours last.
+    # Every file is 1 x Y x X, with the three colours last.
     voxels = np.stack([one.reshape(one.shape[-3 if colour else -2 :]) for one in slices], axis=2 if colour else 0)
     return np.ascontiguousarray(voxels.transpose(1, 0, 2, 3) if colour else voxels.T)
 
@@ -135,7 +147,8 @@ def _read_picture(file: Path) -> DicomImage | None:
     if bits != 8:
         return None
     try:
-        pixels = itk.array_from_image(itk.imread(str(file), pixel_type=itk.RGBPixel[itk.UC] if colour else itk.UC))
+        pixel = itk.RGBPixel[itk.UC] if colour else itk.UC
+        pixels = pixels_of(file, pixel)
     except RuntimeError as error:
         raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
     pixels = pixels.reshape(pixels.shape[-3 if colour else -2 :])

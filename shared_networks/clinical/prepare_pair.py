@@ -8,6 +8,7 @@ import numpy as np
 
 from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.clinical.brain_mask import simple_brain_mask
+from shared_networks.clinical.dicom_series import locate_series
 from shared_networks.clinical.optional_packages import check_dicom_packages
 from shared_networks.clinical.registration import RigidRegistration, register_rigid, resample_rigid
 from shared_networks.clinical.trained_brain_mask import trained_brain_mask
@@ -23,6 +24,9 @@ __all__ = ["PreparePair"]
 _BLUNT, _DOUBTFUL = 1.5, 2.0
 """Sharpness of a registration below which it is refused, or remarked; that of brain pairs was 3 to 8, that of volumes
 which show different things 1.0 to 1.3."""
+_LOST = 0.98
+"""Share of the similarity at the start that must be left at the end: where both are equal, moving one by a fraction of a
+voxel loses some."""
 _COVERED = 0.9  # share of the first volume's contents that the second one should reach
 
 _OWN_MASKS = {
@@ -79,6 +83,10 @@ class PreparePair:
                     f"{first.path}: no DICOM series, so that no DICOM output can be made of it; give the folder of the "
                     "series, or set dicom_output to False."
                 )
+            try:
+                locate_series(first.path)
+            except InputError as error:
+                raise InputError(f"{error} For files of several frames, set dicom_output to False.") from error
         if first.patient and second is not None and second.patient and first.patient != second.patient:
             remark = f"the two DICOM series name different patients, {first.patient} and {second.patient}"
             first = replace(first, warnings=[*first.warnings, remark])
@@ -136,7 +144,7 @@ class PreparePair:
         """Refuse a registration that looks failed; remarks on one that may be."""
         remedy = "look at the volumes, and register them by other means."
         distance = float(np.linalg.norm(found.translation_mm))
-        if found.sharpness < _BLUNT or found.similarity_after < found.similarity_before - 1e-3:
+        if found.sharpness < _BLUNT or found.similarity_after - 1.0 < _LOST * (found.similarity_before - 1.0):
             raise InputError(
                 f"{names}: the registration failed, nothing fits (normalised mutual information "
                 f"{found.similarity_after:.4f}, {found.similarity_before:.4f} at the start, "

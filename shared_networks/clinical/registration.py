@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from skimage.filters import threshold_otsu
 from skimage.metrics import normalized_mutual_information
 
-from shared_networks.clinical.dicom_series import LPS_TO_RAS
+from shared_networks.clinical.dicom_geometry import LPS_TO_RAS
 from shared_networks.clinical.itk_volumes import to_itk
 from shared_networks.errors import InputError
 from shared_networks.transforms.regular_grid import background_value

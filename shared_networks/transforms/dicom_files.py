@@ -66,10 +66,7 @@ def is_series_folder(folder: Path, several: bool = False) -> bool:
 
 def members_below(folder: Path) -> list[Path]:
     """The files of a series folder: its own, or where no DICOM file is among them those of its folders, sorted."""
-    own = sorted(_files(folder))
-    if any(map(is_dicom, own)):
-        return own
-    return own + [file for below in dicom_folders(folder) if below != folder for file in sorted(_files(below))]
+    return [file for below in dicom_folders(folder) for file in sorted(_files(below))]
 
 
 def dicom_folders(folder: Path) -> list[Path]:
