@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from monai.transforms import Compose
 
+from shared_networks.clinical import PreparePair
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.folder_pairs import dataset_folders
@@ -85,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ignore_label", type=int, help="for RMR-Fusion: a label that means not labelled")
     parser.add_argument("--gesenet", action="store_true", help="a folder that both bundles can read is GeSeNet's")
     parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
+    parser.add_argument("--align", action="store_true", help="register the two first, as --align True does")
+    parser.add_argument("--brain_mask", default="", help="for RMR-Fusion: as for inference")
+    parser.add_argument("--ct_window", default="auto", help="for GeSeNet: auto, dicom, off, or CENTRE,WIDTH")
     parser.add_argument("--allow_missing", action="store_true", help="for RMR-Fusion: one modality is enough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     return parser
@@ -100,7 +104,9 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
         or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given))
     ):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
-        return cases, LoadFusionPaird(resample=given.resample)
+        window = given.ct_window.split(",") if "," in given.ct_window else given.ct_window
+        prepare = PreparePair(align=given.align)
+        return cases, LoadFusionPaird(resample=given.resample, ct_window=window, prepare=prepare)
     sources = (given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
     cases = resolve_cases(*sources, allow_missing=given.allow_missing)
     if not cases:
@@ -108,6 +114,7 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
     loader = LoadModalitiesd(
         modalities=modalities,
         resample=given.resample,
+        prepare=PreparePair(align=given.align, brain_mask=given.brain_mask),
         brain_checks=modalities == ("t1", "flair"),
         allow_missing=given.allow_missing,
     )

@@ -13,7 +13,7 @@ from shared_networks.transforms.file_names import case_folder, file_kind, file_s
         ("a/p.1.nii.gz", "volume", "p.1"),
         ("a/p.nii", "volume", "p"),
         ("a/notes.txt", "", "notes.txt"),
-        ("a/scan.dcm", "", "scan.dcm"),
+        ("a/scan.dcm", "", "scan"),
     ],
 )
 def test_kind_and_stem(name, kind, stem):
