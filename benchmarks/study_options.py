@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.bundle_jobs import ROOT
-from shared_networks.utils.one_line_errors import shorten_input_errors
+from shared_networks.utils.one_line_errors import shorten_errors
 
 __all__ = ["BRAINS", "PAIRS", "chosen_names", "parse_study", "print_study", "quick_run", "study_parser"]
 
@@ -53,7 +53,7 @@ def chosen_names(parser: argparse.ArgumentParser, text: str, known: Collection[s
 
 def print_study(main: Callable[[], dict], table: Callable[[dict], str]) -> None:
     """Run a study as a command and print its table; bad input ends it with one line."""
-    shorten_input_errors()
+    shorten_errors()
     print(table(main()))
 
 

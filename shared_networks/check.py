@@ -15,11 +15,12 @@ from typing import Any, NoReturn
 
 from monai.transforms import Compose
 
+from shared_networks.clinical import PreparePair
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.folder_pairs import dataset_folders
 from shared_networks.errors import InputError
-from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd, MapLabelsd
+from shared_networks.transforms import CheckLabelsd, LoadFusionPaird, LoadModalitiesd
 from shared_networks.utils.atomic import atomic_path
 
 __all__ = ["check_cases", "main"]
@@ -81,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--section", default="", help="section of the data list; the test section where there is one")
     parser.add_argument("--modalities", nargs=2, metavar="NAME", help="for RMR-Fusion: other names than t1 and flair")
     parser.add_argument("--label_map", default="", help="for RMR-Fusion: refuse labels that this map does not know")
+    parser.add_argument("--classes", type=int, help="for RMR-Fusion: labels are 0 to this less one (t1 and flair: 5)")
+    parser.add_argument("--ignore_label", type=int, help="for RMR-Fusion: a label that means not labelled")
+    parser.add_argument("--gesenet", action="store_true", help="a folder that both bundles can read is GeSeNet's")
     parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
+    parser.add_argument("--align", action="store_true", help="register the two first, as --align True does")
+    parser.add_argument("--brain_mask", default="", help="for RMR-Fusion: as for inference")
+    parser.add_argument("--ct_window", default="auto", help="for GeSeNet: auto, dicom, off, or CENTRE,WIDTH")
     parser.add_argument("--allow_missing", action="store_true", help="for RMR-Fusion: one modality is enough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     return parser
@@ -90,9 +97,16 @@ def _parser() -> argparse.ArgumentParser:
 def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any]:
     """The cases of RMR-Fusion or of GeSeNet, and the loader of the one that they are for."""
     modalities = tuple(given.modalities or ("t1", "flair"))
-    if given.mri or given.other or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given)):
+    if (
+        given.gesenet
+        or given.mri
+        or given.other
+        or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given))
+    ):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
-        return cases, LoadFusionPaird(resample=given.resample)
+        window = given.ct_window.split(",") if "," in given.ct_window else given.ct_window
+        prepare = PreparePair(align=given.align)
+        return cases, LoadFusionPaird(resample=given.resample, ct_window=window, prepare=prepare)
     sources = (given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
     cases = resolve_cases(*sources, allow_missing=given.allow_missing)
     if not cases:
@@ -100,12 +114,23 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
     loader = LoadModalitiesd(
         modalities=modalities,
         resample=given.resample,
+        prepare=PreparePair(align=given.align, brain_mask=given.brain_mask),
         brain_checks=modalities == ("t1", "flair"),
         allow_missing=given.allow_missing,
     )
-    if given.label_map:
-        return cases, Compose([loader, MapLabelsd(mapping=given.label_map, allow_missing_keys=True)])
+    allowed = _allowed_labels(given, modalities)
+    if allowed:
+        return cases, Compose([loader, CheckLabelsd("label", allowed, allow_missing_keys=True)])
     return cases, loader
+
+
+def _allowed_labels(given: argparse.Namespace, modalities: Sequence[str]) -> str | list[int]:
+    """The label map, or the classes; nothing where they are not known."""
+    if given.label_map:
+        return given.label_map
+    classes = given.classes or (5 if modalities == ("t1", "flair") else 0)
+    ignored = [] if given.ignore_label is None else [given.ignore_label]
+    return [*range(classes), *ignored] if classes else []
 
 
 def _holds_pairs(given: argparse.Namespace) -> bool:

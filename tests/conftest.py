@@ -118,10 +118,9 @@ def touch(tmp_path):
 
 @pytest.fixture(scope="session")
 def write_rmr_case():
-    """Function (folder, number, labels) that writes t1, flair and label.nii.gz, 22 x 20 x 16, into a new folder."""
-    shape = (22, 20, 16)
+    """Function (folder, number, labels, shape) that writes t1, flair and label.nii.gz into a new folder."""
 
-    def write(folder, number, labels=5):
+    def write(folder, number, labels=5, shape=(22, 20, 16)):
         """Smooth T1 and FLAIR with a border of zeros, and labels that follow them."""
         random = np.random.default_rng(number)
         folder.mkdir(parents=True)

@@ -42,7 +42,7 @@ class AnySizeHead(nn.Module):
         network: nn.Module,
         divisor: int | Sequence[int] = 32,
         size: Sequence[int] | None = None,
-        windows_per_group: int = 64,
+        windows_per_group: int | None = None,
         auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()

@@ -3,7 +3,9 @@
 import torch
 import torch.nn.functional as F
 
-__all__ = ["sobel_gradient_magnitude", "sobel_kernels"]
+from shared_networks.utils.constant_cache import cached_constants
+
+__all__ = ["sobel_gradient_magnitude", "sobel_kernels", "sobel_kernels_like"]
 
 
 def sobel_kernels(spatial_dims: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -34,6 +36,16 @@ def sobel_kernels(spatial_dims: int, dtype: torch.dtype = torch.float32) -> torc
     return torch.stack(kernels).unsqueeze(1)
 
 
+@cached_constants
+def _kernels_on(spatial_dims: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return sobel_kernels(spatial_dims, dtype).to(device)
+
+
+def sobel_kernels_like(image: torch.Tensor) -> torch.Tensor:
+    """:func:`sobel_kernels` for images B x C x spatial, of their type and device; made once, not to be changed."""
+    return _kernels_on(image.ndim - 2, image.dtype, image.device)
+
+
 def sobel_gradient_magnitude(image: torch.Tensor) -> torch.Tensor:
     """Sum over the axes of the absolute Sobel response, the discrete gradient of both papers.
 
@@ -48,8 +60,7 @@ def sobel_gradient_magnitude(image: torch.Tensor) -> torch.Tensor:
     """
     spatial_dims = image.ndim - 2
     channels = image.shape[1]
-    kernels = sobel_kernels(spatial_dims, image.dtype).to(image.device)
     flat = image.reshape(image.shape[0] * channels, 1, *image.shape[2:])
     padded = F.pad(flat, [1, 1] * spatial_dims, mode="replicate")
     convolve = F.conv2d if spatial_dims == 2 else F.conv3d
-    return convolve(padded, kernels).abs().sum(dim=1).reshape(image.shape)
+    return convolve(padded, sobel_kernels_like(image)).abs().sum(dim=1).reshape(image.shape)

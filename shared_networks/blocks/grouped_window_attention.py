@@ -6,10 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from monai.networks.nets.swin_unetr import BasicLayer, WindowAttention, get_window_size
 from torch import nn
 
+from shared_networks.utils.constant_cache import cached_constants
+
 __all__ = ["GroupedBasicLayer", "GroupedWindowAttention", "WindowMasks", "group_windows"]
+
+
+# Windows in one call of the attention.
+_ON_CPU, _ON_GPU = 64, 512
 
 
 class WindowMasks(NamedTuple):
@@ -62,23 +69,33 @@ class WindowMasks(NamedTuple):
         )
 
 
-class GroupedWindowAttention(WindowAttention):
-    """MONAI's own window attention, called on a few windows at a time that have the same mask.
+@cached_constants
+def _window_masks(
+    spatial_size: tuple[int, ...], window_size: tuple[int, ...], shift_size: tuple[int, ...], device: torch.device
+) -> WindowMasks:
+    """:meth:`WindowMasks.of`, once for each size and device: blocks, stages, encoders and steps ask for the same."""
+    return WindowMasks.of(spatial_size, window_size, shift_size, device)
 
-    Windows do not see each other, so the result is the same up to rounding; the attention maps and the position bias
-    expanded to windows exist for ``windows_per_group`` windows only. Parameters and their names are MONAI's, whose
-    state dicts can be loaded; the constant table ``relative_position_index`` is left out of this module's own ones.
+
+class GroupedWindowAttention(WindowAttention):
+    """MONAI's window attention on a few windows at a time that have the same mask.
+
+    Windows do not see each other, so the result is the same up to rounding; the attention maps exist for
+    ``windows_per_group`` windows only. The position bias, which MONAI gathers from its table in every call, is gathered
+    once for all groups of a forward pass (not kept longer: it is learnt). Parameters and their names are MONAI's,
+    whose state dicts can be loaded; the constant table ``relative_position_index`` is left out of this module's own.
 
     Args:
         attention: the module whose settings and weights are taken.
-        windows_per_group: windows in one call, at least 1.
+        windows_per_group: windows in one call, at least 1; None for 64 on a CPU, whose caches they fill, and 512 on
+            another device.
         fused: use PyTorch's fused attention where no gradient is recorded (MONAI's ``use_flash_attention``).
 
     Raises:
         ValueError: when ``windows_per_group`` is below 1.
     """
 
-    def __init__(self, attention: WindowAttention, windows_per_group: int = 64, fused: bool = True) -> None:
+    def __init__(self, attention: WindowAttention, windows_per_group: int | None = None, fused: bool = True) -> None:
         super().__init__(
             attention.dim,
             attention.num_heads,
@@ -88,7 +105,7 @@ class GroupedWindowAttention(WindowAttention):
             proj_drop=attention.proj_drop.p,
             use_flash_attention=fused,
         )
-        if windows_per_group < 1:
+        if windows_per_group is not None and windows_per_group < 1:
             raise ValueError(f"windows_per_group must be at least 1, got {windows_per_group!r}.")
         self.windows_per_group = windows_per_group
         # A constant of 0.9 MB a block, as large as the weights of a compact network: kept out of checkpoints.
@@ -105,11 +122,12 @@ class GroupedWindowAttention(WindowAttention):
         Returns:
             The same shape as ``x``.
         """
+        bias = self._position_bias(x.shape[1])
         if mask is None:
-            return self._in_groups(x, None)
+            return self._in_groups(x, bias)
         volumes = x.unflatten(0, (-1, mask.order.numel()))
         parts = [
-            self._in_groups(volumes.index_select(1, windows).flatten(0, 1), same)
+            self._in_groups(volumes.index_select(1, windows).flatten(0, 1), bias if same is None else bias + same)
             for same, windows in zip(mask.masks, mask.windows, strict=True)
         ]
         joined = torch.cat([part.unflatten(0, (volumes.shape[0], -1)) for part in parts], dim=1)
@@ -119,12 +137,30 @@ class GroupedWindowAttention(WindowAttention):
         state_dict.pop(f"{prefix}relative_position_index", None)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _in_groups(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        mask = None if mask is None else mask[None]
-        if x.shape[0] <= self.windows_per_group:
-            return super().forward(x, mask)
-        attend = super().forward
-        return torch.cat([attend(group, mask) for group in x.split(self.windows_per_group)])
+    def _position_bias(self, voxels: int) -> torch.Tensor:
+        """Learnt bias of every pair of voxels of a window, heads x n x n."""
+        pairs = self.relative_position_index[:voxels, :voxels].reshape(-1)
+        bias = self.relative_position_bias_table.index_select(0, pairs).view(voxels, voxels, -1)
+        return bias.permute(2, 0, 1).contiguous()
+
+    def _in_groups(self, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        together = self.windows_per_group or (_ON_CPU if x.device.type == "cpu" else _ON_GPU)
+        if x.shape[0] <= together:
+            return self._attend(x, bias)
+        return torch.cat([self._attend(group, bias) for group in x.split(together)])
+
+    def _attend(self, x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """WindowAttention.forward with a given bias (heads x n x n, mask included), the same for all windows."""
+        windows, voxels, channels = x.shape
+        qkv = self.qkv(x).reshape(windows, voxels, 3, self.num_heads, channels // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        if self.use_flash_attention and not torch.is_grad_enabled():
+            every = bias.to(query.dtype).expand(windows, -1, -1, -1)
+            seen = F.scaled_dot_product_attention(query, key, value, attn_mask=every, scale=self.scale)
+        else:
+            attention = self.softmax((query * self.scale) @ key.transpose(-2, -1) + bias)
+            seen = self.attn_drop(attention).to(value.dtype) @ value
+        return self.proj_drop(self.proj(seen.transpose(1, 2).reshape(windows, voxels, channels)))
 
 
 class GroupedBasicLayer(nn.Module):
@@ -139,7 +175,7 @@ class GroupedBasicLayer(nn.Module):
         fused: see :class:`GroupedWindowAttention`.
     """
 
-    def __init__(self, layer: BasicLayer, windows_per_group: int = 64, fused: bool = True) -> None:
+    def __init__(self, layer: BasicLayer, windows_per_group: int | None = None, fused: bool = True) -> None:
         super().__init__()
         self.window_size = tuple(layer.window_size)
         self.shift_size = tuple(layer.shift_size)
@@ -153,7 +189,7 @@ class GroupedBasicLayer(nn.Module):
         size = tuple(int(length) for length in x.shape[2:])
         window_size, shift_size = get_window_size(size, self.window_size, self.shift_size)
         padded = tuple(-(-length // window) * window for length, window in zip(size, window_size, strict=True))
-        mask = WindowMasks.of(padded, window_size, shift_size, x.device) if any(shift_size) else None
+        mask = _window_masks(padded, window_size, shift_size, x.device) if any(shift_size) else None
         x = x.movedim(1, -1)
         for block in self.blocks:
             x = block(x, mask)
@@ -162,7 +198,7 @@ class GroupedBasicLayer(nn.Module):
         return x.movedim(-1, 1)
 
 
-def group_windows(network: nn.Module, windows_per_group: int = 64, fused: bool = True) -> nn.Module:
+def group_windows(network: nn.Module, windows_per_group: int | None = None, fused: bool = True) -> nn.Module:
     """Replace every three-dimensional Swin stage inside a network by its grouped form, in place.
 
     Args:

@@ -47,7 +47,7 @@ class SwinEncoder(nn.Module):
         depths: tuple[int, ...] = (3, 3),
         num_heads: int = 6,
         window_size: int = 7,
-        windows_per_group: int = 64,
+        windows_per_group: int | None = None,
     ) -> None:
         super().__init__()
         narrow, wide = widths

@@ -1,27 +1,29 @@
-"""Read one DICOM series of single-frame slices with ITK's GDCM reader, and refuse what would become a wrong volume.
-
-ITK gives the grey values; the geometry is computed from position and orientation of every slice, because ITK takes the
-distance of two slices for all of them.
-"""
+"""Find one DICOM series and where its slices lie, and refuse what would become a wrong volume."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from shared_networks.clinical.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 from shared_networks.errors import InputError
+from shared_networks.transforms.dicom_files import dicom_folders
 from shared_networks.utils.series_choice import split_choice
 
-__all__ = ["LPS_TO_RAS", "DicomSeries", "find_series", "list_series", "locate_series", "read_series"]
+__all__ = [
+    "DicomSeries",
+    "find_series",
+    "frame_count",
+    "header_of",
+    "how_stored",
+    "list_series",
+    "locate_series",
+    "pixels_of",
+]
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""DICOM and ITK count to the left and back, NIfTI to the right and front."""
-
-_POSITION, _ORIENTATION, _SPACING, _THICKNESS = "0020|0032", "0020|0037", "0028|0030", "0018|0050"
-_ROWS, _COLUMNS, _FRAMES = "0028|0010", "0028|0011", "0028|0008"
-_UNEVEN = 0.1
-"""Accepted deviation of a distance between slices, as a share of the usual one."""
+_FRAMES = "0028|0008"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class DicomSeries:
         patient: patient's id and name on one line, '' when there is none.
         sop_class: SOP Class UID of its first file.
         files: its image files, in the reader's order.
+        copies: how many files were left out because others hold the same slices.
     """
 
     uid: str
@@ -43,40 +46,57 @@ class DicomSeries:
     patient: str
     sop_class: str
     files: tuple[Path, ...]
+    copies: int = 0
+
+    @property
+    def choice(self) -> str:
+        """What chooses it from a folder with several."""
+        return self.number or self.uid
 
     def __str__(self) -> str:
         return f"{self.number or '-'} '{self.description}' ({len(self.files)} images, {self.uid})"
 
 
-def list_series(folder: Path) -> list[DicomSeries]:
-    """The image series in a folder (not in folders below it), by series number.
+def list_series(path: Path) -> list[DicomSeries]:
+    """The image series in a folder, or in the folders below one without DICOM files of its own, by series number.
 
-    Files that are no DICOM images (text, reports, presentation states) are passed over.
+    Files that are no DICOM images (text, reports, presentation states) are passed over. A file is a series of its own.
     """
     import itk
 
-    names = itk.GDCMSeriesFileNames.New()
-    names.SetUseSeriesDetails(False)
-    names.SetGlobalWarningDisplay(False)
-    names.SetDirectory(str(folder))
-    found = []
-    for uid in names.GetSeriesUIDs():
-        files = tuple(Path(name) for name in names.GetFileNames(uid))
-        if not files:
-            continue
-        header = _header(files[0])
-        patient = " ".join(header.get(tag, "") for tag in ("0010|0020", "0010|0010")).strip()
-        number, description = header.get("0020|0011", ""), header.get("0008|103e", "")
-        found.append(DicomSeries(uid.strip(), number, description, patient, header.get("0008|0016", ""), files))
-    return sorted(found, key=lambda series: (series.number.zfill(12), series.uid))
+    if path.is_file():
+        return [_series_of("", [path])] if itk.GDCMImageIO.New().CanReadFile(str(path)) else []
+    found: dict[str, list[Path]] = {}
+    for folder in dicom_folders(path):
+        names = itk.GDCMSeriesFileNames.New()
+        names.SetUseSeriesDetails(False)
+        names.SetGlobalWarningDisplay(False)
+        names.SetDirectory(str(folder))
+        for uid in names.GetSeriesUIDs():
+            found.setdefault(uid, []).extend(Path(name) for name in names.GetFileNames(uid))
+    series = [_series_of(uid, files) for uid, files in found.items() if files]
+    return sorted(series, key=lambda one: (one.number.zfill(12), one.uid))
+
+
+def _series_of(uid: str, files: Sequence[Path]) -> DicomSeries:
+    header = header_of(files[0])
+    patient = " ".join(header.get(tag, "") for tag in ("0010|0020", "0010|0010")).strip()
+    return DicomSeries(
+        uid=uid.strip() or header.get("0020|000e", ""),
+        number=header.get("0020|0011", ""),
+        description=header.get("0008|103e", ""),
+        patient=patient,
+        sop_class=header.get("0008|0016", ""),
+        files=tuple(files),
+    )
 
 
 def find_series(path: str | Path) -> DicomSeries:
     """The series that a path names.
 
     Args:
-        path: folder with one series; or ``FOLDER#CHOICE`` for one of several, where the choice is its number, its
-            Series Instance UID or its description.
+        path: a DICOM file; a folder with one series, or above the folders that hold it; or ``FOLDER#CHOICE`` for one of
+            several, where the choice is its number, its Series Instance UID or its description.
 
     Raises:
         InputError: when there is no readable series, when there are several and none is chosen, when the choice fits
@@ -96,61 +116,85 @@ def find_series(path: str | Path) -> DicomSeries:
     if len(series) > 1:
         raise InputError(
             f"{path}: more than one DICOM series in the folder: {listing}; choose one by its number, description or "
-            f"UID, as in {folder}#{series[0].number or series[0].uid}."
+            f"UID, as in {folder}#{series[0].choice}."
         )
-    _refuse_damaged(folder, series[0], readable)
+    if folder.is_dir():
+        for below in {file.parent for file in series[0].files}:
+            _refuse_damaged(below, series[0], readable)
     return series[0]
 
 
 def locate_series(path: str | Path) -> tuple[DicomSeries, np.ndarray]:
-    """Where the slices of a series lie, without their grey values.
+    """Where the slices of a series of single-frame files lie, without their grey values.
 
     Args:
         path: see :func:`find_series`.
 
     Returns:
-        The series, with its files in order along the cross product of the directions of rows and columns; and the
-        affine of the volume columns x rows x slices, voxel to world (RAS) in mm, 4 x 4 float64.
+        The series, with its files in order along the cross product of the directions of rows and columns, copies left
+        out; and the affine of the volume columns x rows x slices, voxel to world (RAS) in mm, 4 x 4 float64.
 
     Raises:
         InputError: when the slices are no regular stack: different directions, sizes or pixel spacings, several at one
             position, missing or unevenly spaced ones, no position at all, several frames in one file.
     """
     series = find_series(path)
-    order, affine = _geometry(path, [_header(file) for file in series.files])
-    return replace(series, files=tuple(series.files[number] for number in order)), affine
+    headers = [header_of(file) for file in series.files]
+    if any(frame_count(header) > 1 for header in headers):
+        if len(headers) > 1:
+            raise InputError(
+                f"{path}: {len(headers)} files of several frames in one DICOM series; give one of them, as in "
+                f"{series.files[0]}."
+            )
+        raise InputError(f"{path}: several frames in one DICOM file; expected a series of single slices.")
+    kept = _without_copies(series.files, headers)
+    order, affine = stack_geometry(path, [headers[number] for number in kept])
+    files = tuple(series.files[kept[number]] for number in order)
+    return replace(series, files=files, copies=len(headers) - len(kept)), affine
 
 
-def read_series(path: str | Path) -> tuple[np.ndarray, np.ndarray, DicomSeries]:
-    """Read the series that a path names, see :func:`locate_series`.
+def _without_copies(files: Sequence[Path], headers: Sequence[dict[str, str]]) -> list[int]:
+    """Numbers of the files but for those that hold the same pixels at the same place as one before."""
+    import itk
 
-    Returns:
-        Voxels X x Y x Z (columns, rows, slices) in the unit that the rescaling of the files gives, float32, or
-        X x Y x Z x 3, uint8, for a series in colour; affine; and the series with its files in order.
+    places: dict[tuple[str, ...], list[int]] = {}
+    for number, header in enumerate(headers):
+        places.setdefault(tuple(header.get(tag, "") for tag in GEOMETRY_TAGS), []).append(number)
+    dropped = set()
+    for numbers in places.values():
+        pixels: list[np.ndarray] = []
+        for number in numbers if len(numbers) > 1 else ():
+            try:
+                slice_pixels = pixels_of(files[number], itk.F)
+            except RuntimeError:  # whoever reads the series says so
+                continue
+            if any(np.array_equal(slice_pixels, other) for other in pixels):
+                dropped.add(number)
+            pixels.append(slice_pixels)
+    return [number for number in range(len(files)) if number not in dropped]
+
+
+def pixels_of(file: Path, pixel_type: Any) -> np.ndarray:
+    """Pixels of a file, slices x rows x columns (x colours), as an ITK type; a file without preamble too.
 
     Raises:
-        InputError: see :func:`locate_series`.
+        RuntimeError: when GDCM cannot decode them.
     """
     import itk
 
-    series, affine = locate_series(path)
-    reader = itk.GDCMImageIO.New()
-    reader.SetFileName(str(series.files[0]))
-    reader.ReadImageInformation()
-    colour = reader.GetNumberOfComponents() == 3
-    # float for grey values: each slice of a PET series has a scale of its own, and ITK would take the first one's type
-    pixel = itk.RGBPixel[itk.UC] if colour else itk.F
-    try:
-        slices = [itk.array_from_image(itk.imread(str(file), pixel_type=pixel)) for file in series.files]
-    except RuntimeError as error:
-        raise InputError(f"{path}: the pixels cannot be decoded{_how_stored(series.files)}") from error
-    # Every file is Y x X or 1 x Y x X, with the three colours last.
-    voxels = np.stack([one.reshape(one.shape[-3 if colour else -2 :]) for one in slices], axis=2 if colour else 0)
-    voxels = voxels.transpose(1, 0, 2, 3) if colour else voxels.T
-    return np.ascontiguousarray(voxels), affine, series
+    # Not itk.imread, which asks every reader whether it knows the file: without preamble, none says so.
+    reader = itk.ImageFileReader[itk.Image[pixel_type, 3]].New(FileName=str(file), ImageIO=itk.GDCMImageIO.New())
+    reader.Update()
+    return itk.array_from_image(reader.GetOutput())
 
 
-def _header(file: Path) -> dict[str, str]:
+def frame_count(header: dict[str, str]) -> int:
+    """Frames of a file."""
+    text = header.get(_FRAMES, "")
+    return int(text) if text.isdecimal() else 1
+
+
+def header_of(file: Path) -> dict[str, str]:
     """Attributes of the top level as text, by tag ``gggg|eeee``."""
     import itk
 
@@ -161,69 +205,6 @@ def _header(file: Path) -> dict[str, str]:
     # undecodable bytes come as surrogates, which nothing can print
     clean = {key: str(entries[key]).encode("utf-8", "replace").decode() for key in entries.GetKeys()}
     return {key: " ".join(value.replace("\x00", " ").split()) for key, value in clean.items()}
-
-
-def _numbers(header: dict[str, str], tag: str, count: int) -> np.ndarray | None:
-    try:
-        values = np.array([float(part) for part in header.get(tag, "").split("\\")])
-    except ValueError:
-        return None
-    return values if values.shape == (count,) and np.isfinite(values).all() else None
-
-
-def _geometry(path: str | Path, headers: Sequence[dict[str, str]]) -> tuple[list[int], np.ndarray]:
-    """Order of the slices and affine of the stack."""
-    if any(int(header.get(_FRAMES, "1") or 1) > 1 for header in headers):
-        raise InputError(
-            f"{path}: several frames in one DICOM file (enhanced or multi-frame); convert the series to NIfTI first."
-        )
-    places = [
-        tuple(_numbers(header, tag, count) for tag, count in ((_POSITION, 3), (_ORIENTATION, 6), (_SPACING, 2)))
-        for header in headers
-    ]
-    if any(part is None for place in places for part in place):
-        raise InputError(
-            f"{path}: slices without position, orientation or pixel spacing; give the original series of the scanner."
-        )
-    positions, directions, spacings = (np.array(part) for part in zip(*places, strict=True))
-    sizes = {(header.get(_ROWS), header.get(_COLUMNS)) for header in headers}
-    if len(sizes) > 1 or not np.allclose(spacings, spacings[0], rtol=1e-3):
-        raise InputError(f"{path}: slices of different size or pixel spacing in one series; give every part a folder.")
-    if np.abs(directions - directions[0]).max() > 1e-3:
-        raise InputError(f"{path}: slices in different directions in one series (a localiser?); give another series.")
-    along_row, along_column = directions[0, :3], directions[0, 3:]
-    normal = np.cross(along_row, along_column)
-    order = np.argsort(positions @ normal, kind="stable").tolist()
-    positions = positions[order]
-    step = _step(path, positions, normal, headers[0])
-    affine = np.eye(4)
-    affine[:3, :3] = np.stack([along_row * spacings[0, 1], along_column * spacings[0, 0], step], axis=1)
-    affine[:3, 3] = positions[0]
-    return order, LPS_TO_RAS @ affine
-
-
-def _step(path: str | Path, positions: np.ndarray, normal: np.ndarray, header: dict[str, str]) -> np.ndarray:
-    """From one slice to the next, in mm; positions are sorted along the normal."""
-    if len(positions) == 1:
-        thickness = _numbers(header, _THICKNESS, 1)
-        if thickness is None or thickness[0] <= 0:
-            raise InputError(f"{path}: a single slice without a thickness; give the whole series.")
-        return normal * thickness[0]
-    distances = np.diff(positions @ normal)
-    usual = float(np.median(distances))
-    if distances.min() < _UNEVEN * distances.max() or usual <= 0:
-        same = int((distances < _UNEVEN * distances.max()).sum())
-        raise InputError(
-            f"{path}: {same} slices of the DICOM series lie where another one lies (several echoes or time points, or "
-            "copies, in one series); give one volume a folder."
-        )
-    worst = int(np.abs(distances - usual).argmax())
-    if abs(distances[worst] - usual) > _UNEVEN * usual:
-        raise InputError(
-            f"{path}: slices of the DICOM series are missing or unevenly spaced ({distances[worst]:.4g} mm between "
-            f"slices {worst + 1} and {worst + 2} of {len(positions)}, elsewhere {usual:.4g} mm); complete the series."
-        )
-    return (positions[-1] - positions[0]) / (len(positions) - 1)
 
 
 def _dicom_contents(folder: Path, but: Collection[Path] = ()) -> dict[Path, bytes]:
@@ -245,14 +226,18 @@ def _refuse_damaged(folder: Path, series: DicomSeries, readable: Collection[Path
 
 
 def _why_nothing(folder: Path) -> str:
-    """What to say about a folder without a readable series."""
-    contents = _dicom_contents(folder)
+    """What to say about a folder, or a file, without a readable series."""
+    if folder.is_file():
+        return f"cannot be read as a DICOM image{how_stored([folder])}"
+    contents = {
+        file: content for below in dicom_folders(folder) or [folder] for file, content in _dicom_contents(below).items()
+    }
     if not any(contents.values()):
         return "cannot be read: no DICOM image is in the folder; give the folder that holds the slices themselves."
-    return f"none of its {len(contents)} DICOM files can be read as an image{_how_stored(contents)}"
+    return f"none of its {len(contents)} DICOM files can be read as an image{how_stored(contents)}"
 
 
-def _how_stored(files: Collection[Path]) -> str:
+def how_stored(files: Collection[Path]) -> str:
     """The transfer syntaxes of files, and what to do about them."""
     kinds = sorted({kind for kind in (_transfer_syntax(file.read_bytes()[:2000]) for file in files) if kind})
     how = f" (transfer syntax {', '.join(kinds)})" if kinds else ""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from shared_networks.clinical.dicom_series import LPS_TO_RAS
+from shared_networks.clinical.dicom_geometry import LPS_TO_RAS
 
 __all__ = ["to_itk"]
 

@@ -8,19 +8,32 @@ import numpy as np
 
 from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.clinical.brain_mask import simple_brain_mask
+from shared_networks.clinical.dicom_series import locate_series
 from shared_networks.clinical.optional_packages import check_dicom_packages
-from shared_networks.clinical.registration import RigidRegistration, background_value, register_rigid, resample_rigid
+from shared_networks.clinical.registration import RigidRegistration, register_rigid, resample_rigid
+from shared_networks.clinical.trained_brain_mask import trained_brain_mask
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid
 from shared_networks.transforms.reading import Source, read_source
+from shared_networks.transforms.regular_grid import background_value
+from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["PreparePair"]
 
 _BLUNT, _DOUBTFUL = 1.5, 2.0
 """Sharpness of a registration below which it is refused, or remarked; that of brain pairs was 3 to 8, that of volumes
 which show different things 1.0 to 1.3."""
+_LOST = 0.98
+"""Share of the similarity at the start that must be left at the end: where both are equal, moving one by a fraction of a
+voxel loses some."""
 _COVERED = 0.9  # share of the first volume's contents that the second one should reach
+
+_OWN_MASKS = {
+    "auto": simple_brain_mask,
+    "deepbet": lambda values, affine: (trained_brain_mask(values, affine), ""),
+}
+"""What ``brain_mask`` may name instead of a file: volume and affine -> mask and remark."""
 
 
 @dataclass
@@ -36,8 +49,9 @@ class PreparePair:
         bias_correction: correct the bias field, see :func:`shared_networks.clinical.bias_field.correct_bias_field`.
         bias_of_second: also that of the second volume (no CT or PET has one).
         brain_mask: what is outside becomes 0: ``"auto"`` for :func:`shared_networks.clinical.brain_mask.
-            simple_brain_mask`; a file on the first volume's grid, not 0 inside; a name without folder is looked for
-            beside the first volume before it is taken as such a file; '' for none.
+            simple_brain_mask` of the first volume, ``"deepbet"`` for :func:`shared_networks.clinical.trained_brain_mask
+            .trained_brain_mask` of it; a file on the first volume's grid, not 0 inside; a name without folder is looked
+            for beside the first volume before it is taken as such a file; '' for none.
         dicom_output: refuse what no DICOM output could be made of.
         largest_rotation: degrees above which a registration is refused.
         largest_translation: mm above which a registration is refused.
@@ -51,8 +65,10 @@ class PreparePair:
     largest_rotation: float = 45.0
     largest_translation: float = 100.0
 
-    def __call__(self, first: Source, second: Source) -> tuple[Source, Source, dict[str, Any]]:
+    def __call__(self, first: Source, second: Source | None) -> tuple[Source, Source | None, dict[str, Any]]:
         """Return both volumes, the second on the first one's grid if it was registered, and what was done.
+
+        A second one that is missing (None) stays so; it must not be one that is to be registered.
 
         The record holds, for each step that was done, one entry that JSON can hold.
 
@@ -67,22 +83,27 @@ class PreparePair:
                     f"{first.path}: no DICOM series, so that no DICOM output can be made of it; give the folder of the "
                     "series, or set dicom_output to False."
                 )
-        if first.patient and second.patient and first.patient != second.patient:
+            try:
+                locate_series(first.path)
+            except InputError as error:
+                raise InputError(f"{error} For files of several frames, set dicom_output to False.") from error
+        if first.patient and second is not None and second.patient and first.patient != second.patient:
             remark = f"the two DICOM series name different patients, {first.patient} and {second.patient}"
             first = replace(first, warnings=[*first.warnings, remark])
         if not (self.align or self.bias_correction or self.brain_mask):
             return first, second, record
-        for source in (first, second):
+        given = [first] if second is None else [first, second]
+        for source in given:
             if source.affine is None:
                 raise InputError(f"{source.path}: a picture; align, bias_correction and brain_mask are for volumes.")
             check_affine(source)
             if source.values.min() == source.values.max():
                 raise InputError(f"{source.path}: every value is {source.values.min():g}; give the right image.")
         if self.bias_correction:
-            sources = [first, second] if self.bias_of_second else [first]
+            sources = given if self.bias_of_second else [first]
             corrected, record["bias_field"] = zip(*map(_corrected, sources), strict=True)
             first, second = [*corrected, second][:2]
-        if self.align:
+        if self.align and second is not None:
             second, record["registration"] = self._aligned(first, second)
         if self.brain_mask:
             first, second, record["brain_mask"] = self._masked(first, second)
@@ -123,7 +144,7 @@ class PreparePair:
         """Refuse a registration that looks failed; remarks on one that may be."""
         remedy = "look at the volumes, and register them by other means."
         distance = float(np.linalg.norm(found.translation_mm))
-        if found.sharpness < _BLUNT or found.similarity_after < found.similarity_before - 1e-3:
+        if found.sharpness < _BLUNT or found.similarity_after - 1.0 < _LOST * (found.similarity_before - 1.0):
             raise InputError(
                 f"{names}: the registration failed, nothing fits (normalised mutual information "
                 f"{found.similarity_after:.4f}, {found.similarity_before:.4f} at the start, "
@@ -138,32 +159,40 @@ class PreparePair:
             return ["the registration is doubtful, the volumes hardly fit better than 20 mm away; look at the picture"]
         return []
 
-    def _masked(self, first: Source, second: Source) -> tuple[Source, Source, dict[str, Any]]:
-        check_same_grid(first, second)
+    def _masked(self, first: Source, second: Source | None) -> tuple[Source, Source | None, dict[str, Any]]:
+        if second is not None:
+            check_same_grid(first, second)
         remarks: list[str] = []
-        if self.brain_mask == "auto":
+        if self.brain_mask in _OWN_MASKS:
+            name = self.brain_mask
             try:
-                mask, remark = simple_brain_mask(first.values, first.affine)
+                mask, remark = _OWN_MASKS[name](first.values, first.affine)
             except InputError as error:
                 raise InputError(f"{first.path}: {error}") from error
-            remarks, name = [remark] if remark else [], "auto"
+            remarks = [remark] if remark else []
         else:
-            path = self._mask_file(first.path)
+            path = self.mask_file(first.path)
             source, name = read_source(path), str(path)
-            try:
-                check_same_grid(first, source)
-            except InputError as error:
-                fact = str(error).rsplit(";", 1)[0]
-                raise InputError(f"{fact}; resample the mask onto the first image's grid.") from error
+            check_same_grid(first, source, "resample the mask onto the first image's grid.")
             mask = source.values != 0
         if not mask.any():
             raise InputError(f"{name}: the brain mask is empty; give another one.")
         volume = float(mask.sum()) * abs(float(np.linalg.det(first.affine[:3, :3]))) / 1000.0
         first = replace(first, values=first.values * mask, warnings=[*first.warnings, *remarks])
-        second = replace(second, values=second.values * mask)
+        second = None if second is None else replace(second, values=second.values * mask)
         return first, second, {"source": name, "volume_ml": round(volume, 2)}
 
-    def _mask_file(self, first: Path) -> Path:
+    def files_for(self, first: str | Path) -> list[Path]:
+        """Files beside the two images that the result of a case depends on.
+
+        Args:
+            first: the case's first image.
+        """
+        has_file = self.brain_mask and self.brain_mask not in _OWN_MASKS
+        return [self.mask_file(split_choice(first)[0])] if has_file else []
+
+    def mask_file(self, first: Path) -> Path:
+        """The file that ``brain_mask`` names for a case whose first image is this one."""
         given = Path(self.brain_mask)
         beside = first.parent / given
         return beside if given.name == self.brain_mask and beside.exists() else given

@@ -5,7 +5,6 @@ it); Studholme et al., An overlap invariant entropy measure of 3D medical image 
 normalised form that says how good a position is).
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,12 @@ from scipy.spatial.transform import Rotation
 from skimage.filters import threshold_otsu
 from skimage.metrics import normalized_mutual_information
 
-from shared_networks.clinical.dicom_series import LPS_TO_RAS
+from shared_networks.clinical.dicom_geometry import LPS_TO_RAS
 from shared_networks.clinical.itk_volumes import to_itk
 from shared_networks.errors import InputError
+from shared_networks.transforms.regular_grid import background_value
 
-__all__ = ["RigidRegistration", "background_value", "register_rigid", "resample_rigid"]
+__all__ = ["RigidRegistration", "register_rigid", "resample_rigid"]
 
 _COARSE, _FINE = (8.0,), (4.0, 2.0)
 """Voxel sizes in mm of the steps from coarse to fine; half of each is the sigma of the smoothing."""
@@ -68,11 +68,6 @@ class RigidRegistration:
     def sharpness(self) -> float:
         """How much more the volumes have in common where they were put than 20 mm away; 1 says nothing fits."""
         return (self.similarity_after - 1.0) / max(self.similarity_displaced - 1.0, 1e-6)
-
-
-def background_value(values: np.ndarray) -> float:
-    """What a volume holds where nothing is: the median of its corners."""
-    return float(np.median([values[corner] for corner in itertools.product((0, -1), repeat=3)]))
 
 
 def register_rigid(

@@ -9,11 +9,30 @@ from typing import Any
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import is_path
 
-__all__ = ["SECTIONS", "LazyCases", "read_datalist", "refuse_path_names", "refuse_taken_names"]
+__all__ = [
+    "SECTIONS",
+    "LazyCases",
+    "read_datalist",
+    "read_text",
+    "refuse_path_names",
+    "refuse_taken_names",
+    "refused_item",
+]
 
 SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
 SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
 """Names a section may have in a file or folder, and the one it goes by here."""
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, or in UTF-16 or UTF-32 as Windows writes them, with or without a byte order mark.
+
+    Raises:
+        OSError: when it cannot be read.
+        ValueError: when it is in another encoding.
+    """
+    content = path.read_bytes()
+    return content.decode(json.detect_encoding(content))
 
 
 def read_datalist(path: Path) -> dict[str, list[Any]]:
@@ -23,8 +42,8 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
         path: file that holds an object whose ``training``, ``validation``, ``test`` ... are lists, or one such list.
 
     Returns:
-        Section (a value of :data:`SECTIONS`; '' for a file that is one list) -> its items, unchecked; other keys of
-        the file are passed over.
+        Section (a value of :data:`SECTIONS`, whatever capitals the file has; '' for a file that is one list) -> its
+        items, unchecked; other keys of the file are passed over.
 
     Raises:
         InputError: when the file is missing or is no such JSON.
@@ -32,18 +51,35 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
     if not path.is_file():
         raise InputError(f"{path}: not found; datalist must be a JSON file.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable JSON file ({error}).") from error
+        raise InputError(f"{path}: not a readable JSON file ({error}); correct it, or save it in UTF-8.") from error
     if isinstance(content, list):
         return {"": content}
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object with lists training, validation or test.")
     sections: dict[str, list[Any]] = {}
     for name, items in content.items():
-        if name in SECTIONS and isinstance(items, list):
-            sections.setdefault(SECTIONS[name], []).extend(items)
+        section = SECTIONS.get(name.strip().lower())
+        if section and isinstance(items, list):
+            sections.setdefault(section, []).extend(items)
     return sections
+
+
+def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
+    """What stands for an entry of a list that names no images: a case of its own, so that the others are done.
+
+    Args:
+        number: of the entry, from 1.
+        reason: one line.
+        item: the entry; its ``subject``, ``case`` or ``name`` names the case where it has one.
+
+    Returns:
+        ``image`` (two empty paths), ``subject`` and ``refused``.
+    """
+    names = [item.get(key) for key in ("subject", "case", "name")] if isinstance(item, Mapping) else []
+    name = next((name for name in names if isinstance(name, str) and name), f"item_{number}")
+    return {"image": ["", ""], "subject": name, "refused": reason}
 
 
 def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import monai
 import torch
 
 import shared_networks
+from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import safe_name
 from shared_networks.utils.hashing import files_hash, weights_entry
 
@@ -29,13 +30,23 @@ class DoneCases:
         settings: what else decides the result, as text (:func:`shared_networks.utils.settings_hash`); with '' nothing
             is taken as done.
         skip: leave out cases that are done; false does every case again.
+        files: from an item's ``image`` to every file that its result depends on
+            (:meth:`shared_networks.transforms.LoadModalitiesd.depends_on`); None takes the image's own paths.
     """
 
-    def __init__(self, output_dir: str = "", checkpoint: str = "", settings: str = "", skip: bool = True) -> None:
+    def __init__(
+        self,
+        output_dir: str = "",
+        checkpoint: str = "",
+        settings: str = "",
+        skip: bool = True,
+        files: Callable[[Any], Sequence[Path]] | None = None,
+    ) -> None:
         self.output_dir = str(output_dir)
         self.checkpoint = str(checkpoint)
         self.settings = settings
         self.skip = skip
+        self.files = files
 
     def facts(self) -> dict[str, Any]:
         """What all cases of a run share, for its report."""
@@ -60,8 +71,8 @@ class DoneCases:
         image = item["image"]
         paths = [image] if isinstance(image, str) else image
         try:
-            inputs = files_hash([path for path in paths if path])
-        except OSError:
+            inputs = files_hash(self.files(image) if self.files else [path for path in paths if path])
+        except (OSError, InputError):
             return {}
         weights = weights_entry(self.checkpoint).get("sha256", "")
         parts = [item["case"], inputs, weights, self.settings, shared_networks.__version__]

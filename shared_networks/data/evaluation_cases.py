@@ -1,10 +1,10 @@
 """Cases on which RMR-Fusion is evaluated."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shared_networks.data.modality_cases import resolve_cases
-from shared_networks.data.modality_split import training_cases
+from shared_networks.data.modality_split import check_labels, training_cases
 from shared_networks.errors import InputError
 
 __all__ = ["evaluation_cases"]
@@ -16,6 +16,7 @@ def evaluation_cases(
     section: str = "validation",
     validation_subjects: Sequence[str] = (),
     modalities: Sequence[str] = ("t1", "flair"),
+    allowed_labels: Collection[int] | Mapping | str | None = None,
 ) -> list[dict[str, Any]]:
     """Labelled cases of one section.
 
@@ -25,6 +26,7 @@ def evaluation_cases(
         section: section of the data; '' for the test section where there is one, and everything otherwise.
         validation_subjects: with the section ``validation``, the subjects that the training held out.
         modalities: names of the two modalities.
+        allowed_labels: see :func:`shared_networks.data.modality_split.check_labels`.
 
     Returns:
         Items of :func:`shared_networks.data.resolve_cases`; none when neither ``datalist`` nor ``dataset_dir`` is
@@ -35,7 +37,9 @@ def evaluation_cases(
             case that is known to be unusable.
     """
     if section == "validation" and validation_subjects:
-        return training_cases("validation", datalist, dataset_dir, validation_subjects, modalities=modalities)
+        return training_cases(
+            "validation", datalist, dataset_dir, validation_subjects, False, modalities, allowed_labels
+        )
     cases = resolve_cases("", "", datalist, dataset_dir, section, modalities)
     for case in cases:
         if "refused" in case:
@@ -45,4 +49,5 @@ def evaluation_cases(
             raise InputError(
                 f"{where}: {case['subject']} has no label to compare with; add it, or name another section."
             )
+    check_labels(cases, allowed_labels)
     return cases

@@ -4,10 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_path_names, refuse_taken_names
+from shared_networks.data.case_list import (
+    SECTIONS,
+    LazyCases,
+    read_datalist,
+    refuse_path_names,
+    refuse_taken_names,
+    refused_item,
+)
 from shared_networks.data.folder_pairs import dataset_folders, pair_folders
+from shared_networks.data.public_layouts import bids_cases, named_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
+from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["FusionPairs", "resolve_pairs"]
 
@@ -26,7 +35,8 @@ def resolve_pairs(
             items, or one such list. An item holds ``mri`` and ``other`` (paths relative to the file), and may hold
             ``modality``, ``case`` (the patient) and ``name`` (of the output).
         dataset_dir: folder with a ``datalist.json``, or with folders ``mri`` and ``other``, either at its top or below
-            folders for modality, for section (``train``, ``test``), or for both.
+            folders for modality, for section (``train``, ``test``), or for both; or laid out as BIDS or BraTS, see
+            :mod:`shared_networks.data.public_layouts`: T1 with PET, CT or SPECT, or with FLAIR where there is none.
         section: ``"training"``, ``"validation"`` or ``"test"``; '' takes the test section when there is one, and
             everything otherwise.
 
@@ -75,7 +85,7 @@ class FusionPairs(LazyCases):
 
 def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
     for key, path in (("mri", mri), ("other", other)):
-        if not path.exists():
+        if not split_choice(path)[0].exists():
             raise InputError(f"{path}: not found; {key} must be a file or a folder.")
     folders = [path.is_dir() and file_kind(path) != "series" for path in (mri, other)]
     if all(folders):
@@ -87,12 +97,14 @@ def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
 
 def _from_datalist(path: Path, section: str) -> list[dict[str, Any]]:
     sections = read_datalist(path)
-    return [_from_item(item, path) for item in _chosen(sections, section, path)]
+    return [_from_item(item, path, number) for number, item in enumerate(_chosen(sections, section, path), 1)]
 
 
-def _from_item(item: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(item, dict) or not isinstance(item.get("mri"), str) or not isinstance(item.get("other"), str):
-        raise InputError(f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}.")
+def _from_item(item: Any, path: Path, number: int) -> dict[str, Any]:
+    if not (isinstance(item, dict) and all(isinstance(item.get(key), str) and item[key] for key in ("mri", "other"))):
+        reason = f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}."
+        refused = refused_item(number, reason, item)
+        return refused | {"name": refused["subject"]}
     pair = {"image": [str(path.parent / item[key]) for key in ("mri", "other")]}
     pair |= {
         "modality": str(item.get("modality", "")),
@@ -113,12 +125,35 @@ def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
         modality = next((name for name in names if name.lower() not in SECTIONS), "")
         pairs = [pair | {"modality": modality} for pair in pair_folders(found / "mri", found / "other")]
         sections.setdefault(part, []).extend(pairs)
+    sections = sections or _from_public_layout(folder)
     if not sections:
         raise InputError(
             f"{folder}: neither a datalist.json nor folders mri and other in it (or in MODALITY/, "
-            "MODALITY/train/, MODALITY/test/)."
+            "MODALITY/train/, MODALITY/test/), nor a T1 with PET, CT, SPECT or FLAIR as in BIDS or BraTS."
         )
     return _chosen(sections, section, folder)
+
+
+def _from_public_layout(folder: Path) -> dict[str, list]:
+    """T1 with PET, CT or SPECT; or with FLAIR, where a data set has none of them."""
+    for others in (("pet", "ct", "spect"), ("flair",)):
+        pairs: dict[str, list] = {}
+        for other in others:
+            subjects = bids_cases(folder, ("t1", other))
+            for section, cases in ({"": subjects} if subjects else named_cases(folder, ("t1", other))).items():
+                # A T1 alone may be one of another pair.
+                found = [_as_pair(case, other.upper()) for case in cases if all(case["image"])]
+                if found:
+                    pairs.setdefault(section, []).extend(found)
+        if pairs:
+            return pairs
+    return {}
+
+
+def _as_pair(case: dict[str, Any], modality: str) -> dict[str, Any]:
+    pair = {"image": case["image"], "modality": modality, "patient": case["subject"]}
+    pair["name"] = f"{case['subject']}_{modality}"
+    return pair | ({"refused": case["refused"]} if "refused" in case else {})
 
 
 def _chosen(sections: dict[str, list], section: str, where: Path) -> list:

@@ -5,8 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, LazyCases, read_datalist, refuse_path_names, refuse_taken_names
+from shared_networks.data.case_list import (
+    SECTIONS,
+    LazyCases,
+    read_datalist,
+    refuse_path_names,
+    refuse_taken_names,
+    refused_item,
+)
 from shared_networks.data.modality_folders import csv_cases, folder_cases
+from shared_networks.data.public_layouts import bids_cases, named_cases
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_stem, safe_name
 
@@ -36,8 +44,9 @@ def resolve_cases(
             are lists of items, or one such list. An item holds the paths of both modalities under their names (or a
             list of them under ``image``), relative to the file, and may hold ``label``, ``normal_hyperintensity`` (a
             mask) and ``subject``.
-        dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, or with folders of cases, see
-            :mod:`shared_networks.data.modality_folders`.
+        dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, with folders of cases (see
+            :mod:`shared_networks.data.modality_folders`), or laid out as BIDS or BraTS (see
+            :mod:`shared_networks.data.public_layouts`).
         section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
         modalities: names of the two modalities.
         allow_missing: take cases that have one of the two modalities only; the path of the other one is ''.
@@ -115,11 +124,12 @@ def _from_datalist(
 ) -> dict[str, list[dict[str, Any]]]:
     sections = read_datalist(path)
     return {
-        name: [_from_item(item, path, modalities, allow_missing) for item in items] for name, items in sections.items()
+        name: [_from_item(item, path, modalities, allow_missing, number) for number, item in enumerate(items, 1)]
+        for name, items in sections.items()
     }
 
 
-def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any]:
+def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
     paths: Any = None
     if isinstance(item, Mapping):
         paths = item.get("image", [item.get(name) for name in modalities])
@@ -128,7 +138,8 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
     is_pair = isinstance(paths, list) and len(paths) == 2 and all(isinstance(name, str) for name in paths)
     if not is_pair or not (all(paths) or (allow_missing and any(paths))):
         wanted = " and ".join(modalities)
-        raise InputError(f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}.")
+        reason = f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}."
+        return refused_item(number, reason, item)
     image = [str(path.parent / name) if name else "" for name in paths]
     subject = item.get("subject") or item.get("case") or _subject_of(image, modalities)
     case: dict[str, Any] = {"image": image, "subject": str(subject)}
@@ -136,9 +147,8 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
     if label:
         names = [label] if isinstance(label, str) else label
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InputError(
-                f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
-            )
+            reason = f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
+            return case | {"refused": reason}
         labels = [str(path.parent / name) for name in names]
         case["label"] = labels[0] if isinstance(label, str) else labels
     # A mask of one kind of voxels within a class, for training; what it marks is the config's to say.
@@ -155,10 +165,14 @@ def _from_folder(
         return _from_datalist(folder / "datalist.json", modalities, allow_missing)
     sections = csv_cases(folder, modalities) or folder_cases(folder, modalities, allow_missing)
     if not sections:
+        subjects = bids_cases(folder, modalities, allow_missing)
+        sections = {"": subjects} if subjects else named_cases(folder, modalities, allow_missing)
+    if not sections:
         first, second = modalities
         raise InputError(
-            f"{folder}: no datalist.json, no train.csv and no folder with {first}.nii.gz and {second}.nii.gz (or "
-            f"pre/{first}.nii.gz and pre/{second}.nii.gz) in it; make one of them."
+            f"{folder}: no datalist.json, no train.csv, no folder with {first}.nii.gz and {second}.nii.gz (or "
+            f"pre/{first}.nii.gz and pre/{second}.nii.gz), no CASE_{first}.nii.gz and CASE_{second}.nii.gz and no BIDS "
+            "subjects in it; make one of them."
         )
     return sections
 

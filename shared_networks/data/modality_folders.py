@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, refuse_path_names
+from shared_networks.data.case_list import SECTIONS, read_text, refuse_path_names, refused_item
 from shared_networks.errors import InputError
 from shared_networks.transforms.file_names import file_kind, file_stem
 
@@ -29,7 +29,7 @@ def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str,
         is no table.
 
     Raises:
-        InputError: when a table cannot be read or lacks a column.
+        InputError: when a table cannot be read.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for folder in (root, *_subfolders(root)):
@@ -42,13 +42,15 @@ def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str,
 
 def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
     try:
-        rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+        rows = list(csv.DictReader(read_text(table).splitlines()))
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: not a readable table ({error}); save it as comma-separated text.") from error
     for number, row in enumerate(rows, 1):
         missing = [name for name in modalities if not (row.get(name) or "").strip()]
         if missing:
-            raise InputError(f"{table}: row {number} has no {missing[0]}; expected columns {', '.join(modalities)}.")
+            reason = f"{table}: row {number} has no {missing[0]}; expected columns {', '.join(modalities)}."
+            yield refused_item(number, reason, {"subject": (row.get("ID") or row.get("subject") or "").strip()})
+            continue
         columns = ("label",) if row.get("label") else _PROSTATE_LABELS
         labels = [str(table.parent / row[name].strip()) for name in columns if (row.get(name) or "").strip()]
         item: dict[str, Any] = {"image": [str(table.parent / row[name].strip()) for name in modalities]}

@@ -1,12 +1,14 @@
 """Training and validation cases of RMR-Fusion."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shared_networks.data.modality_cases import resolve_cases
 from shared_networks.errors import InputError
+from shared_networks.transforms.label_maps import refuse_other_labels
+from shared_networks.transforms.reading import read_source
 
-__all__ = ["training_cases"]
+__all__ = ["check_labels", "training_cases"]
 
 
 def training_cases(
@@ -16,6 +18,7 @@ def training_cases(
     validation_subjects: Sequence[str] = (),
     unlabelled: bool = False,
     modalities: Sequence[str] = ("t1", "flair"),
+    allowed_labels: Collection[int] | Mapping | str | None = None,
 ) -> list[dict[str, Any]]:
     """Cases of one part of the training data.
 
@@ -30,6 +33,7 @@ def training_cases(
         unlabelled: take training cases without label too, those of the section ``unlabelled_training`` included
             (stage 1); otherwise every case must have a label (stage 2).
         modalities: names of the two modalities.
+        allowed_labels: see :func:`check_labels`.
 
     Returns:
         Items of :func:`shared_networks.data.resolve_cases`; none when neither ``datalist`` nor ``dataset_dir`` is
@@ -64,4 +68,22 @@ def training_cases(
             raise InputError(case["refused"])
         if not unlabelled and "label" not in case:
             raise InputError(f"{where}: {case['subject']} has no label; training and validation need one: add it.")
+    check_labels(cases, allowed_labels)
     return cases
+
+
+def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | Mapping | str | None) -> None:
+    """Read every label, so that a value that is no class ends a run before its first step, not in the middle.
+
+    Args:
+        cases: items; of a ``label`` that is a list the first file is meant, a map that masks are written over.
+        allowed: see :func:`shared_networks.transforms.label_maps.refuse_other_labels`; None reads nothing.
+
+    Raises:
+        InputError: for the first file that cannot be read or holds another value.
+    """
+    for case in cases if allowed is not None else ():
+        label = case.get("label")
+        if label:
+            path = label if isinstance(label, str) else label[0]
+            refuse_other_labels(read_source(path).values, allowed, path)

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from monai.transforms import Compose, LoadImage, Orientation
-from PIL import Image
+from monai.transforms import Orientation
 
 from shared_networks.data.tissue_classes import pair_tissue_classes
 from shared_networks.errors import InputError
+from shared_networks.transforms.geometry_checks import check_affine, check_same_grid
+from shared_networks.transforms.reading import read_source
+from shared_networks.transforms.source_pair import on_grid_of
 
 __all__ = ["brain_slices", "labelled_slices", "pair_slices"]
 
@@ -21,12 +23,11 @@ _MINIMUM_BRAIN = 0.05  # share of a slice that is brain; thinner caps teach noth
 
 
 def _luminance(path: Path) -> np.ndarray:
-    """H x W in [0, 1]; colour by BT.601, as Pillow's conversion does."""
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("L"), np.float32) / 255.0
-    except OSError as error:
-        raise InputError(f"{path}: not a readable picture ({error}); replace or remove it.") from error
+    """H x W in [0, 1]; colour by BT.601, 8 and 16 bit as everywhere."""
+    source = read_source(path)
+    if source.affine is not None:
+        raise InputError(f"{path}: not a picture; replace or remove it.")
+    return source.values
 
 
 def _item(case: str, group: str, picture: np.ndarray, label: np.ndarray) -> dict:
@@ -47,23 +48,23 @@ def _with_mixtures(case: str, group: str, first: np.ndarray, second: np.ndarray,
 def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray]:
     """T1 and FLAIR, each X x Y x Z in [0, 1] and 0 outside the brain, and the label map, all with axes left, anterior,
     superior."""
-    load = Compose([LoadImage(image_only=True, ensure_channel_first=True), Orientation("LAS", labels=None)])
-    volumes = {}
+    turn = Orientation("LAS", labels=None)
+    volumes, sources = {}, {}
     for key in ("t1", "flair", "label"):
         path = folder / str(entry.get(key, key))
         if key not in entry or not path.is_file():
             raise InputError(f"{path}: no such file, expected t1, flair and label of every entry; add or remove it.")
-        try:
-            volumes[key] = np.asarray(load(path))[0]
-        except Exception as error:
-            raise InputError(
-                f"{path}: not a readable volume ({type(error).__name__}); replace or remove it."
-            ) from error
+        sources[key] = source = read_source(path)
+        if source.affine is None:
+            raise InputError(f"{path}: a picture, expected a volume; replace or remove it.")
+        check_affine(source)
+        volumes[key] = np.asarray(turn(on_grid_of(source, source.values[None])))[0]
         if volumes[key].shape != volumes["t1"].shape or not (volumes[key] > 0).any():
             raise InputError(
                 f"{path}: shape {volumes[key].shape} (T1: {volumes['t1'].shape}) or no value above 0, expected one "
                 "grid and some content; resample or remove it."
             )
+        check_same_grid(sources["t1"], source)
     scaled = []
     for key in ("t1", "flair"):
         volume = volumes[key].astype(np.float32)

@@ -13,6 +13,12 @@ from shared_networks.handlers.resume import newest_checkpoint
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
 from shared_networks.handlers.stage_completion import StageCompletion
 from shared_networks.handlers.weight_average import WeightAverage
+from shared_networks.handlers.loss_parts import LossParts
+from shared_networks.handlers.resume import newest_checkpoint
+from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
+from shared_networks.handlers.stage_completion import StageCompletion
+from shared_networks.handlers.trainer_state import TrainerState
+from shared_networks.handlers.training_origin import TrainingOrigin
 from shared_networks.handlers.weight_ramp import WeightRamp
 from shared_networks.handlers.weights_loader import WeightsLoader
 
@@ -25,10 +31,13 @@ __all__ = [
     "FusionEvaluationReport",
     "GradientClip",
     "RenewVersions",
+    "LossParts",
     "SegmentationEvaluationReport",
     "StageCompletion",
+    "TrainerState",
     "TrainingCheckpoints",
     "WeightAverage",
+    "TrainingOrigin",
     "WeightRamp",
     "WeightsLoader",
     "newest_checkpoint",

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import time
 from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,13 +19,18 @@ from shared_networks.utils.folder_lock import folder_lock
 
 __all__ = ["BatchReport"]
 
+_SHARE = 0.05
+"""Of the time of a run that goes into its report."""
+
 
 class BatchReport:
     """Enters every finished case in a log, and writes the log to ``<output_dir>/run_report.json``.
 
     The file holds ``counts`` (ok, warned, refused, skipped), ``cases`` (one entry each with case, status, reason and
     hashes), ``complete``, the times of start and last writing, and what the cases share (weights, settings, versions).
-    It is replaced after every batch, so that a run that breaks off or is killed leaves what it had done.
+    While the run goes on it is replaced as often as a twentieth of the time allows, because it grows with the cases;
+    ``run_report.jsonl`` beside it gets a line a case at once. It goes when the file is complete, so that a run that is
+    killed leaves it: every case that was done is there.
 
     While another process that is still alive reports into the same folder, the file is named
     ``run_report_<process>.json``. In a distributed run the first process reports, and knows the others' cases when all
@@ -44,6 +50,8 @@ class BatchReport:
         self.logger = logging.getLogger(type(self).__name__)
         self._started = ""
         self._lock = ExitStack()
+        self._appended = 0  # entries that are in the lines
+        self._may_write_at = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose batches are decollated lists of items."""
@@ -60,10 +68,13 @@ class BatchReport:
         folder = Path(self.output_dir)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(folder)
+            # Also in the folders of cases: one that is done is not written to again.
+            for place in (folder, *(path for path in folder.iterdir() if path.is_dir())):
+                remove_abandoned(place)
             if not self._lock.enter_context(folder_lock(folder, wait=False)):
                 self.path = folder / f"run_report_{os.getpid()}.json"
                 self.logger.warning(f"another run reports into {folder}: the report of this one is {self.path.name}")
+            self._lines.unlink(missing_ok=True)
             self._write(complete=False)
         except OSError as error:
             raise self._not_writable(error) from error
@@ -71,14 +82,26 @@ class BatchReport:
     def _enter(self, engine: Engine) -> None:
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             self.log.add({**item, **{key: output[key] for key in ("refused",) if key in output}})
+        if not self._is_writer:
+            return
         with suppress(OSError):  # the cases tell of a full disk, and the end does
-            self._write(complete=False)
+            self._append()
+            if time.monotonic() >= self._may_write_at:
+                self._write(complete=False)
+
+    def _append(self) -> None:
+        """A line for each new entry: constant cost a case, however many there are."""
+        new = self.log.entries[self._appended :]
+        self._appended = len(self.log.entries)
+        with self._lines.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in new)
 
     def _finish(self, engine: Engine) -> None:
         if idist.get_world_size() > 1:
             self.log.entries = [entry for part in idist.all_gather(self.log.entries, group=None) for entry in part]
         try:
             self._write(complete=True)
+            self._lines.unlink(missing_ok=True)
         except OSError as error:
             raise self._not_writable(error) from error
         finally:
@@ -89,6 +112,7 @@ class BatchReport:
     def _break_off(self, engine: Engine, error: Exception) -> None:
         with suppress(OSError):  # the first error is the one to show
             self._write(complete=False)
+            self._lines.unlink(missing_ok=True)
         self._lock.close()
         raise error
 
@@ -96,9 +120,14 @@ class BatchReport:
     def _is_writer(self) -> bool:
         return bool(self.output_dir) and idist.get_rank() == 0
 
+    @property
+    def _lines(self) -> Path:
+        return self.path.with_suffix(".jsonl")
+
     def _write(self, complete: bool) -> None:
         if not self._is_writer:
             return
+        begun = time.monotonic()
         report = {
             "counts": self.log.counts(),
             "complete": complete,
@@ -109,6 +138,8 @@ class BatchReport:
         }
         with atomic_path(self.path) as temporary:
             temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        ended = time.monotonic()
+        self._may_write_at = ended + (ended - begun) / _SHARE
 
     def _not_writable(self, error: OSError) -> InputError:
         return InputError(

@@ -1,12 +1,13 @@
 """Collect what an evaluation finds, case by case, and write it: per-case CSV, summary JSON, a Markdown comparison."""
 
 import csv
+import glob
 import json
 import math
 import platform
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,16 @@ class EvaluationReport(ABC):
         }
         with atomic_path(self.output_dir / f"{self.stem}.json") as path:
             path.write_text(json.dumps(facts | self.summary(columns), indent=2) + "\n", encoding="utf-8")
-        others = sorted(self.output_dir.glob(f"{self.data}_*.json"))
-        summaries = [json.loads(file.read_text("utf-8")) for file in others]
+        summaries = list(self._summaries())
         with atomic_path(self.output_dir / f"{self.data}_comparison.md") as path:
             path.write_text(self.comparison(summaries), encoding="utf-8")
+
+    def _summaries(self) -> Iterator[dict[str, Any]]:
+        """Of all methods on this data; other data may have a name that begins alike."""
+        for file in sorted(self.output_dir.glob(f"{glob.escape(self.data)}_*.json")):
+            try:
+                summary = json.loads(file.read_text("utf-8"))
+            except ValueError:  # a file of something else
+                continue
+            if isinstance(summary, dict) and summary.get("data") == self.data:
+                yield summary

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
+from shared_networks.losses.precision import in_single_precision
 from shared_networks.metrics import (
     compute_correlation_of_differences,
     compute_edge_preservation,
@@ -81,15 +82,22 @@ class FusionQualityLoss(nn.Module):
         self.terms = {name: float(weight) for name, weight in terms.items() if weight}
         self.minimal_content = minimal_content
 
+    @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x H x W, sources: B x 2 x H x W, both in [0, 1], H and W at least 41 for VIF -> scalar."""
-        shown = (sources > 0.02).any(dim=1).to(fused.dtype).mean(dim=(1, 2)) >= self.minimal_content
-        if not self.terms or not bool(shown.any()):
+        if not self.terms:
             return fused.sum() * 0.0
-        fused = fused[shown].clamp(0.0, 1.0) * 255.0
-        source_a, source_b = sources[shown, 0:1] * 255.0, sources[shown, 1:2] * 255.0
+        shown = (sources > 0.02).any(dim=1).to(fused.dtype).mean(dim=(1, 2)) >= self.minimal_content
+        # Weights, and something to measure in place of what is not shown: to pick patches out, the host would have to
+        # wait for the device. Ramps have every term's gradient.
+        height, width = fused.shape[-2:]
+        ramp = torch.linspace(0.1, 0.9, height * width, dtype=fused.dtype, device=fused.device).view(height, width)
+        shown_map = shown.view(-1, 1, 1, 1)
+        fused = torch.where(shown_map, fused, ramp).clamp(0.0, 1.0) * 255.0
+        sources = torch.where(shown_map, sources, ramp) * 255.0
+        weights = shown / shown.sum().clamp(min=1)
         scores = []
         for name, weight in self.terms.items():
-            values = _TERMS[name](fused, source_a, source_b)
-            scores.append(weight * values.clamp(max=self.ceilings.get(name, float("inf"))).mean())
+            values = _TERMS[name](fused, sources[:, 0:1], sources[:, 1:2])
+            scores.append(weight * (weights * values.clamp(max=self.ceilings.get(name, float("inf")))).sum())
         return -torch.stack(scores).sum()

@@ -1,10 +1,11 @@
 """Training losses of GeSeNet (Li et al. 2023, Section III-E, Eq. 9-17)."""
 
 import torch
-from monai.losses import SSIMLoss
 from torch import nn
 
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
+from shared_networks.losses.precision import in_single_precision
+from shared_networks.metrics import compute_ssim
 
 __all__ = ["EdgeLoss", "GeSeNetLoss", "MaskSparsityLoss", "StructuralSimilarityFusionLoss"]
 
@@ -20,6 +21,7 @@ class EdgeLoss(nn.Module):
         super().__init__()
         self.gamma = gamma
 
+    @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x H x W, sources: B x 2 x H x W, both in [0, 1] -> scalar."""
         content = (fused - sources.amax(dim=1, keepdim=True)).abs().mean()
@@ -31,13 +33,11 @@ class EdgeLoss(nn.Module):
 class StructuralSimilarityFusionLoss(nn.Module):
     """SSIM loss (Eq. 13 and 14): ``(1 - SSIM(F, A)) + (1 - SSIM(F, B))``, Gaussian window 11, data range 1."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.loss = SSIMLoss(spatial_dims=2, data_range=1.0)
-
+    @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x H x W, sources: B x 2 x H x W, both in [0, 1], H and W >= 11 -> scalar."""
-        return self.loss(fused, sources[:, 0:1]) + self.loss(fused, sources[:, 1:2])
+        similarity = compute_ssim(fused, sources[:, 0:1], 1.0) + compute_ssim(fused, sources[:, 1:2], 1.0)
+        return (2.0 - similarity).mean()
 
 
 class MaskSparsityLoss(nn.Module):
@@ -61,6 +61,7 @@ class MaskSparsityLoss(nn.Module):
         self.threshold = threshold
         self.reach = nn.MaxPool2d(2 * margin + 1, stride=1, padding=margin)
 
+    @in_single_precision
     def forward(self, masks: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """masks: B x 2 x H x W in [0, 1], sources: B x 2 x H x W in [0, 1] -> scalar."""
         content = self.reach((sources > self.threshold).to(masks.dtype))
@@ -74,7 +75,8 @@ class MaskSparsityLoss(nn.Module):
 class GeSeNetLoss(nn.Module):
     """Total loss (Eq. 9): ``L_E + alpha L_SSIM + beta L_S``, plus the terms that the paper does not have.
 
-    The values of the last call, by name and detached, are in :attr:`parts` for logging.
+    Computed in single precision also under autocast. The values of the last call, by name, are in :attr:`parts` for
+    logging: detached tensors on the device, since reading a number would make the host wait for the device.
 
     Args:
         edge: weight of L_E (1; 0 is the ablation "without L_E" of Table IV).
@@ -108,8 +110,9 @@ class GeSeNetLoss(nn.Module):
         self.semantic = semantic
         self.quality, self.quality_weight = quality, quality_weight
         self.sparsity, self.sparsity_weight = sparsity, sparsity_weight
-        self.parts: dict[str, float] = {}
+        self.parts: dict[str, torch.Tensor] = {}
 
+    @in_single_precision
     def forward(self, prediction: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """Combine the terms.
 
@@ -138,6 +141,5 @@ class GeSeNetLoss(nn.Module):
                 raise ValueError(f"the sparsity term needs masks: 3 channels, got {prediction.shape[1]}.")
             terms["L_mask"] = (self.sparsity_weight, self.sparsity(prediction[:, 1:3], sources))
         total = torch.stack([weight * value for weight, value in terms.values()]).sum()
-        self.parts = {name: float(value.detach()) for name, (_, value) in terms.items()}
-        self.parts["L_total"] = float(total.detach())
+        self.parts = {name: value.detach() for name, (_, value) in terms.items()} | {"L_total": total.detach()}
         return total

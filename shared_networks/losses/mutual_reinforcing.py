@@ -8,6 +8,7 @@ from monai.networks import one_hot
 from torch import nn
 
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
+from shared_networks.losses.precision import in_single_precision
 
 __all__ = ["MutualReinforcingLoss", "VisualFusionLoss"]
 
@@ -25,14 +26,15 @@ class VisualFusionLoss(nn.Module):
     def __init__(self, delta: float = 0.08) -> None:
         super().__init__()
         self.delta = delta
-        self.parts: dict[str, float] = {}
+        self.parts: dict[str, torch.Tensor] = {}
 
+    @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x X x Y x Z, sources: B x 2 x X x Y x Z with X (T1) and Y (T2-FLAIR) -> scalar."""
         intensity = (fused - sources[:, 1:2]).abs().mean()
         strongest = sobel_gradient_magnitude(sources).amax(dim=1, keepdim=True)
         gradient = (sobel_gradient_magnitude(fused) - strongest).abs().mean()
-        self.parts = {"L_VF_intensity": float(intensity.detach()), "L_VF_gradient": float(gradient.detach())}
+        self.parts = {"L_VF_intensity": intensity.detach(), "L_VF_gradient": gradient.detach()}
         return intensity + self.delta * gradient
 
 
@@ -43,8 +45,9 @@ class MutualReinforcingLoss(nn.Module):
     move it; the class-weighted cross entropy is there for them. The loss is computed in single precision also under
     autocast.
 
-    The values of the last call are in :attr:`parts` for logging: ``L_VF`` with ``L_VF_intensity`` and
-    ``L_VF_gradient``, ``L_LS``, ``L_CE`` and ``L_MF``; terms of weight 0 are neither computed nor there.
+    The values of the last call are in :attr:`parts` for logging, as detached tensors on the device: ``L_VF`` with
+    ``L_VF_intensity`` and ``L_VF_gradient``, ``L_LS``, ``L_CE`` and ``L_MF``; terms of weight 0 are neither computed
+    nor there.
 
     Args:
         visual: weight of L_VF (1); 0 is the ablation "without L_VF" of Table 5.
@@ -86,8 +89,9 @@ class MutualReinforcingLoss(nn.Module):
         self.ignore_label, self.auxiliary_of = ignore_label, auxiliary_of
         weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.parts: dict[str, float] = {}
+        self.parts: dict[str, torch.Tensor] = {}
 
+    @in_single_precision
     def forward(self, prediction: torch.Tensor, target: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Combine the terms.
 
@@ -100,28 +104,26 @@ class MutualReinforcingLoss(nn.Module):
         Returns:
             Scalar loss.
         """
-        parts: dict[str, float] = {}
+        parts: dict[str, torch.Tensor] = {}
         terms = []
-        with torch.autocast(prediction.device.type, enabled=False):
-            prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-            logits, fused = prediction[:, :-1], prediction[:, -1:]
-            if self.visual:
-                visual = self.visual_loss(fused, target["image"])
-                parts |= {"L_VF": float(visual.detach()), **self.visual_loss.parts}
-                terms.append(self.visual * visual)
-            if self.eta or self.cross_entropy:
-                log_probability, label, known = self._segmentation(logits, target)
-            if self.eta:
-                classes = one_hot(label, log_probability.shape[1], dtype=log_probability.dtype)
-                segmentation = self.dice_loss(log_probability.exp(), classes, known)
-                parts["L_LS"] = float(segmentation.detach())
-                terms.append(self.eta * segmentation)
-            if self.cross_entropy:
-                entropy = self._cross_entropy(log_probability, label, known)
-                parts["L_CE"] = float(entropy.detach())
-                terms.append(self.cross_entropy * entropy)
-            total = torch.stack(terms).sum()
-        self.parts = parts | {"L_MF": float(total.detach())}
+        logits, fused = prediction[:, :-1], prediction[:, -1:]
+        if self.visual:
+            visual = self.visual_loss(fused, target["image"])
+            parts |= {"L_VF": visual.detach(), **self.visual_loss.parts}
+            terms.append(self.visual * visual)
+        if self.eta or self.cross_entropy:
+            log_probability, label, known = self._segmentation(logits, target)
+        if self.eta:
+            classes = one_hot(label, log_probability.shape[1], dtype=log_probability.dtype)
+            segmentation = self.dice_loss(log_probability.exp(), classes, known)
+            parts["L_LS"] = segmentation.detach()
+            terms.append(self.eta * segmentation)
+        if self.cross_entropy:
+            entropy = self._cross_entropy(log_probability, label, known)
+            parts["L_CE"] = entropy.detach()
+            terms.append(self.cross_entropy * entropy)
+        total = torch.stack(terms).sum()
+        self.parts = parts | {"L_MF": total.detach()}
         return total
 
     def _segmentation(

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from shared_networks.losses.precision import in_single_precision
 from shared_networks.losses.volume_similarity import VolumeSimilarityLoss
 
 __all__ = ["RefinementDistance", "TwoLevelRefinementLoss", "residual_variation"]
@@ -37,6 +38,7 @@ class RefinementDistance(nn.Module):
         self.mse, self.variation, self.similarity = mse, variation, similarity
         self.similarity_loss = VolumeSimilarityLoss()
 
+    @in_single_precision
     def forward(self, estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """estimate and target: B x C x X x Y x Z of one shape -> scalar, >= 0."""
         residual = estimate - target
@@ -60,7 +62,7 @@ class TwoLevelRefinementLoss(nn.Module):
     loss takes the output apart. K = 1 in the paper, 3 in the released code.
 
     The values of the last call are in :attr:`parts` for logging: ``L_IR_clean``, ``L_IR_degraded`` (the two terms of
-    Eq. 3), ``L_IR``, ``L_FR`` and ``L_TR``.
+    Eq. 3), ``L_IR``, ``L_FR`` and ``L_TR``, detached tensors on the device.
 
     Args:
         alpha: weight of L_FR (1 in the paper); 0 leaves it out, and the prediction needs no features.
@@ -89,8 +91,9 @@ class TwoLevelRefinementLoss(nn.Module):
         self.feature_distance = RefinementDistance(similarity=0.0) if feature_distance is None else feature_distance
         self.detach_target = detach_target
         self.negative_weight = negative_weight
-        self.parts: dict[str, float] = {}
+        self.parts: dict[str, torch.Tensor] = {}
 
+    @in_single_precision
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Combine both levels.
 
@@ -113,21 +116,18 @@ class TwoLevelRefinementLoss(nn.Module):
                 f"alpha {self.alpha} needs features behind the images: got {prediction.shape[1]} channels."
             )
         negatives = prediction.shape[0] // batch - 1
-        with torch.autocast(prediction.device.type, enabled=False):
-            prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-            images, features = prediction[:, : target.shape[1]], prediction[:, target.shape[1] :]
-            clean = self.image_distance(images[:batch], target)
-            degraded = self.image_distance(images[batch:], _repeat(target, negatives))
-            image_level = clean + self.negative_weight * degraded
-            total = image_level
-            parts = {"L_IR_clean": clean, "L_IR_degraded": degraded, "L_IR": image_level}
-            if self.alpha:
-                goal = features[:batch].detach() if self.detach_target else features[:batch]
-                feature_level = self.feature_distance(features[batch:], _repeat(goal, negatives))
-                total = total + self.alpha * self.negative_weight * feature_level
-                parts["L_FR"] = feature_level
+        images, features = prediction[:, : target.shape[1]], prediction[:, target.shape[1] :]
+        clean = self.image_distance(images[:batch], target)
+        degraded = self.image_distance(images[batch:], _repeat(target, negatives))
+        total = image_level = clean + self.negative_weight * degraded
+        parts = {"L_IR_clean": clean, "L_IR_degraded": degraded, "L_IR": image_level}
+        if self.alpha:
+            goal = features[:batch].detach() if self.detach_target else features[:batch]
+            feature_level = self.feature_distance(features[batch:], _repeat(goal, negatives))
+            total = total + self.alpha * self.negative_weight * feature_level
+            parts["L_FR"] = feature_level
         parts["L_TR"] = total
-        self.parts = {name: float(value.detach()) for name, value in parts.items()}
+        self.parts = {name: value.detach() for name, value in parts.items()}
         return total
 
 

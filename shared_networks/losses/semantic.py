@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from shared_networks.errors import InputError
+from shared_networks.losses.precision import in_single_precision
 from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
 from shared_networks.utils.weights import first_difference, read_weights
 
@@ -72,6 +73,7 @@ class SemanticLoss(nn.Module):
             probability = main.softmax(dim=1)
             return (probability[:batch] + probability[batch:]).argmax(dim=1)
 
+    @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x H x W, sources: B x 2 x H x W, both in [0, 1] -> scalar."""
         labels = self.labels(sources)
@@ -90,6 +92,7 @@ class SemanticPretrainingLoss(nn.Module):
         super().__init__()
         self.delta = delta
 
+    @in_single_precision
     def forward(self, prediction: tuple[torch.Tensor, torch.Tensor], label: torch.Tensor) -> torch.Tensor:
         """prediction: main and auxiliary logits B x C x H x W, label: B x 1 x H x W class indices -> scalar."""
         main, auxiliary = prediction

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from shared_networks.losses.precision import in_single_precision
+
 __all__ = ["VolumeSimilarityLoss"]
 
 
@@ -31,11 +33,12 @@ class VolumeSimilarityLoss(nn.Module):
         self.luminance_constant = (0.01 * data_range) ** 2
         self.contrast_constant = (0.03 * data_range) ** 2
 
+    @in_single_precision
     def forward(self, estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Compare two batches.
 
         Args:
-            estimate: B x C x X x Y x Z, any size, single precision or better.
+            estimate: B x C x X x Y x Z, any size.
             target: the same shape.
 
         Returns:

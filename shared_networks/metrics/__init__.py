@@ -30,6 +30,7 @@ from shared_networks.metrics.structural_similarity import (
     MultiExposureSSIMMetric,
     compute_mean_source_ssim,
     compute_multi_exposure_ssim,
+    compute_ssim,
 )
 from shared_networks.metrics.visual_information_fidelity import (
     VisualInformationFidelityMetric,
@@ -66,6 +67,7 @@ __all__ = [
     "compute_multi_exposure_ssim",
     "compute_mutual_information",
     "compute_soft_mutual_information",
+    "compute_ssim",
     "compute_standard_deviation",
     "compute_visual_information_fidelity",
     "compute_volume_report",

@@ -20,7 +20,8 @@ class FusionMetric(CumulativeIterationMetric):
 
     Called as ``metric(y_pred=fused, y=sources)`` with values in [0, 1]: fused B x 1 x H x W and sources B x 2 x H x W,
     or lists of 1 x H x W and 2 x H x W, whose sizes may differ. A colour image is scored on its luminance (BT.601),
-    which the caller extracts. Images are scored in double precision on the scale 0..255.
+    which the caller extracts. Images are scored in double precision on the scale 0..255, on the device of the fused
+    image: sources may have stayed on the CPU.
 
     Volumes (one more axis, B x 1 x H x W x D) are scored slice by slice over the last axis and the value is the mean
     over slices. Slices in which both sources are constant hold nothing to fuse and are left out; a volume of only
@@ -86,7 +87,7 @@ class FusionMetric(CumulativeIterationMetric):
                 f"{type(self).__name__}: got y_pred {tuple(y_pred.shape)} and y {tuple(y.shape)}; expected a fused "
                 "image B x 1 x H x W (x D) and two sources B x 2 x H x W (x D)."
             )
-        images = [convert_to_tensor(image, track_meta=False).double() * 255 for image in (y_pred, y)]
+        images = [convert_to_tensor(image, track_meta=False).to(y_pred.device).double() * 255 for image in (y_pred, y)]
         if self.quantise:
             images = [image.clamp(0, 255).round() for image in images]
         return images[0], images[1]

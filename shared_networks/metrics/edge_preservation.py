@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from shared_networks.blocks.gradients import sobel_kernels_like
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
@@ -20,8 +21,7 @@ _ORIENTATION_FLOOR = 1e-2
 
 def _sobel(images: torch.Tensor) -> torch.Tensor:
     """B x 1 x H x W -> B x 2 x H x W, horizontal and vertical differences, zeros outside the image."""
-    smooth_difference = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    return F.conv2d(images, torch.stack([smooth_difference, smooth_difference.T]).unsqueeze(1), padding=1)
+    return F.conv2d(images, sobel_kernels_like(images).flip(0), padding=1)
 
 
 def _strength(edges: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from shared_networks.blocks.gradients import sobel_kernels_like
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
@@ -27,8 +28,7 @@ def sobel_edges(images: torch.Tensor) -> torch.Tensor:
     Returns:
         B x 1 x H x W, bool.
     """
-    difference = images.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
-    kernels = torch.stack([difference, difference.T]).unsqueeze(1)
+    kernels = sobel_kernels_like(images).flip(0) / 8
     components = F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernels).abs()
     horizontal, vertical = components[:, :1], components[:, 1:]
     square = components.square().sum(dim=1, keepdim=True)

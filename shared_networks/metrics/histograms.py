@@ -1,5 +1,7 @@
 """Grey-level histograms of batches and their entropy."""
 
+import math
+
 import torch
 
 __all__ = ["GREY_LEVELS", "entropy_in_bits", "grey_levels", "histogram"]
@@ -30,4 +32,4 @@ def histogram(values: torch.Tensor, bins: int) -> torch.Tensor:
 
 def entropy_in_bits(frequencies: torch.Tensor) -> torch.Tensor:
     """Shannon entropy, base 2, over the last axis of a tensor of frequencies that sum to one."""
-    return torch.special.entr(frequencies).sum(dim=-1) / torch.log(frequencies.new_tensor(2.0))
+    return torch.special.entr(frequencies).sum(dim=-1) / math.log(2.0)

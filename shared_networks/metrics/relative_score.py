@@ -31,6 +31,7 @@ class RelativeFusionScore(CumulativeIterationMetric):
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
         """Return B x 2 K: the K scores of the fused images, then the K scores of the maximum."""
+        y = y.to(y_pred.device)
         maximum = y.amax(dim=1, keepdim=True)
         scores = [metric(y_pred=image, y=y) for image in (y_pred, maximum) for metric in self.metrics]
         for metric in self.metrics:

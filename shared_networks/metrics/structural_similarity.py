@@ -3,7 +3,6 @@
 import math
 
 import torch
-from monai.metrics.regression import compute_ssim_and_cs
 
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
@@ -14,6 +13,7 @@ __all__ = [
     "MultiExposureSSIMMetric",
     "compute_mean_source_ssim",
     "compute_multi_exposure_ssim",
+    "compute_ssim",
 ]
 
 _SIZE, _SIGMA = 11, 1.5
@@ -112,22 +112,37 @@ class MultiExposureSSIMMetric(FusionMetric):
         return compute_multi_exposure_ssim(fused, source_a, source_b, self.definition)
 
 
-def _ssim(fused: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
-    # One image of B channels: on a CPU many times faster than B images of one channel.
-    maps, _ = compute_ssim_and_cs(
-        fused.transpose(0, 1), source.transpose(0, 1), 2, (_SIZE, _SIZE), (_SIGMA, _SIGMA), data_range=255.0
-    )
-    return maps.mean(dim=(0, 2, 3))
+def compute_ssim(first: torch.Tensor, second: torch.Tensor, data_range: float = 255.0) -> torch.Tensor:
+    """Compute SSIM (Wang et al., IEEE TIP 2004, doi 10.1109/TIP.2003.819861) of pairs of images.
+
+    Gaussian window 11 x 11 of sigma 1.5, K1 0.01, K2 0.03, averaged over the positions where the window fits. The value
+    is that of ``monai.losses.SSIMLoss``, which uploads its window in every call and does not filter axis by axis.
+
+    Args:
+        first: B x 1 x H x W, H and W at least 11.
+        second: the same shape.
+        data_range: largest value.
+
+    Returns:
+        Tensor (B,), at most 1. Differentiable.
+    """
+    window = gaussian_window(_SIZE, _SIGMA, first)
+    moments = torch.cat([first, second, first * first, second * second, first * second], dim=1)
+    mean_a, mean_b, aa, bb, ab = filter_valid(moments, window).unbind(dim=1)
+    luminance_constant, contrast_constant = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    luminance = (2 * mean_a * mean_b + luminance_constant) / (mean_a**2 + mean_b**2 + luminance_constant)
+    spread = aa - mean_a**2 + bb - mean_b**2
+    contrast = (2 * (ab - mean_a * mean_b) + contrast_constant) / (spread + contrast_constant)
+    return (luminance * contrast).mean(dim=(1, 2))
 
 
 def compute_mean_source_ssim(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard"
 ) -> torch.Tensor:
-    """Compute (SSIM(F, A) + SSIM(F, B)) / 2 (Wang et al., IEEE TIP 2004, doi 10.1109/TIP.2003.819861).
+    """Compute (SSIM(F, A) + SSIM(F, B)) / 2, see :func:`compute_ssim`.
 
-    Gaussian window 11 x 11 of sigma 1.5, K1 0.01, K2 0.03, averaged over the positions where the window fits. Unlike
-    MEF-SSIM it compares luminance too, so it sees a background that is not black. Differentiable; computed in single
-    precision. Both definitions are the same.
+    Unlike MEF-SSIM it compares luminance too, so it sees a background that is not black. Differentiable. Both
+    definitions are the same.
 
     Args:
         fused: B x 1 x H x W, 0..255, H and W at least 11.
@@ -142,7 +157,7 @@ def compute_mean_source_ssim(
         ValueError: when the shapes do not fit or the definition is unknown.
     """
     check_images(fused, source_a, source_b, definition, _SIZE)
-    return (_ssim(fused, source_a) + _ssim(fused, source_b)) / 2
+    return (compute_ssim(fused, source_a) + compute_ssim(fused, source_b)) / 2
 
 
 class MeanSourceSSIMMetric(FusionMetric):

@@ -33,7 +33,7 @@ class DegradationAutoencoder(nn.Module):
         torch.Size([1, 2, 33, 20, 1])
     """
 
-    def __init__(self, feature_channels: int = 16, windows_per_group: int = 64) -> None:
+    def __init__(self, feature_channels: int = 16, windows_per_group: int | None = None) -> None:
         super().__init__()
         self.feature_channels = feature_channels
         self.encoder_x = SwinEncoder(1, feature_channels, windows_per_group=windows_per_group)

@@ -49,7 +49,7 @@ class RMRFusionNet(nn.Module):
         autoencoder: DegradationAutoencoder | None = None,
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
-        windows_per_group: int = 64,
+        windows_per_group: int | None = None,
         tune_encoders: bool = False,
         images_to_head: bool = False,
         auxiliary_of: int | None = None,

@@ -36,7 +36,7 @@ class SemanticHeadOnly(nn.Module):
         semantic_head: nn.Module,
         head_divisor: int | Sequence[int] = 32,
         head_size: Sequence[int] | None = None,
-        windows_per_group: int = 64,
+        windows_per_group: int | None = None,
         images_to_head: bool = True,
         auxiliary_of: int | None = None,
     ) -> None:

@@ -5,6 +5,7 @@ from shared_networks.transforms.degradations import DegradeMixtured, RandDegrade
 from shared_networks.transforms.disturbances import DisturbPaird
 from shared_networks.transforms.each_channel import RandEachChanneld
 from shared_networks.transforms.label_maps import MapLabelsd
+from shared_networks.transforms.label_maps import CheckLabelsd, MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
@@ -17,6 +18,7 @@ from shared_networks.transforms.split_masks import SplitMasksd
 from shared_networks.transforms.split_segmentation import SplitSegmentationd
 
 __all__ = [
+    "CheckLabelsd",
     "DegradeMixtured",
     "DisturbPaird",
     "DropModalityd",

@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 
 from shared_networks.errors import InputError
+from shared_networks.transforms.dicom_files import begins_as_dicom
 
 __all__ = ["check_dicom_structure"]
 
@@ -20,18 +21,20 @@ def check_dicom_structure(path: Path) -> None:
     """Walk through the elements of a file by their lengths (DICOM PS3.5, Section 7), those of sequences too.
 
     Args:
-        path: file with the preamble of a DICOM file; any other file passes.
+        path: file with the preamble of a DICOM file, or without it; any other file passes.
 
     Raises:
         InputError: naming the file and what is wrong: damaged meta information (GDCM guesses then, and takes other
             bytes for lengths), a deflated file, or the first element that is longer than what follows it.
     """
     data = path.read_bytes()
-    if data[128:132] != b"DICM":
+    if not begins_as_dicom(data):
         return
-    place, syntax = 132, ""
-    order, explicit, in_pixels = "<", True, False
-    in_meta = True
+    has_preamble = data[128:132] == b"DICM"
+    place, syntax = 132 if has_preamble else 0, ""
+    in_meta = has_preamble or data[:2] == b"\2\0"
+    # Without meta information nothing names the syntax: type letters behind the first tag do.
+    order, explicit, in_pixels = "<", in_meta or data[4:6] in _SHORT | _LONG, False
     while place + 8 <= len(data):
         if in_meta and data[place : place + 2] != b"\2\0":
             in_meta = False

@@ -4,50 +4,60 @@ import re
 import unicodedata
 from pathlib import Path
 
+from shared_networks.transforms.dicom_files import is_dicom, is_series_folder
 from shared_networks.utils.series_choice import split_choice
 
-__all__ = ["INPUT_KINDS", "case_folder", "file_kind", "file_stem", "is_path", "safe_name"]
+__all__ = ["INPUT_KINDS", "case_folder", "file_kind", "file_stem", "header_beside", "is_path", "safe_name"]
 
-_PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
-_VOLUME_SUFFIXES = (".nii", ".nii.gz")
-INPUT_KINDS = "PNG, TIFF, BMP or JPEG picture, NIfTI volume (.nii, .nii.gz) or folder of one DICOM series"
+_PICTURE_SUFFIXES = (
+    *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    *(".gif", ".webp", ".jp2", ".j2k", ".jpx"),
+)
+_VOLUME_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
+INPUT_KINDS = (
+    "picture (PNG, TIFF, BMP, JPEG, ...), volume (NIfTI .nii, .nii.gz, .hdr; .mgz, .nrrd, .mha, ...), DICOM file or "
+    "folder of one DICOM series"
+)
 """For error messages."""
 
 
 def file_kind(path: str | Path) -> str:
-    """``"picture"``, ``"volume"``, ``"series"`` (a folder with DICOM files) or ``""`` (nothing that can be read).
+    """``"picture"``, ``"volume"``, ``"series"`` (DICOM) or ``""`` (nothing that can be read).
+
+    A series is a folder with DICOM files; a folder whose folders hold the files of one series, or of several when a
+    choice is given; or one DICOM file. The ``.img`` of a ``.hdr`` beside it is part of that one, not a volume of its
+    own, so that a folder of volumes lists each of them once.
 
     Args:
-        path: file, folder, or ``FOLDER#CHOICE`` (:mod:`shared_networks.utils.series_choice`); only a folder is looked
-            into.
+        path: file, folder, or ``FOLDER#CHOICE`` (:mod:`shared_networks.utils.series_choice`).
     """
-    path, _ = split_choice(path)
+    path, choice = split_choice(path)
     name = path.name.lower()
     if path.is_dir():
         try:
-            return "series" if any(_is_dicom(member) for member in path.iterdir()) else ""
+            return "series" if is_series_folder(path, bool(choice)) else ""
         except PermissionError:
             return ""
     if name.endswith(_PICTURE_SUFFIXES):
         return "picture"
-    return "volume" if name.endswith(_VOLUME_SUFFIXES) else ""
+    if name.endswith(_VOLUME_SUFFIXES):
+        return "" if name.endswith((".img", ".img.gz")) and header_beside(path) else "volume"
+    return "series" if path.is_file() and is_dicom(path) else ""
 
 
-def _is_dicom(path: Path) -> bool:
-    """A .dcm file, or one that carries the DICOM preamble (scanners number their files: ``IM0001``, ``1.3.12.2``)."""
-    name = path.name.lower()
-    if name.endswith(".dcm"):
-        return True
-    if name.endswith((*_PICTURE_SUFFIXES, *_VOLUME_SUFFIXES)) or not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+def header_beside(path: str | Path) -> Path | None:
+    """The ``.hdr`` beside an ``.img`` or ``.img.gz``, None where there is none."""
+    path = Path(path)
+    stem = file_stem(path)
+    found = [path.with_name(stem + ending) for ending in (".hdr", ".HDR")]
+    is_image = path.name.lower().endswith((".img", ".img.gz"))
+    return next((header for header in found if header.is_file()), None) if is_image else None
 
 
 def file_stem(path: str | Path) -> str:
     """File name without ``.nii.gz``, ``.png`` and the like; other dots stay; a folder's name stays whole."""
     name = Path(path).name
-    for suffix in sorted((*_PICTURE_SUFFIXES, *_VOLUME_SUFFIXES), key=len, reverse=True):
+    for suffix in sorted((*_PICTURE_SUFFIXES, *_VOLUME_SUFFIXES, ".dcm"), key=len, reverse=True):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
@@ -60,9 +70,11 @@ def safe_name(name: str) -> str:
     """A name that is one plain folder or file name on every system: letters, digits, ``.``, ``_``, ``-``.
 
     Anything else becomes ``_``; dots at the ends go, so that ``..`` and hidden names cannot occur; at most 100
-    characters; names of Windows' devices get a ``_`` in front.
+    characters, and 180 bytes, because file systems count bytes (255, of which the files' endings need some); names of
+    Windows' devices get a ``_`` in front.
     """
-    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", str(name))).strip(".")[:100].rstrip(".")
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", str(name))).strip(".")[:100]
+    plain = plain.encode()[:180].decode(errors="ignore").rstrip(".")
     return f"_{plain}" if _DEVICES.match(plain) else plain or "case"
 
 

@@ -10,7 +10,8 @@ from monai.data import MetaTensor
 from monai.transforms import SpatialResample
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.reading import Source
+from shared_networks.transforms.regular_grid import can_be_inverted, is_sheared
+from shared_networks.transforms.source import Source
 
 __all__ = ["check_affine", "check_same_grid", "resample_onto"]
 
@@ -26,30 +27,34 @@ def check_affine(source: Source) -> None:
     """
     if source.affine is None:
         return
-    matrix = source.affine[:3, :3]
-    remedy = "correct the header, or resample the volume to a regular grid."
+    remedy = "correct the header, or export the volume again."
     if not np.isfinite(source.affine).all():
         raise InputError(f"{source.path}: the affine holds NaN or infinite values; {remedy}")
-    spacing = np.linalg.norm(matrix, axis=0)
-    if (spacing < 1e-6).any() or abs(np.linalg.det(matrix / np.maximum(spacing, 1e-6))) < 1e-3:
+    if not can_be_inverted(source.affine):
+        spacing = np.linalg.norm(source.affine[:3, :3], axis=0)
         raise InputError(f"{source.path}: the affine is singular (spacing {_numbers(spacing)} mm); {remedy}")
-    cosines = (matrix / spacing).T @ (matrix / spacing) - np.eye(3)
-    if np.abs(cosines).max() > 5e-3:
-        raise InputError(f"{source.path}: the affine is sheared, the axes are not at right angles; {remedy}")
+    if is_sheared(source.affine):
+        raise InputError(
+            f"{source.path}: the affine is sheared, the axes are not at right angles (tilted gantry?); resample it to "
+            "a regular grid, or let inference do it: --resample True."
+        )
 
 
-def check_same_grid(mri: Source, other: Source) -> None:
+def check_same_grid(mri: Source, other: Source, remedy: str = "") -> None:
     """Refuse two sources that are not on the same grid.
+
+    Args:
+        mri: the one whose grid is wanted.
+        other: label, mask or other source.
+        remedy: what to do about it; '' says how two sources are brought onto one grid.
 
     Raises:
         InputError: one line naming both files, what differs and what to do.
     """
     difference = _difference(mri, other)
     if difference:
-        raise InputError(
-            f"{mri.path} and {other.path}: {difference}; register and resample the two onto one grid"
-            + _remedy(mri, other)
-        )
+        remedy = remedy or f"register and resample the two onto one grid{_remedy(mri, other)}"
+        raise InputError(f"{mri.path} and {other.path}: {difference}; {remedy}")
 
 
 def _remedy(mri: Source, other: Source) -> str:

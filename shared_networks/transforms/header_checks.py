@@ -2,6 +2,7 @@
 
 import gzip
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -19,6 +20,7 @@ __all__ = [
     "check_series_size",
     "orientation_remarks",
     "overflow_remarks",
+    "unit_factor",
 ]
 
 MOST_PIXELS = 2**26
@@ -29,10 +31,13 @@ MOST_VOXELS = 2**30
 
 _MOST_EXCESS = 2**24  # bytes behind the voxels; more is no padding
 _CHUNK = 2**20
+_NO_ORIENTATION = "the header names no orientation; left and right are a guess"
+_UNITS = {"meter": 1e3, "micron": 1e-3}
+_PLAUSIBLE = (1e-3, 100.0)  # mm, voxel sizes
 
 
-def check_nifti_size(image: nib.Nifti1Image, path: Path) -> list[str]:
-    """Refuse a NIfTI file whose header asks for more voxels than the file holds, or than can be fused.
+def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
+    """Refuse a NIfTI, Analyze or MGH file whose header asks for more voxels than the file holds, or than can be fused.
 
     A compressed file is unpacked to its end, piece by piece, so that its checksum is compared too.
 
@@ -53,7 +58,9 @@ def check_nifti_size(image: nib.Nifti1Image, path: Path) -> list[str]:
             "it again if it is smaller."
         )
     needed = int(image.dataobj.offset) + count * image.get_data_dtype().itemsize
-    held = _unpacked_size(path, needed + _MOST_EXCESS) if path.name.lower().endswith(".gz") else path.stat().st_size
+    data = Path(image.file_map["image"].filename)
+    packed = data.name.lower().endswith((".gz", ".mgz"))
+    held = _unpacked_size(data, needed + _MOST_EXCESS) if packed else data.stat().st_size
     if held < needed:
         raise InputError(
             f"{path}: cannot be read, the header says {needed} bytes and the file holds {held}; copy or export it "
@@ -61,7 +68,10 @@ def check_nifti_size(image: nib.Nifti1Image, path: Path) -> list[str]:
         )
     if held > needed + _MOST_EXCESS:
         raise InputError(f"{path}: the file holds far more than the {needed} bytes of its header; export it again.")
-    return [f"{path.name}: {held - needed} bytes more in the file than its header says"] if held > needed else []
+    # Behind the voxels, MGH files hold how they were scanned and made.
+    if held > needed and not isinstance(image, nib.MGHImage):
+        return [f"{path.name}: {held - needed} bytes more in the file than its header says"]
+    return []
 
 
 def _unpacked_size(path: Path, most: int) -> int:
@@ -91,8 +101,8 @@ def check_picture_size(picture: Image.Image, path: Path) -> None:
         )
 
 
-def check_series_size(folder: Path) -> None:
-    """Refuse a DICOM series in which a file claims, or all files together claim, more than can be fused.
+def check_series_size(files: Sequence[Path]) -> None:
+    """Refuse DICOM files of which one claims, or all together claim, more than can be fused.
 
     Files that ITK does not take for DICOM are passed over here.
 
@@ -102,7 +112,7 @@ def check_series_size(folder: Path) -> None:
     import itk
 
     total = 0
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in files:
         check_dicom_structure(path)
         header = itk.GDCMImageIO.New()
         if not header.CanReadFile(str(path)):
@@ -119,12 +129,16 @@ def check_series_size(folder: Path) -> None:
             )
 
 
-def orientation_remarks(image: nib.Nifti1Image, path: Path) -> list[str]:
-    """Remarks where a NIfTI header names no orientation, or two different ones."""
+def orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
+    """Remarks where a header names no orientation, or two different ones."""
     header = image.header
+    if isinstance(image, nib.MGHImage):
+        return [] if header["goodRASFlag"] else [f"{path.name}: {_NO_ORIENTATION}"]
+    if not isinstance(header, nib.Nifti1Header):
+        return [f"{path.name}: the format Analyze names no orientation; left and right are a guess"]
     sform, sform_code = header.get_sform(coded=True)
     if not sform_code and not header["qform_code"]:
-        return [f"{path.name}: the header names no orientation; left and right are a guess"]
+        return [f"{path.name}: {_NO_ORIENTATION}"]
     if not sform_code or not header["qform_code"]:
         return []
     try:
@@ -139,6 +153,32 @@ def orientation_remarks(image: nib.Nifti1Image, path: Path) -> list[str]:
     if apart > np.linalg.norm(sform[:3, :3], axis=0).max():
         return [f"{path.name}: sform and qform of the header are up to {apart:.3g} mm apart; the sform was used"]
     return []
+
+
+def unit_factor(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[float, str]:
+    """Millimetres in the header's unit of length, and a remark where that is not 1.
+
+    A unit by which voxels would be larger than 100 mm or smaller than 1 micron, while as mm they are plausible, is
+    taken as a mistake of the header: it stays mm, with a remark.
+    """
+    if not isinstance(image.header, nib.Nifti1Header):
+        return 1.0, ""
+    try:
+        unit = image.header.get_xyzt_units()[0]
+    except KeyError:
+        return 1.0, f"{path.name}: the header names an unknown unit of length; taken as mm"
+    factor = _UNITS.get(unit, 1.0)
+    if factor == 1.0:
+        return 1.0, ""
+    sizes = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
+    low, high = _PLAUSIBLE
+
+    def plausible(lengths: np.ndarray) -> bool:
+        return bool((lengths >= low).all() and (lengths <= high).all())
+
+    if plausible(sizes) and not plausible(sizes * factor):
+        return 1.0, f"{path.name}: the header says {unit}, which fits no image of a head; taken as mm"
+    return factor, f"{path.name}: lengths in {unit} were turned into mm"
 
 
 def overflow_remarks(values: np.ndarray, stored: np.dtype, path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """From the labels of a data set to the classes of the network, and a check that there are no others."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
 
-__all__ = ["LABEL_MAPS", "MapLabelsd"]
+__all__ = ["LABEL_MAPS", "CheckLabelsd", "MapLabelsd", "refuse_other_labels"]
 
 LABEL_MAPS: dict[str, dict[int, int]] = {
     # MRBrainS: 1 cortical and 2 basal grey matter, 3 white matter, 4 lesions, 5 CSF in the extremities, 6 ventricles,
@@ -22,6 +22,51 @@ LABEL_MAPS: dict[str, dict[int, int]] = {
     "prostate": {0: 0, 1: 1, 2: 2, 3: 3},
 }
 """Maps by name: value in the file -> class."""
+
+
+def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> None:
+    """Refuse labels that are not among the allowed values: a loss would fail on them, or learn a class that is none.
+
+    Args:
+        labels: of any shape.
+        allowed: values; or a label map, whose values they are, see :class:`MapLabelsd`.
+        name: of the file.
+
+    Raises:
+        InputError: one line with the values that are not allowed.
+    """
+    values = _read_map(allowed).keys() if isinstance(allowed, str | Mapping) else {int(value) for value in allowed}
+    others = [f"{value:g}" for value in np.unique(labels).tolist() if value not in values]
+    if others:
+        raise InputError(
+            f"{name}: {'value' if len(others) == 1 else 'values'} {', '.join(others[:10])} in the label, expected "
+            f"{', '.join(map(str, sorted(values)))}: correct the file, or set classes, label_map or ignore_label."
+        )
+
+
+class CheckLabelsd(MapTransform):
+    """:func:`refuse_other_labels` for labels that were loaded.
+
+    Args:
+        keys: labels, any shape.
+        allowed: see :func:`refuse_other_labels`.
+        allow_missing_keys: leave items without label alone.
+
+    Raises:
+        InputError: in the call, for other values.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, allowed: Collection[int] | Mapping | str, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.allowed = allowed
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` as it is."""
+        for key in self.key_iterator(dict(data)):
+            refuse_other_labels(np.asarray(data[key]), self.allowed, _file_name(data[key]))
+        return dict(data)
 
 
 class MapLabelsd(MapTransform):
@@ -41,15 +86,7 @@ class MapLabelsd(MapTransform):
         self, keys: KeysCollection = "label", mapping: str | Mapping = "tissue", allow_missing_keys: bool = False
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if isinstance(mapping, str) and mapping not in LABEL_MAPS:
-            raise InputError(f"label map {mapping!r} is unknown; give one of {', '.join(LABEL_MAPS)}, or value: class.")
-        pairs = LABEL_MAPS[mapping] if isinstance(mapping, str) else mapping
-        try:
-            self.mapping = {int(value): int(target) for value, target in pairs.items()}
-        except (TypeError, ValueError) as error:
-            raise InputError(f"label map {mapping!r}: expected whole numbers as values and classes.") from error
-        if not all(0 <= number <= 255 for pair in self.mapping.items() for number in pair):
-            raise InputError(f"label map {mapping!r}: expected values and classes in 0..255.")
+        self.mapping = _read_map(mapping)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with mapped labels, uint8."""
@@ -63,9 +100,8 @@ class MapLabelsd(MapTransform):
         values = np.unique(array)
         unknown = [f"{value:g}" for value in values.tolist() if value not in self.mapping]
         if unknown:
-            name = label.meta.get("label_filename", "label") if isinstance(label, MetaTensor) else "label"
             raise InputError(
-                f"{name}: values {', '.join(unknown[:10])} are not in the label map; "
+                f"{_file_name(label)}: values {', '.join(unknown[:10])} are not in the label map; "
                 f"expected {', '.join(map(str, sorted(self.mapping)))}: correct the file or set label_map."
             )
         table = np.zeros(256, np.uint8)
@@ -75,3 +111,25 @@ class MapLabelsd(MapTransform):
         if isinstance(label, MetaTensor):
             return MetaTensor(mapped, meta=label.meta, applied_operations=label.applied_operations)
         return mapped if isinstance(label, torch.Tensor) else mapped.numpy()
+
+
+def _read_map(mapping: str | Mapping) -> dict[int, int]:
+    """A map by name or as it was given.
+
+    Raises:
+        InputError: for what is no map.
+    """
+    if isinstance(mapping, str) and mapping not in LABEL_MAPS:
+        raise InputError(f"label map {mapping!r} is unknown; give one of {', '.join(LABEL_MAPS)}, or value: class.")
+    pairs = LABEL_MAPS[mapping] if isinstance(mapping, str) else mapping
+    try:
+        read = {int(value): int(target) for value, target in pairs.items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"label map {mapping!r}: expected whole numbers as values and classes.") from error
+    if not all(0 <= number <= 255 for pair in read.items() for number in pair):
+        raise InputError(f"label map {mapping!r}: expected values and classes in 0..255.")
+    return read
+
+
+def _file_name(label: Any) -> str:
+    return str(label.meta.get("label_filename", "label")) if isinstance(label, MetaTensor) else "label"

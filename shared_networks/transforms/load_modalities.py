@@ -11,13 +11,14 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
+from shared_networks.transforms.background import find_foreground
 from shared_networks.transforms.file_names import file_kind, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.transforms.hounsfield import looks_like_hu
 from shared_networks.transforms.load_pair import normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
     brain_remarks,
-    foreground_values,
     look_swapped,
     overlap_remarks,
     value_remarks,
@@ -26,6 +27,7 @@ from shared_networks.transforms.reading import Source, read_source
 from shared_networks.transforms.source_pair import (
     Preparation,
     absent,
+    files_of,
     missing_of,
     on_grid_of,
     prepare_pair,
@@ -49,23 +51,31 @@ class LoadModalitiesd(MapTransform):
        comes from the other one, and ``missing_modality`` in the meta data names it.
 
     Each modality is scaled so that two percentiles of its foreground become 0 and 1 (see
-    :func:`shared_networks.transforms.normalise_volume`), and clipped; its background is 0. Nothing but the two images
-    enters, so that a case is scaled in the same way in training and in inference.
+    :func:`shared_networks.transforms.normalise_volume`), and clipped; its background, see
+    :func:`shared_networks.transforms.background.find_foreground`, is 0. Nothing but the two images enters, so that a
+    case is scaled in the same way in training and in inference.
 
     The result holds ``image`` (MetaTensor 2 x X x Y x Z, float32 in [0, 1], on the grid and with the affine of the
-    first modality), ``brain`` (MetaTensor 1 x X x Y x Z, uint8: 1 where either modality has foreground), ``warning``
-    (remarks on one line, '' for none) and, when the item names one, ``label`` (MetaTensor 1 x X x Y x Z, uint8).
+    first modality), ``brain`` (MetaTensor 1 x X x Y x Z, uint8: 1 where either modality has foreground, holes in it
+    included), ``warning`` (remarks on one line, '' for none) and, when the item names one, ``label`` (MetaTensor 1 x X
+    x Y x Z, uint8). With ``foreground_key``, the foreground of each modality alone is there too (MetaTensor 2 x X x Y x
+    Z, uint8): what ``brain`` would be if the other modality were missing.
+
+    A modality whose background is not one value (ringing, noise) has no sharp foreground; where the other one has, that
+    one's is the brain.
 
     Args:
         keys: where the paths are and where the image goes.
         label_key: where the path of the label is, if there is one, and where the label goes; '' reads none. A list of
             two paths is a map and a mask that is written over it (Prostate158: zones and tumour).
         brain_key: where the mask goes.
+        foreground_key: where the foreground of each modality goes; '' for nowhere.
         warning_key: where the remarks go.
         modalities: names of the two, for form 3 and for messages.
         lower: percentile of the foreground that becomes 0.
         upper: percentile of the foreground that becomes 1.
-        resample: move the second modality onto the first one's grid where the grids differ, instead of refusing.
+        resample: move the second modality onto the first one's grid where the grids differ, and a sheared first one
+            onto a regular grid, instead of refusing.
         overlay_value: label of the mask that is written over a map.
         brain_checks: remark what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
             ``expected_ranges``.
@@ -103,8 +113,10 @@ class LoadModalitiesd(MapTransform):
         auxiliary_key: str = "",
         auxiliary_of: int | None = 3,
         auxiliary_value: int = 5,
+        foreground_key: str = "",
     ) -> None:
         super().__init__(keys)
+        self.foreground_key = foreground_key
         self.label_key = label_key
         self.brain_key = brain_key
         self.warning_key = warning_key
@@ -126,8 +138,11 @@ class LoadModalitiesd(MapTransform):
         for key in self.key_iterator(d):
             missing = missing_of(d[key]) if self.allow_missing else None
             load = self._load_pair if missing is None else self._load_single
-            d[key], brain, remarks, reference = load(d[key])
-            d[self.brain_key] = on_grid_of(reference, brain[None].astype(np.uint8))
+            d[key], masks, remarks, reference = load(d[key])
+            brain = (masks[0] | masks[1])[None].astype(np.uint8)
+            d[self.brain_key] = on_grid_of(reference, brain)
+            if self.foreground_key:
+                d[self.foreground_key] = on_grid_of(reference, np.stack(masks).astype(np.uint8))
             d[self.warning_key] = "; ".join(remarks)
             if self.label_key and d.get(self.label_key):
                 d[self.label_key] = self._read_label(d[self.label_key], reference)
@@ -138,35 +153,35 @@ class LoadModalitiesd(MapTransform):
                         d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
         return d
 
-    def _load_pair(self, value: Any) -> tuple[MetaTensor, np.ndarray, list[str], Source]:
-        """Image, brain, remarks, and the source whose grid they have."""
+    def _load_pair(self, value: Any) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
+        """Image, foreground of each modality, remarks, and the source whose grid they have."""
         pair = read_pair(value, self.modalities, self._sibling, _read_volume)
-        pair, prepared = prepare_pair(pair, self.prepare)
-        foreground = [foreground_values(source.values) != 0 for source in pair]
-        for source, name in zip(pair, self.modalities, strict=True):
-            self._check_and_scale(source, name)
+        pair, prepared = prepare_pair(pair, self.prepare, self.resample)
+        masks, flat = zip(*map(self._check_and_scale, pair, self.modalities), strict=True)
+        masks = list(masks)
         first, second = pair
         if self.resample:
             second = resample_onto(first, second)
             if second is not pair[1]:
                 # A stripped volume has sharp borders; interpolation would put a rim of faint voxels around them.
-                contents = replace(pair[1], values=foreground[1].astype(np.float32))
-                foreground[1] = resample_onto(first, contents).values >= 0.5
-                second.values = second.values * foreground[1]
+                contents = replace(pair[1], values=masks[1].astype(np.float32))
+                masks[1] = resample_onto(first, contents).values >= 0.5
+                second.values = second.values * masks[1]
         check_same_grid(first, second)
-        images = np.stack([first.values, second.values]).astype(np.float32)
+        if flat[0] != flat[1]:
+            masks[flat.index(False)] &= masks[flat.index(True)]
+        images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
-        remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), foreground, images)]
-        return image, foreground[0] | foreground[1], remarks, first
+        remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
+        return image, masks, remarks, first
 
-    def _load_single(self, value: Sequence[Any]) -> tuple[MetaTensor, np.ndarray, list[str], Source]:
+    def _load_single(self, value: Sequence[Any]) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
         """:meth:`_load_pair` of form 4."""
         missing = missing_of(value)
         there = 1 - missing
         name, lost = self.modalities[there], self.modalities[missing]
-        source, prepared = prepare_single(_read_volume(Path(value[there])), self.prepare)
-        brain = foreground_values(source.values) != 0
-        self._check_and_scale(source, name)
+        source, prepared = prepare_single(_read_volume(Path(value[there])), self.prepare, self.resample)
+        brain, _ = self._check_and_scale(source, name)
         pair = [source, absent(source)] if there == 0 else [absent(source), source]
         images = np.stack([one.values for one in pair]).astype(np.float32)
         image = on_grid_of(source, images, other_filename="", preparation=prepared, missing_modality=lost)
@@ -174,7 +189,12 @@ class LoadModalitiesd(MapTransform):
         if self.brain_checks:
             shown = images[there : there + 1]
             remarks += brain_remarks(shown, brain, source.affine, [source.path.name], self.expected_ranges)
-        return image, brain, remarks, source
+        nothing = np.zeros_like(brain)
+        return image, [brain, nothing] if there == 0 else [nothing, brain], remarks, source
+
+    def depends_on(self, value: Any) -> list[Path]:
+        """Every file that the result of a case depends on (:func:`shared_networks.transforms.source_pair.files_of`)."""
+        return files_of(value, self._sibling, self.prepare)
 
     def _sibling(self, path: Path) -> Path:
         """The second modality of form 3."""
@@ -193,8 +213,12 @@ class LoadModalitiesd(MapTransform):
             raise InputError(f"{path}: {len(found)} files named {wanted} beside it; expected exactly one.")
         return found[0]
 
-    def _check_and_scale(self, source: Source, name: str) -> None:
-        """Refuse what cannot be a volume of this modality, and scale it to [0, 1]."""
+    def _check_and_scale(self, source: Source, name: str) -> tuple[np.ndarray, bool]:
+        """Refuse what cannot be a volume of this modality, and scale it to [0, 1].
+
+        Returns:
+            Its foreground, and whether its background was one value.
+        """
         if source.chroma is not None or source.normalised:
             raise InputError(f"{source.path}: a colour image; expected the grey values of {name}: save it as such.")
         if source.values.min() == source.values.max():
@@ -203,8 +227,13 @@ class LoadModalitiesd(MapTransform):
             )
         check_affine(source)
         source.warnings += value_remarks(source.values, source.path.name)
-        values = foreground_values(source.values)
-        source.values = normalise_volume(values, self.lower, self.upper) * (values != 0)
+        if self.brain_checks and looks_like_hu(source.values):
+            source.warnings.append(f"{source.path.name}: looks like CT in Hounsfield units; is it {name}?")
+        found = find_foreground(source.values)
+        if found.remark:
+            source.warnings.append(f"{source.path.name}: {found.remark}")
+        source.values = normalise_volume(found.values, self.lower, self.upper) * found.mask
+        return found.mask, not found.remark
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
         """What looks wrong but can be fused."""
@@ -216,7 +245,8 @@ class LoadModalitiesd(MapTransform):
             brain, affine = foreground[0] | foreground[1], pair[0].affine
             remarks += brain_remarks(images, brain, affine, names, self.expected_ranges)
             # With the skull, the depth below the surface says nothing.
-            if not brain.all() and look_swapped(*images, brain, np.linalg.norm(affine[:3, :3], axis=0)):
+            contents = brain & (images > 0).any(axis=0)  # holes are not deep
+            if not brain.all() and look_swapped(*images, contents, np.linalg.norm(affine[:3, :3], axis=0)):
                 remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
         return remarks
 
@@ -227,11 +257,7 @@ class LoadModalitiesd(MapTransform):
         for number, path in enumerate(paths):
             source = _read_volume(Path(path))
             check_affine(source)
-            try:
-                check_same_grid(reference, source)
-            except InputError as error:
-                fact = str(error).rsplit(";", 1)[0]
-                raise InputError(f"{fact}; resample the label onto the image's grid by nearest neighbour.") from error
+            check_same_grid(reference, source, "resample the label onto the image's grid by nearest neighbour.")
             values = source.values
             if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
                 raise InputError(f"{path}: values are not whole numbers in 0..255; expected class labels: round them.")
@@ -245,4 +271,7 @@ class LoadModalitiesd(MapTransform):
 def _read_volume(path: Path) -> Source:
     if file_kind(path) == "picture":
         raise InputError(f"{path}: a 2D picture; expected a 3D volume (.nii, .nii.gz or a folder of one DICOM series).")
-    return read_source(path)
+    source = read_source(path)
+    if source.is_slice or source.affine is None:
+        raise InputError(f"{path}: a 2D image; expected a 3D volume: give the whole volume.")
+    return source

@@ -14,9 +14,10 @@ from shared_networks.errors import InputError
 from shared_networks.transforms.colour import NEUTRAL_CHROMA, fuse_chroma
 from shared_networks.transforms.file_names import INPUT_KINDS, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
 from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
 from shared_networks.transforms.reading import Source
-from shared_networks.transforms.source_pair import Preparation, on_grid_of, prepare_pair, read_pair
+from shared_networks.transforms.source_pair import Preparation, files_of, on_grid_of, prepare_pair, read_pair
 
 __all__ = ["LoadFusionPaird", "normalise_volume"]
 
@@ -64,8 +65,9 @@ class LoadFusionPaird(MapTransform):
        name with one of ``other_suffixes``.
 
     8-bit pictures are divided by 255, 16-bit ones by 65535, colour-coded volumes by 255; grey volumes are scaled by
-    percentiles, see :func:`normalise_volume`. Of a coloured source the BT.601 luminance is the image, and the chroma of
-    both sources is joined by Eq. 5 of GeSeNet.
+    percentiles, see :func:`normalise_volume`; CT in Hounsfield units by a window, see
+    :class:`shared_networks.transforms.hounsfield.CtWindow`. Of a coloured source the BT.601 luminance is the image, and
+    the chroma of both sources is joined by Eq. 5 of GeSeNet.
 
     The result holds ``image`` (MetaTensor 2 x H x W with rows as in the picture, or 2 x X x Y x Z on the MRI's grid;
     float32 in [0, 1]; channel 0 the MRI), ``chroma`` (tensor 2 x spatial, 0..255, neutral 128) and ``warning`` (remarks
@@ -76,11 +78,14 @@ class LoadFusionPaird(MapTransform):
         keys: where the paths are and where the image goes.
         chroma_key: where the chroma goes.
         warning_key: where the remarks go.
-        resample: move the other source onto the MRI's grid where the grids differ, instead of refusing the pair.
+        resample: move the other source onto the MRI's grid where the grids differ, and a sheared MRI onto a regular
+            grid, instead of refusing the pair.
         mri_suffix: end of an MRI's name (before ``.nii.gz``, ``.png`` ...) in form 3.
         other_suffixes: ends that take its place in the other source's name.
         prepare: what is done to two volumes before they are scaled, and says what it did; see
             :class:`shared_networks.clinical.PreparePair`. None does nothing.
+        ct_window: window of a CT in Hounsfield units: ``"auto"``, ``"dicom"``, ``"off"``, or centre and width.
+        modality_key: where an item says what the other source is (``"CT"``, ``"PET"``), if it does.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -96,8 +101,12 @@ class LoadFusionPaird(MapTransform):
         mri_suffix: str = "_mri",
         other_suffixes: Sequence[str] = ("_ct", "_pet", "_spect", "_other"),
         prepare: Preparation | None = None,
+        ct_window: str | Sequence[float] = "auto",
+        modality_key: str = "modality",
     ) -> None:
         super().__init__(keys)
+        self.ct_window = CtWindow(ct_window)
+        self.modality_key = modality_key
         self.chroma_key = chroma_key
         self.warning_key = warning_key
         self.resample = resample
@@ -112,10 +121,13 @@ class LoadFusionPaird(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             pair = read_pair(d[key], ("the MRI", "the other source"), self._sibling)
-            (mri, other), prepared = prepare_pair(pair, self.prepare)
+            (mri, other), prepared = prepare_pair(pair, self.prepare, self.resample)
             remarks = _check_contents(mri, other)
             for source in (mri, other):
                 check_affine(source)
+            if not other.normalised:
+                self.ct_window(other, str(d.get(self.modality_key) or ""))
+            for source in (mri, other):
                 if not source.normalised:
                     source.values, source.normalised = normalise_volume(source.values), True
             if self.resample:
@@ -124,6 +136,10 @@ class LoadFusionPaird(MapTransform):
             d[key], d[self.chroma_key] = _to_tensors(mri, other, prepared)
             d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks, *_compare(mri, other)])
         return d
+
+    def depends_on(self, value: Any) -> list[Path]:
+        """Every file that the result of a case depends on (:func:`shared_networks.transforms.source_pair.files_of`)."""
+        return files_of(value, self._sibling, self.prepare)
 
     def _sibling(self, mri: Path) -> Path:
         """The other source of form 3."""
@@ -153,6 +169,8 @@ def _check_contents(mri: Source, other: Source) -> list[str]:
     if mri.chroma is not None:
         swapped = "; are the two swapped?" if other.chroma is None else ""
         remarks.append(f"{mri.path.name}: the MRI is in colour{swapped}")
+    if not mri.normalised and looks_like_hu(mri.values):
+        remarks.append(f"{mri.path.name}: the MRI looks like CT in Hounsfield units; are the two swapped?")
     return remarks + value_remarks(mri.values, mri.path.name)
 
 

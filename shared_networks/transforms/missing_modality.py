@@ -13,16 +13,25 @@ __all__ = ["DropModalityd", "RandModalityDropoutd"]
 class DropModalityd(MapTransform):
     """Set one channel to 0, as the loader does with a modality that was not given.
 
+    With ``brain_key``, the brain becomes the foreground of the modality that is left, as it would be without the other.
+
     Args:
         keys: images, 2 x spatial.
         channel: the modality that is missing.
+        brain_key: mask, 1 x spatial; '' leaves it as it is.
+        foreground_key: foreground of each modality, 2 x spatial, as
+            :class:`shared_networks.transforms.LoadModalitiesd` gives it.
 
     Raises:
         ValueError: when the channel is not 0 or 1.
     """
 
-    def __init__(self, keys: KeysCollection, channel: int) -> None:
+    def __init__(
+        self, keys: KeysCollection, channel: int, brain_key: str = "", foreground_key: str = "foreground"
+    ) -> None:
         super().__init__(keys)
+        self.brain_key = brain_key
+        self.foreground_key = foreground_key
         if channel not in (0, 1):
             raise ValueError(f"channel must be 0 or 1, got {channel!r}.")
         self.channel = channel
@@ -33,6 +42,9 @@ class DropModalityd(MapTransform):
         for key in self.key_iterator(d):
             d[key] = d[key].clone()
             d[key][self.channel] = 0
+        if self.brain_key:
+            left = 1 - self.channel
+            d[self.brain_key] = d[self.foreground_key][left : left + 1].clone()
         return d
 
 

@@ -1,12 +1,11 @@
 """What looks wrong with two modalities that can be fused: foreground, order, overlap, skull, ranges."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["BRAIN_RANGES", "brain_remarks", "foreground_values", "look_swapped", "overlap_remarks", "value_remarks"]
+__all__ = ["BRAIN_RANGES", "brain_remarks", "look_swapped", "overlap_remarks", "value_remarks"]
 
 BRAIN_RANGES: dict[str, list[float]] = {"spacing": [0.7, 8.0], "median": [0.3, 0.9], "brain_ml": [0.0, 2200.0]}
 """What the weights of RMR-Fusion are used to: voxel size in mm (training: 0.72 to 8), median of the scaled foreground
@@ -21,23 +20,6 @@ _RIM, _DEPTH = (4.0, 12.0), (12.0, 40.0)  # mm below the surface: cortex and wha
 _STEP = 3.0  # mm between the voxels that are looked at
 _MINIMUM = 200  # voxels in each of the two depths
 _SWAPPED = 0.98
-
-
-def foreground_values(values: np.ndarray) -> np.ndarray:
-    """A volume with its background moved to 0.
-
-    The background is 0, as in skull-stripped images, unless all corners hold one other value that is also the lowest
-    (a stripped image that was standardised).
-
-    Args:
-        values: X x Y x Z, finite.
-
-    Returns:
-        The same array, or a moved copy.
-    """
-    corners = {float(values[index]) for index in itertools.product((0, -1), repeat=values.ndim)}
-    lowest = float(values.min())
-    return values - lowest if corners == {lowest} and lowest != 0.0 else values
 
 
 def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: np.ndarray) -> bool:

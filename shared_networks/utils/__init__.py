@@ -1,10 +1,12 @@
 """Small helpers of the runner's configs."""
 
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.backends import set_backends
 from shared_networks.utils.code_version import check_code_version
 from shared_networks.utils.hashing import settings_hash
 from shared_networks.utils.memory import keep_freed_memory
 from shared_networks.utils.optional_packages import missing_for_tensorrt
+from shared_networks.utils.own_outputs import own_outputs
 from shared_networks.utils.run_check import check_run
 
 __all__ = [
@@ -13,5 +15,7 @@ __all__ = [
     "check_run",
     "keep_freed_memory",
     "missing_for_tensorrt",
+    "own_outputs",
+    "set_backends",
     "settings_hash",
 ]

@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -9,9 +10,10 @@ from pathlib import Path
 
 from shared_networks.utils.folder_lock import folder_lock
 
-__all__ = ["atomic_files", "atomic_path", "remove_abandoned"]
+__all__ = ["PREFIX", "atomic_files", "atomic_path", "remove_abandoned"]
 
-_PREFIX = ".writing-"
+PREFIX = ".writing-"
+"""Of temporary files and folders."""
 _ABANDONED_SECONDS = 3600.0
 """No file takes so long to write: an older temporary one is what a killed process left."""
 
@@ -71,16 +73,25 @@ def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[list[Path
 
 
 def remove_abandoned(folder: str | Path) -> None:
-    """Remove the temporary files that a killed process left in a folder more than an hour ago."""
-    for path in Path(folder).glob(f"{_PREFIX}*"):
+    """Remove the temporary files and folders that a killed process left in a folder more than an hour ago."""
+    for path in Path(folder).glob(f"{PREFIX}*"):
         with suppress(OSError):  # another process was faster
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
+            if time.time() - _newest(path) > _ABANDONED_SECONDS:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+
+def _newest(path: Path) -> float:
+    """Time of the last change of a file, or of anything in a folder: one that is written to is not abandoned."""
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return max(member.lstat().st_mtime for member in (path, *inside))
 
 
 def _make_temporary(path: Path) -> Path:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=suffix, dir=path.parent)
     os.close(handle)
     return Path(name)
 

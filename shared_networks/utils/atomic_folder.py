@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared_networks.utils.atomic import PREFIX, remove_abandoned
+
 __all__ = ["atomic_folder"]
 
 
@@ -17,7 +19,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         path: the folder to make; its parent must exist.
     """
     path = Path(path)
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    remove_abandoned(path.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
     try:
         # mkdtemp makes private folders; a folder inside is made as any other.
         made = temporary / "new"

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 from monai.bundle import ConfigParser, ReferenceResolver
 
 from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import look_up, strings_of
 from shared_networks.utils.series_choice import split_choice
 
-__all__ = ["files_hash", "settings_hash", "stream_hash", "weights_entry"]
+__all__ = ["collect_settings", "files_hash", "items_hash", "settings_hash", "stream_hash", "weights_entry"]
 
 _PIECE = 2**20
 
@@ -34,6 +35,30 @@ def files_hash(paths: Sequence[str | Path]) -> str:
             total.update(json.dumps([name, _file_hash(member)]).encode())
         total.update(f"{choice}\n".encode())
     return total.hexdigest()
+
+
+def items_hash(items: Iterable[Mapping[str, Any]]) -> str:
+    """SHA-256 of a data list: of the contents of the files that it names, wherever they are, and of its other entries.
+
+    Args:
+        items: values are paths of files or folders, lists of them, arrays, or what JSON can hold.
+
+    Raises:
+        OSError: when a file cannot be read.
+    """
+    total = hashlib.sha256()
+    for item in items:
+        total.update(json.dumps({key: _content(value) for key, value in item.items()}, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value)).hexdigest()]
+    if isinstance(value, list | tuple):
+        return [_content(part) for part in value]
+    is_path = isinstance(value, str | Path) and bool(str(value)) and split_choice(value)[0].exists()
+    return files_hash([value]) if is_path else str(value)
 
 
 def weights_entry(checkpoint: str | Path) -> dict[str, str]:
@@ -60,9 +85,23 @@ def settings_hash(parts: Sequence[str], without: Sequence[str] = ()) -> str:
     Returns:
         Hexadecimal digits; '' when no config is being resolved.
     """
+    found = collect_settings(parts, without)
+    return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest() if found else ""
+
+
+def collect_settings(parts: Sequence[str], without: Sequence[str] = ()) -> dict[str, Any]:
+    """Parts of the config that is being resolved, and all that they refer to, as they were written.
+
+    Args:
+        parts: ids; those that the config does not have are passed over.
+        without: top-level ids that are left out, with what only they refer to.
+
+    Returns:
+        Id -> content; {} when no config is being resolved.
+    """
     frame = calling_frames().get(ConfigParser.get_parsed_content.__code__)
     if frame is None:
-        return ""
+        return {}
     config = frame.f_locals["self"].get()
     found: dict[str, Any] = {}
     waiting = list(parts)
@@ -74,7 +113,7 @@ def settings_hash(parts: Sequence[str], without: Sequence[str] = ()) -> str:
         found[key] = look_up(config, names)
         for text in strings_of(found[key]):
             waiting += ReferenceResolver.match_refs_pattern(text)
-    return hashlib.sha256(json.dumps(found, sort_keys=True, default=str).encode()).hexdigest()
+    return found
 
 
 def stream_hash(stream: IO[bytes]) -> str:

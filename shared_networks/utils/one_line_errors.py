@@ -1,11 +1,18 @@
-"""Under MONAI's stock runner, end with one line instead of a traceback when the input is at fault."""
+"""Under MONAI's stock runner, end with one line that says what went wrong instead of a traceback."""
 
+import re
 import sys
+import tempfile
+from traceback import format_exception
 from types import TracebackType
 
-from shared_networks.errors import InputError
+from shared_networks.errors import InputError, one_line
 
-__all__ = ["find_input_error", "runs_as_bundle_command", "shorten_input_errors"]
+__all__ = ["find_input_error", "reason_of", "runs_as_bundle_command", "shorten_errors"]
+
+_WRAPPERS = ("Failed to evaluate", "Failed to instantiate", "applying transform")
+_LONGEST = 300
+"""Characters of a message or a part of a config: the whole of it is in the traceback."""
 
 
 def runs_as_bundle_command() -> bool:
@@ -25,20 +32,62 @@ def find_input_error(error: BaseException | None) -> InputError | None:
     return None
 
 
-def shorten_input_errors() -> None:
-    """From now on an uncaught :class:`InputError` prints its one line to stderr; every other error prints as ever.
+def reason_of(error: BaseException) -> str:
+    """What went wrong, on one line: the input's fault, or the error inside MONAI's wrappers and where it was raised.
+
+    MONAI wraps what an expression, a component or a transform of a config raises, so that the reason stands many lines
+    above the end of a traceback.
+    """
+    fault = find_input_error(error)
+    if fault is not None:
+        return _from_worker(str(fault))
+    place = ""
+    while isinstance(error, RuntimeError) and error.__cause__ and str(error).startswith(_WRAPPERS):
+        place = f" (in {_as_written(str(error))})"
+        error = error.__cause__
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    text = one_line(error)[:_LONGEST]
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
+
+
+def shorten_errors() -> None:
+    """From now on an uncaught error prints one line to stderr, and where the traceback is when it is not the input's.
 
     The exit code stays 1, Python's own for an uncaught error. To be called only where :func:`runs_as_bundle_command`:
     how errors are shown is the program's business, not a library's.
     """
-    if sys.excepthook is _print_one_line:
-        return
     sys.excepthook = _print_one_line
 
 
+def _as_written(wrapper: str) -> str:
+    """The part of the config that a wrapper names, as the file has it."""
+    text = re.sub(r"__local_refs\['([^']*)'\]", r"@\1", one_line(wrapper))
+    for prefix in ("Failed to evaluate ConfigExpression: ", *_WRAPPERS):
+        text = text.removeprefix(prefix)
+    text = text.partition(" with keywords: ")[0]
+    return re.sub(r"""^(['"])(.*)\1$""", r"\2", text.strip())[:_LONGEST]
+
+
+def _from_worker(text: str) -> str:
+    """The message of an error of a loader's worker, which PyTorch hands on as the worker's whole traceback."""
+    return text.rpartition("InputError: ")[2] if "Original Traceback" in text else text
+
+
 def _print_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    fault = find_input_error(error)
-    if fault is None:
+    try:
+        details = "" if find_input_error(error) else _write_traceback(kind, error, traceback)
+    except OSError:  # nowhere to put it
         sys.__excepthook__(kind, error, traceback)
-    else:
-        print(f"error: {fault}", file=sys.stderr)
+        return
+    print(f"error: {reason_of(error)}", file=sys.stderr)
+    if details:
+        print(f"the traceback is in {details}", file=sys.stderr)
+
+
+def _write_traceback(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> str:
+    if kind is KeyboardInterrupt:
+        return ""
+    with tempfile.NamedTemporaryFile("w", prefix="traceback-", suffix=".txt", delete=False, encoding="utf-8") as stream:
+        stream.writelines(format_exception(kind, error, traceback))
+    return stream.name

@@ -1,17 +1,28 @@
 """The first item of every bundle's ``initialize``: refuse, in one line, a run that cannot mean what its user wants."""
 
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, create_workflow, run, run_workflow
+from monai.bundle import (
+    ConfigExpression,
+    ConfigParser,
+    ConfigWorkflow,
+    ReferenceResolver,
+    create_workflow,
+    run,
+    run_workflow,
+)
 
 from shared_networks.errors import InputError
 from shared_networks.utils.call_stack import calling_frames
 from shared_networks.utils.config_keys import is_referred_to, look_up, mistaken_booleans, switches_as_text, unknown_keys
-from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
+from shared_networks.utils.devices import check_devices
+from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
 from shared_networks.utils.series_choice import split_choice
+from shared_networks.utils.typed_arguments import as_typed, texts_with_marks, typed_values
 
 __all__ = ["check_run"]
 
@@ -38,8 +49,9 @@ def check_run(
 
     What is checked depends on who asks:
 
-    - ``python -m monai.bundle run``: override keys, ``missing``, ``required``, ``not_empty``. A failure ends the
-      process with one line and exit code 1; a later :class:`InputError` is printed as one line too.
+    - ``python -m monai.bundle run``: override keys, devices, ``missing``, ``required``, ``not_empty``. A failure ends
+      the process with one line and exit code 1; a later error is printed as one line too. Paths are taken as they were
+      typed, see :mod:`shared_networks.utils.typed_arguments`.
     - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
     - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
     - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
@@ -65,12 +77,15 @@ def check_run(
     workflow: ConfigWorkflow = initialize.f_locals["self"]
     is_command = runs_as_bundle_command()
     if is_command:
-        shorten_input_errors()
+        shorten_errors()
     try:
-        _check_keys(workflow, creation.f_locals["config_file"], creation.f_locals["_args"])
+        typed = typed_values(sys.argv[1:]) if is_command else {}
+        paths = [key for requirement in required for key in requirement["any_of"]]
+        _check_keys(workflow, creation.f_locals["config_file"], creation.f_locals["_args"], typed, paths)
         if run.__code__ in frames or run_workflow.__code__ in frames:
             if missing:
                 raise InputError(f"this run needs {', and '.join(missing)}; leave out the config that asks for it")
+            check_devices(workflow.parser)
             for requirement in required:
                 _check_requirement(workflow.parser, **requirement)
             for key in not_empty:
@@ -82,17 +97,26 @@ def check_run(
 
 
 def _check_keys(
-    workflow: ConfigWorkflow, config_file: str | Sequence[str] | None, arguments: Mapping[str, Any]
+    workflow: ConfigWorkflow,
+    config_file: str | Sequence[str] | None,
+    arguments: Mapping[str, Any],
+    typed: Mapping[str, str | None],
+    paths: Sequence[str],
 ) -> None:
     own = set(inspect.signature(ConfigWorkflow.__init__).parameters)
     ids = {workflow.init_id, workflow.run_id, workflow.final_id}
     given = {key: value for key, value in arguments.items() if key not in own | ids}
     files = ConfigParser.load_config_files(config_file)
-    faults = unknown_keys(given, files, workflow.parser.get()) + mistaken_booleans(given, files)
+    parser = workflow.parser
+    meant, faults = as_typed(given, typed, files, paths)
+    faults += unknown_keys(given, files, parser.get()) + mistaken_booleans(given, files)
     if faults:
         raise InputError("; ".join(faults))
     for key, meaning in switches_as_text(given, files).items():
-        _set(workflow.parser, key, meaning)
+        _set(parser, key, meaning)
+    texts = {key: value for key, value in meant.items() if value != given[key]}
+    for key, text in (texts | texts_with_marks(files, meant)).items():
+        _set_text(parser, key, text)
 
 
 def _set(parser: ConfigParser, key: str, value: Any) -> None:
@@ -103,6 +127,14 @@ def _set(parser: ConfigParser, key: str, value: Any) -> None:
     resolver = parser.ref_resolver
     resolver.items[ReferenceResolver.normalize_id(key)].update_config(value)
     resolver.resolved_content.pop(ReferenceResolver.normalize_id(key), None)
+
+
+def _set_text(parser: ConfigParser, key: str, text: str) -> None:
+    """Set a text as it is, whatever its characters: as an expression, which MONAI leaves alone."""
+    key = ReferenceResolver.normalize_id(key)
+    expression = "$" + ascii(text).replace("#", r"\x23").replace("@", r"\x40")
+    parser.ref_resolver.items[key] = ConfigExpression(config=expression, id=key, globals=parser.globals)
+    _set(parser, key, expression)
 
 
 def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str, needed: bool = True) -> None:

@@ -20,6 +20,7 @@ SHARED = (
     "bundle_root",
     "code_version",
     "reuse_memory",
+    "backends",
     "dataset_dir",
     "datalist",
     "validation_subjects",
@@ -27,14 +28,37 @@ SHARED = (
     "resume",
     "device",
     "amp",
+    "amp_dtype",
+    "amp_kwargs",
+    "tf32",
+    "cudnn_benchmark",
+    "deterministic",
     "seed",
     "num_workers",
+    "pin_memory",
+    "log_interval",
     "percentiles",
 )
 # The whole run has them, a stage does not.
 PROGRAM = ("check_run", "initialize", "run", "finalize", "training")
 # These say where and how a stage runs, not what comes out of it.
-PLACE = ("bundle_root", "ckpt_dir", "output_dir", "resume", "device", "amp", "num_workers", "cache_rate", "max_epochs")
+PLACE = (
+    "bundle_root",
+    "ckpt_dir",
+    "output_dir",
+    "resume",
+    "device",
+    "amp",
+    "amp_dtype",
+    "tf32",
+    "cudnn_benchmark",
+    "deterministic",
+    "num_workers",
+    "pin_memory",
+    "log_interval",
+    "cache_rate",
+    "max_epochs",
+)
 MARKER = "autoencoder_complete.json"
 
 
@@ -71,11 +95,15 @@ def join_stages(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
     stage["output_dir"] = "$os.path.join(@output_dir, 'stage1')"
     # Nothing needs to be read for a stage that is passed.
     stage["cache_rate"] = "$0.0 if @stage1_completion.was_complete else @cache_rate"
+    stage["training_origin"]["under"] = "stage1"
+    # Nothing is resumed in a stage that is passed.
+    stage["resume_from"]["_disabled_"] = "$@stage1_completion.was_complete"
     settings = {
         name: f"@stage1#{name}" if name in own else f"@{name}"
         for name, value in first.items()
         if name not in (*PLACE, "imports", *PROGRAM) and _is_plain(value)
     }
+    settings["contents"] = "$@stage1#training_origin.state_dict()['contents']"
     joined = {name: value for name, value in second.items() if name not in PROGRAM}
     joined["autoencoder_checkpoint"] = "@stage1#best_checkpoint#path"
     # A checkpoint of the second stage belongs to the first stage that it was trained on.

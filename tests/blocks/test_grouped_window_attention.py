@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from monai.networks.nets import SwinUNETR, UNet
-from monai.networks.nets.swin_unetr import BasicLayer, WindowAttention, compute_mask
+from monai.networks.nets.swin_unetr import BasicLayer, compute_mask
 
 from shared_networks.blocks.grouped_window_attention import (
     GroupedBasicLayer,
@@ -66,9 +66,9 @@ def test_fused_attention_is_the_same_where_no_gradient_is_recorded(size, monkeyp
 
 
 def test_never_more_windows_at_a_time_than_asked_for(monkeypatch):
-    seen, original = [], WindowAttention.forward
+    seen, original = [], GroupedWindowAttention._attend
     monkeypatch.setattr(
-        WindowAttention, "forward", lambda self, x, mask: seen.append(x.shape[0]) or original(self, x, mask)
+        GroupedWindowAttention, "_attend", lambda self, x, bias: seen.append(x.shape[0]) or original(self, x, bias)
     )
     GroupedBasicLayer(stage(), 5)(volume((9, 13, 8), torch.float32, batch=3))
     windows = 3 * 4 * 2 * 3

@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from shared_networks.handlers import LossParts
 from shared_networks.losses import SemanticLoss
 from shared_networks.nets import BilateralAttentionSegmenter, GeSeNet
+from shared_networks.utils.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
 
 TINY = {
@@ -85,7 +87,7 @@ def test_training_saves_checkpoints_best_weights_and_named_losses(trained):
     }
     network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05))
     network.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
     assert list((folder / "eval").glob("events.out.tfevents.*"))
 
@@ -111,6 +113,29 @@ def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, ges
     assert whole["lr_scheduler"]["last_epoch"] == resumed["lr_scheduler"]["last_epoch"] == 3
     for key, value in whole["model"].items():
         assert torch.equal(value, resumed["model"][key]), key
+
+
+def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(
+    trained, gesenet_bundle, overrides, tmp_path, caplog
+):
+    folder, _ = trained
+    shutil.copy(folder / "fusion_checkpoint_epoch=3.pt", tmp_path)
+    places = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+    with pytest.raises(RuntimeError) as caught:
+        run_workflow(gesenet_bundle, ["train"], "train", **places, **{**overrides, "learning_rate": 0.5})
+    assert "another training (learning_rate was 0.001 and is 0.5)" in str(find_input_error(caught.value))
+    other = {**overrides, "validation_cases": {"CT": ["1"], "PET": ["2"]}}
+    with pytest.raises(RuntimeError) as caught:
+        run_workflow(gesenet_bundle, ["train"], "train", **places, **other)
+    assert {"other training data", "other validation data"} <= set(
+        str(find_input_error(caught.value)).split("(")[1].split(")")[0].split(", ")
+    )
+    moved = tmp_path / "moved"
+    shutil.copytree(overrides["dataset_dir"], moved)
+    overrides = {**overrides, "dataset_dir": str(moved)}
+    run_workflow(gesenet_bundle, ["train"], "train", **places, **overrides)
+    assert "this training is finished, 3 epochs of 3" in caplog.text
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["fusion_checkpoint_epoch=3.pt"]
 
 
 def test_a_killed_training_goes_on_where_it_was(gesenet_bundle, overrides, tmp_path):
@@ -152,7 +177,7 @@ def test_ablations_train_a_step_and_change_what_they_name(gesenet_bundle, overri
         gesenet_bundle, ["train", overlay.removesuffix("")], "train", ckpt_dir=str(tmp_path), **settings
     )
     network = workflow.parser.get_parsed_content("network")
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     full = {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
     # Parameters follow from the table of the spec: E 16,448 against a 4,640 convolution, R 169,888, the skip 9,216.
     expected = {
@@ -208,7 +233,7 @@ def test_paper_preset_trains(gesenet_bundle, overrides, tmp_path):
     settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2, "output_dir": str(tmp_path)}
     settings.pop("patch_size")
     workflow = run_workflow(gesenet_bundle, ["train", "paper"], "train", ckpt_dir=str(tmp_path), **settings)
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_total"}
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
+from shared_networks.handlers import LossParts
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
@@ -109,7 +110,7 @@ def test_stage_1_saves_weights_that_differ_from_the_start_and_names_its_losses(s
     states = [load(folder / f"autoencoder_checkpoint_epoch={epoch}.pt")["model"] for epoch in (1, 2)]
     weights = [key for key in states[0] if states[0][key].is_floating_point()]
     assert np.mean([torch.equal(states[0][key], states[1][key]) for key in weights]) < 0.1
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert parts.keys() == {"L_IR_clean", "L_IR_degraded", "L_IR", "L_FR", "L_TR"}
     assert parts["L_TR"] == pytest.approx(parts["L_IR"] + parts["L_FR"], rel=1e-5)
     assert list((folder / "eval").glob("events.out.tfevents.*"))
@@ -128,7 +129,7 @@ def test_stage_2_trains_its_own_parts_and_leaves_the_frozen_ones(stage1, stage2)
     optimised = workflow.parser.get_parsed_content("optimizer").param_groups[0]["params"]
     kept = workflow.parser.get_parsed_content("network_def").autoencoder.parameters()
     assert not {id(parameter) for parameter in optimised} & {id(parameter) for parameter in kept}
-    parts = workflow.parser.get_parsed_content("loss").parts
+    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert parts.keys() == {"L_VF", "L_VF_intensity", "L_VF_gradient", "L_LS", "L_CE", "L_MF"}
     assert parts["L_VF"] == pytest.approx(parts["L_VF_intensity"] + 0.08 * parts["L_VF_gradient"], rel=1e-5)
 

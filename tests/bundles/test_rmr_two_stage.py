@@ -36,6 +36,8 @@ def test_each_half_of_two_stage_is_its_own_file_but_for_the_links():
     assert resume == second["resume_from"]
 
     assert both["stage1"].keys() == first.keys() - set(SHARED) - set(PROGRAM)
+    assert both["stage1"]["training_origin"].pop("under") == "stage1"
+    assert both["stage1"]["resume_from"].pop("_disabled_") == "$@stage1_completion.was_complete"
     for name in both["stage1"].keys() - {"output_dir", "cache_rate"}:
         # The other way round: what stands under stage1 without its prefix is the file.
         text = json.dumps(both["stage1"][name]).replace("@stage1#", "@")
@@ -66,6 +68,7 @@ def test_the_marker_depends_on_every_setting_of_stage_1():
         "seed",
         "dataset_dir",
         "percentiles",
+        "contents",
     } <= settings.keys()
     assert not {"ckpt_dir", "output_dir", "device", "num_workers", "network", "train"} & settings.keys()
     parser = ConfigParser()

@@ -119,7 +119,8 @@ def truncated_end(folder):
 def two_echoes(folder):
     for path in sorted(folder.iterdir()):
         shutil.copy(path, folder / f"e{path.name}")
-        change(folder / f"e{path.name}", SOPInstanceUID=pydicom.uid.generate_uid())
+        # another volume at the same places
+        change(folder / f"e{path.name}", SOPInstanceUID=pydicom.uid.generate_uid(), PixelData=bytes(2 * 7 * 6))
 
 
 def localiser(folder):
@@ -174,7 +175,7 @@ def text_only(folder):
         (other_size, r"0002\.dcm: cannot be read|slices of different size"),
         (other_spacing, "slices of different size or pixel spacing"),
         (no_position, "slices without position"),
-        (frames, "several frames in one DICOM file"),
+        (frames, "2 frames without position, a film and not a volume"),
         (unknown_compression, r"the pixels cannot be decoded \(transfer syntax 1\.2\.840\.10008\.1\.2\.4\.201\); if"),
         (no_images, "none of its 5 DICOM files can be read as an image"),
         (text_only, "none of its 5 DICOM files can be read as an image"),

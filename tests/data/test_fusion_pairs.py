@@ -126,7 +126,6 @@ def test_dataset_dir_layouts(touch, files, section, expected):
         ({"datalist": "none.json"}, "none.json: not found"),
         ({"datalist": "bad.json"}, "not a readable JSON file"),
         ({"datalist": "number.json"}, "expected an object"),
-        ({"datalist": "item.json"}, "every item must hold the paths mri and other"),
         ({"dataset_dir": "nowhere"}, "nowhere: not found"),
         ({"dataset_dir": "m"}, "neither a datalist.json nor folders mri and other"),
     ],
@@ -136,7 +135,6 @@ def test_what_names_no_pairs_is_refused_in_one_line(touch, monkeypatch, keys, me
     (root / "empty").mkdir()
     (root / "bad.json").write_text("{")
     (root / "number.json").write_text("3")
-    (root / "item.json").write_text('{"test": [{"mri": "1.png"}]}')
     monkeypatch.chdir(root)
     with pytest.raises(InputError, match=message) as caught:
         resolve_pairs(**keys)
@@ -158,3 +156,22 @@ def test_real_data(data_dir):
     training = resolve_pairs(datalist=data_dir / "harvard" / "datalist.json", section="training")
     assert len(training) == 90 + 176 + 223 and not refusals(training)
     assert len(resolve_pairs(dataset_dir=data_dir / "harvard_benchmark")) == 21 + 42 + 73
+
+
+def test_one_of_several_series_in_one_folder(touch):
+    folder = touch("study/1.dcm", "study/2.dcm") / "study"
+    (pair,) = resolve_pairs(mri=f"{folder}#1", other=f"{folder}#2")
+    assert pair["image"] == [f"{folder}#1", f"{folder}#2"]
+    with pytest.raises(InputError, match=r"nowhere#2: not found"):
+        resolve_pairs(mri=f"{folder}#1", other=f"{folder.parent}/nowhere#2")
+
+
+def test_a_bad_item_does_not_end_the_batch(tmp_path):
+    items = [{"mri": "a.png", "other": "b.png"}, {"mri": "c.png"}, "d.png", {"mri": 1, "other": "", "name": "e"}]
+    (tmp_path / "d.json").write_text(json.dumps({"test": items}))
+    pairs = resolve_pairs(datalist=tmp_path / "d.json")
+    assert names(pairs) == ["a"]
+    assert list(refusals(pairs)) == ["item_2", "item_3", "e"]
+    assert refusals(pairs)["item_2"] == (
+        f'{tmp_path / "d.json"}: every item must hold the paths mri and other, got {{"mri": "c.png"}}.'
+    )

@@ -81,11 +81,10 @@ def test_one_modality_is_enough_when_allowed(tmp_path, touch):
         ["", str(tmp_path / "y.nii")],
         ["", str(tmp_path / "z.nii")],
     ]
-    with pytest.raises(InputError, match="every item must hold the paths t1 and flair"):
-        resolve_cases(datalist=str(datalist))
+    assert all("every item must hold the paths t1 and flair" in c["refused"] for c in resolve_cases(datalist=datalist))
     datalist.write_text(json.dumps([{"t1": ""}]))
-    with pytest.raises(InputError, match="every item must hold the paths"):
-        resolve_cases(datalist=str(datalist), allow_missing=True)
+    (case,) = resolve_cases(datalist=str(datalist), allow_missing=True)
+    assert "every item must hold the paths" in case["refused"]
 
     touch("data/p1/flair.nii.gz")
     (case,) = resolve_cases(dataset_dir=str(tmp_path / "data"))
@@ -128,9 +127,6 @@ def test_decathlon_items_and_plain_lists(tmp_path):
     [
         ("{", "not a readable JSON file"),
         ("3", "expected an object with lists"),
-        ('[{"t1": "a"}]', "every item must hold the paths t1 and flair"),
-        ('[{"image": ["a"]}]', "every item must hold the paths"),
-        ('["a"]', "every item must hold the paths"),
         ('{"training": []}', "no cases found"),
         ("{}", "no cases found"),
     ],
@@ -191,8 +187,9 @@ def test_layout_of_prostate158(tmp_path):
     assert case["label"] == [str(train / "train/024/zones.nii.gz"), str(train / "train/024/tumor.nii.gz")]
     assert resolve_cases(dataset_dir=train, section="validation", **keys)[0]["label"].endswith("003/zones.nii.gz")
     assert "label" not in resolve_cases(dataset_dir=tmp_path, **keys)[0]
-    with pytest.raises(InputError, match=r"csv: row 1 has no t1; expected columns t1, flair"):
-        resolve_cases(dataset_dir=train)
+    cases = resolve_cases(dataset_dir=train)
+    assert [case["case"] for case in cases] == ["24", "3"]
+    assert cases[0]["refused"] == f"{train / 'train.csv'}: row 1 has no t1; expected columns t1, flair."
 
 
 def test_names_that_are_taken_are_refused(tmp_path):
@@ -218,3 +215,44 @@ def test_real_data(data_dir):
     assert names(sample) == ["sample_t1_flair"] and Path(sample[0]["label"]).is_file()
     for case in resolve_cases(dataset_dir=data_dir / "prostate", modalities=("t2", "adc")):
         assert all(Path(path).is_file() for path in [*case["image"], case["label"]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("section", ["test", "Test", "TESTING", " test "])
+def test_lists_in_the_encodings_of_windows_and_sections_in_any_case(tmp_path, encoding, section):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps({section: [{"t1": "ä.nii", "flair": "f.nii"}]}, ensure_ascii=False), encoding=encoding)
+    (case,) = resolve_cases(datalist=path)
+    assert case["section"] == "test" and case["image"][0] == str(tmp_path / "ä.nii")
+    (tmp_path / "test.csv").write_text("ID,t1,flair\nü,a.nii,b.nii\n", encoding=encoding)
+    path.unlink()
+    assert names(resolve_cases(dataset_dir=tmp_path)) == ["ü"]
+
+
+def test_another_encoding_is_one_line(tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text('{"test": [{"t1": "ä.nii", "flair": "f.nii"}]}', encoding="latin-1")
+    with pytest.raises(InputError, match=r"d.json: not a readable JSON file .*save it in UTF-8"):
+        resolve_cases(datalist=path)
+
+
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        ({"t1": "a"}, "item_2"),
+        ({"image": ["a"], "subject": "s"}, "s"),
+        ("a", "item_2"),
+        (None, "item_2"),
+        ([], "item_2"),
+        ({"t1": 1, "flair": 2, "subject": 3}, "item_2"),
+        ({"t1": "a", "flair": "b", "label": 7, "case": "c"}, "c"),
+        ({"t1": "a", "flair": "b", "label": [7], "subject": "d"}, "d"),
+    ],
+)
+def test_a_bad_item_does_not_end_the_batch(tmp_path, item, name):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps([{"t1": "x", "flair": "y"}, item, {"t1": "z", "flair": "z"}]))
+    cases = resolve_cases(datalist=path)
+    assert [case["case"] for case in cases] == ["x", name, "z"]
+    assert ["refused" in case for case in cases] == [False, True, False]
+    assert cases[1]["refused"].startswith(f"{path}: ") and "\n" not in cases[1]["refused"]

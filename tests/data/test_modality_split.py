@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from shared_networks.data import training_cases
+from shared_networks.data import evaluation_cases, training_cases
 from shared_networks.errors import InputError
 
 
@@ -84,3 +85,21 @@ def test_real_split(data_dir):
     assert training == ["open_ms-19", "mahdi_ms5-104252", "mahdi_ms5-105074", "mahdi_ms5-105465"]
     assert validation == ["open_ms-07", "mahdi_ms5-105755"]
     assert len(names("training", **keys, unlabelled=True)) == 11
+
+
+def test_a_label_that_is_no_class_ends_a_training_before_it_begins(tmp_path, write_volume):
+    items = []
+    for name, values in (("a", [0, 4]), ("b", [1, 255])):
+        write_volume(f"{name}.nii", np.array(values, np.uint8).reshape(2, 1, 1))
+        items.append({"subject": name, "t1": "t1.nii", "flair": "f.nii", "label": f"{name}.nii"})
+    items.append({"subject": "c", "t1": "t1.nii", "flair": "f.nii", "label": ["a.nii", "b.nii"]})  # a map and a mask
+    (tmp_path / "d.json").write_text(json.dumps({"training": items, "validation": items[1:2]}))
+    where = {"datalist": str(tmp_path / "d.json")}
+    assert len(training_cases("training", **where)) == 3
+    assert len(training_cases("training", **where, allowed_labels=[0, 1, 4, 255])) == 3
+    for cases in (lambda **keys: training_cases("training", **keys), lambda **keys: evaluation_cases(**keys)):
+        with pytest.raises(InputError, match=r"b.nii: value 255 in the label, expected 0, 1, 2, 3, 4"):
+            cases(**where, allowed_labels=range(5))
+    with pytest.raises(InputError, match=r"t1.nii: file not found"):
+        (tmp_path / "d.json").write_text(json.dumps({"training": [items[0] | {"label": "t1.nii"}]}))
+        training_cases("training", **where, allowed_labels=range(5))

@@ -1,9 +1,12 @@
 """The report of a batch, and the bar over its cases, under a real evaluator."""
 
 import json
+import os
+import time
 
 import pytest
 import torch
+from ignite.engine import Engine
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose
 
@@ -48,6 +51,7 @@ def test_every_case_is_reported_once(write_picture, noise, tmp_path, batch_size,
     assert {entry["case"] for entry in report["cases"] if entry["status"] == "refused"} == {str(n) for n in bad}
     assert log.exit_code() == (2 if bad else 0)
     assert progress.bar.total == 4 and progress.bar.n == 4
+    assert not (tmp_path / "out" / "run_report.jsonl").exists()
 
 
 def test_all_cases_refused(write_picture, noise, tmp_path):
@@ -85,3 +89,43 @@ def test_unwritable_folder_stops_the_run_at_once(write_picture, noise, tmp_path)
     with pytest.raises(InputError, match="results cannot be written"):
         evaluator.run()
     assert log.entries == []
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(1.0, 202, 202), (0.0, 8, 12)])
+def test_every_case_has_its_line_at_once_and_the_summary_comes_when_there_is_time(
+    tmp_path, monkeypatch, seconds, least, most
+):
+    """200 cases, by a clock that goes on by 0.01 s when it is read: what a summary takes is a twentieth of 0.2 s."""
+    clock, log = [0.0], CaseLog()
+
+    def read_clock():
+        clock[0] += 0.01
+        return clock[0]
+
+    monkeypatch.setattr(time, "monotonic", read_clock)
+    report = BatchReport(log, str(tmp_path))
+    summaries = []
+    write = report._write
+    monkeypatch.setattr(report, "_write", lambda complete: (summaries.append(complete), write(complete)))
+    lines = report.path.with_suffix(".jsonl")
+
+    def step(engine, batch):
+        clock[0] += seconds
+        if log.entries:
+            entries = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+            assert entries == log.entries and len(entries) == int(batch[0]["case"])
+        return [{}]
+
+    engine = Engine(step)
+    report.attach(engine)
+    engine.run([[{"case": str(number)}] for number in range(200)])
+    assert least <= len(summaries) <= most
+    assert len(json.loads(report.path.read_text(encoding="utf-8"))["cases"]) == 200 and not lines.exists()
+
+
+def test_what_a_killed_run_left_in_the_folders_of_cases_goes(write_picture, noise, tmp_path):
+    old = tmp_path / "out" / "done before" / ".writing-x"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    make(write_picture, noise, tmp_path)[0].run()
+    assert not old.exists() and old.parent.is_dir()

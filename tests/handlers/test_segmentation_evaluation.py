@@ -30,7 +30,8 @@ def evaluate(folder, details=DETAILS, **keys):
     engine = Engine(step)
     engine.register_events(*IterationEvents)
     engine.state.metric_details = {name: torch.tensor(values)[:, None] for name, values in details.items()}
-    report = SegmentationEvaluationReport(str(folder), "ours", "tiny", published=PUBLISHED, **keys)
+    keys = {"method": "ours", "data": "tiny", **keys}
+    report = SegmentationEvaluationReport(str(folder), published=PUBLISHED, **keys)
     report.attach(engine)
     engine.run([{"image": torch.zeros(1, 2, 4, 4, 4)}] * 3)
     return report
@@ -79,3 +80,15 @@ def test_no_drop_without_both_conditions(tmp_path):
     evaluate(tmp_path)
     lines = (tmp_path / "tiny_comparison.md").read_text().splitlines()
     assert not any(line.startswith("| ours | 0") for line in lines)
+
+
+def test_data_whose_names_begin_alike_and_other_files_stay_apart(tmp_path):
+    (tmp_path / "tiny_notes.json").write_text("not JSON")
+    (tmp_path / "tiny_list.json").write_text("[1]")
+    evaluate(tmp_path, data="tiny_test", method="theirs")
+    evaluate(tmp_path)
+    evaluate(tmp_path, data="tiny[1]")
+    ours = (tmp_path / "tiny_comparison.md").read_text(encoding="utf-8")
+    assert "ours" in ours and "theirs" not in ours
+    assert "theirs" in (tmp_path / "tiny_test_comparison.md").read_text(encoding="utf-8")
+    assert "ours" in (tmp_path / "tiny[1]_comparison.md").read_text(encoding="utf-8")

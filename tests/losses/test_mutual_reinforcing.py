@@ -104,7 +104,7 @@ def test_batch_dice_takes_the_sums_over_the_batch(batch):
     long = MutualReinforcingLoss()
     joined = {key: torch.cat(list(value), dim=1)[None] for key, value in target.items()}
     long(torch.cat(list(prediction), dim=1)[None], joined)
-    assert together.parts["L_LS"] == pytest.approx(long.parts["L_LS"], abs=1e-6)
+    assert together.parts["L_LS"] == pytest.approx(long.parts["L_LS"].item(), abs=1e-6)
 
 
 def test_autocast_does_not_reach_the_loss(batch):

@@ -13,7 +13,7 @@ from shared_networks.transforms.file_names import case_folder, file_kind, file_s
         ("a/p.1.nii.gz", "volume", "p.1"),
         ("a/p.nii", "volume", "p"),
         ("a/notes.txt", "", "notes.txt"),
-        ("a/scan.dcm", "", "scan.dcm"),
+        ("a/scan.dcm", "", "scan"),
     ],
 )
 def test_kind_and_stem(name, kind, stem):
@@ -42,6 +42,8 @@ def test_folder_is_a_series_when_it_holds_dicom(tmp_path):
         ("a\\b:c*?\n", "a_b_c_"),
         ("CT_2004", "CT_2004"),
         ("x" * 300, "x" * 100),
+        ("\u8133" * 100, "\u8133" * 60),
+        ("a" + "\U00020000" * 100, "a" + "\U00020000" * 44),
         ("CON", "_CON"),
         ("aux.nii", "_aux.nii"),
         ("console", "console"),
@@ -72,3 +74,9 @@ def test_folder_of_a_case_stays_below_the_output_folder(tmp_path):
     assert case_folder(tmp_path / "link", "a") == tmp_path / "link" / "a"
     with pytest.raises(OSError, match="a link that leads out of output_dir"):
         case_folder(tmp_path / "inside", "../link/..")
+
+
+def test_the_longest_name_leaves_room_for_the_endings(tmp_path):
+    name = safe_name("\U00020000" * 300)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / f"{name}_segmentation_preparation_report.nii.gz").touch()

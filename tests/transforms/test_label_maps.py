@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 
 from shared_networks.errors import InputError
-from shared_networks.transforms import MapLabelsd
+from shared_networks.transforms import CheckLabelsd, MapLabelsd
 
 
 def test_mrbrains_becomes_the_four_tissues():
@@ -58,3 +58,30 @@ def test_missing_labels():
 def test_maps_that_are_none(mapping, message):
     with pytest.raises(InputError, match=message):
         MapLabelsd(mapping=mapping)
+
+
+@pytest.mark.parametrize(
+    ("values", "allowed", "others"),
+    [
+        ([0, 4], range(5), ""),
+        ([0, 255], [*range(5), 255], ""),
+        ([0, 255], range(5), "value 255"),
+        ([5, 7, 0], range(5), "values 5, 7"),
+        ([10, 0], "mrbrains", ""),
+        ([11, 0], "mrbrains", "value 11"),
+        ([3], {"3": 1}, ""),
+        ([0, 3], {"3": 1}, "value 0"),
+        ([1.5, 1], range(5), "value 1.5"),
+    ],
+)
+def test_other_labels_are_refused(values, allowed, others):
+    label = MetaTensor(torch.tensor(values).view(1, -1, 1, 1), meta={"label_filename": "x/label.nii"})
+    check = CheckLabelsd("label", allowed, allow_missing_keys=True)
+    if not others:
+        assert check({"label": label})["label"] is label
+        assert check({"image": 1}) == {"image": 1}
+        return
+    with pytest.raises(InputError) as caught:
+        check({"label": label})
+    assert str(caught.value).startswith(f"x/label.nii: {others} in the label, expected ")
+    assert str(caught.value).endswith(": correct the file, or set classes, label_map or ignore_label.")

@@ -1,9 +1,9 @@
-"""Which background a volume has, and whether T1 and FLAIR are in their order."""
+"""Whether T1 and FLAIR are in their order."""
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from shared_networks.transforms.modality_checks import foreground_values, look_swapped
+from shared_networks.transforms.modality_checks import look_swapped
 
 
 def ball(radius=50, size=60, step=2):
@@ -11,20 +11,6 @@ def ball(radius=50, size=60, step=2):
     x, y, z = np.mgrid[-size : size + 1 : step, -size : size + 1 : step, -size : size + 1 : step]
     brain = x**2 + y**2 + z**2 <= radius**2
     return brain, distance_transform_edt(brain, sampling=[step] * 3)
-
-
-def test_background_is_zero_or_the_lowest_value_of_all_corners():
-    values = np.zeros((4, 4, 4))
-    values[1:3, 1:3, 1:3] = 5
-    assert foreground_values(values) is values
-    standardised = values - 1.5
-    assert np.array_equal(foreground_values(standardised), values)
-    inside_negative = values.copy()
-    inside_negative[2, 2, 2] = -3
-    assert foreground_values(inside_negative) is inside_negative
-    one_corner = values + 1
-    one_corner[0, 0, 0] = 2
-    assert foreground_values(one_corner) is one_corner
 
 
 def test_order_is_told_by_the_brightness_of_the_depth():

@@ -53,8 +53,9 @@ def test_stacked_volume_is_split(write_volume, shape):
     ("voxels", "message"),
     [
         (np.ones((4, 5, 6, 7), np.float32), r"4D image of shape \(4, 5, 6, 7\)"),
-        (np.ones((4, 5, 6, 3), np.uint8), "4D image"),
-        (np.ones((4, 5), np.float32), "2D image"),
+        (np.ones((4, 5, 6, 3), np.int16), "4D image"),
+        (np.ones((4, 5, 6, 4), np.uint8), "4D image"),
+        (np.ones(4, np.float32), "1D image"),
         (np.ones((4, 5, 6), np.complex64), "complex values"),
         (np.where(np.arange(60).reshape(3, 4, 5) < 2, np.nan, 1.0), "2 NaN or infinite values"),
         (np.where(np.arange(60).reshape(3, 4, 5) == 0, np.inf, 1.0), "1 NaN or infinite values"),

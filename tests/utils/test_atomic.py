@@ -106,8 +106,24 @@ def test_files_of_killed_processes_go_after_an_hour(tmp_path):
     for name, age in ((".writing-old.pt", 3700), (".writing-new.pt", 60), ("other", 9999)):
         (tmp_path / name).write_text("")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
+    for name, age in ((".writing-a", 3700), (".writing-b", 60)):
+        (tmp_path / name / "new").mkdir(parents=True)
+        (tmp_path / name / "new" / "1.dcm").write_text("")
+        for path in (tmp_path / name / "new" / "1.dcm", tmp_path / name / "new", tmp_path / name):
+            os.utime(path, (time.time() - (age if path.is_file() else 3700),) * 2)
+    (tmp_path / ".writing-link").symlink_to(tmp_path / "other")
     remove_abandoned(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".writing-new.pt", "other"]
+    left = [".writing-b", ".writing-link", ".writing-new.pt", "other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+
+
+def test_a_new_folder_removes_those_of_killed_processes(tmp_path):
+    old = tmp_path / ".writing-old"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    with atomic_folder(tmp_path / "a") as folder:
+        (folder / "1.dcm").write_text("")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def hold(folder, told):

@@ -1,11 +1,14 @@
 """An uncaught InputError under the stock runner is one line."""
 
 import sys
+import tempfile
 
 import pytest
+from monai.bundle import ConfigParser
+from monai.transforms import Compose, Lambda
 
 from shared_networks.errors import InputError
-from shared_networks.utils.one_line_errors import find_input_error, runs_as_bundle_command, shorten_input_errors
+from shared_networks.utils.one_line_errors import find_input_error, reason_of, runs_as_bundle_command, shorten_errors
 
 
 def wrapped(error):
@@ -37,16 +40,62 @@ def test_pytest_is_not_the_stock_runner():
     assert not runs_as_bundle_command()
 
 
-@pytest.mark.parametrize(("fault", "lines"), [(InputError("mri: no such file"), 1), (KeyError("mri"), 5)])
-def test_prints_one_line_for_input_and_a_traceback_for_the_rest(monkeypatch, capsys, fault, lines):
+def raised(make):
+    """The error that a function raises."""
+    with pytest.raises(BaseException) as caught:
+        make()
+    return caught.value
+
+
+def expression(text):
+    return raised(lambda: ConfigParser({"device": "x", "a": text}).get_parsed_content("a"))
+
+
+def test_reason_of_an_error_inside_a_config():
+    assert reason_of(expression("$1 / 0 if @device else 0")) == (
+        "ZeroDivisionError: division by zero (in $1 / 0 if @device else 0)"
+    )
+    assert reason_of(expression({"_target_": "fractions.Fraction", "numerator": "b"})) == (
+        "ValueError: Invalid literal for Fraction: 'b' (in component 'fractions.Fraction')"
+    )
+    assert reason_of(expression({"_target_": "builtins.dict", "x": "$[][1]"})) == (
+        "IndexError: list index out of range (in $[][1])"
+    )
+    assert reason_of(raised(lambda: Compose([Lambda(lambda x: x["b"])])({}))).startswith("KeyError: 'b' (in <monai")
+
+
+def test_reason_of_other_errors_is_their_own_line():
+    inner = KeyError("k")
+    outer = ValueError("two\nlines " + 400 * "x")
+    outer.__cause__ = inner
+    assert reason_of(outer).startswith("ValueError: two lines xxx") and len(reason_of(outer)) < 330
+    assert reason_of(MemoryError()) == "MemoryError"
+    assert reason_of(KeyboardInterrupt()) == "interrupted"
+    text = "Caught InputError in worker 0.\nOriginal Traceback (most recent call last):\n x.InputError: a.nii: bad"
+    assert reason_of(InputError(text)) == "a.nii: bad"
+
+
+@pytest.mark.parametrize("fault", [InputError("mri: no such file"), KeyError("mri"), KeyboardInterrupt()])
+def test_prints_one_line_and_says_where_the_traceback_is(monkeypatch, capsys, tmp_path, fault):
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
-    shorten_input_errors()
-    shorten_input_errors()
-    error = wrapped(fault)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shorten_errors()
+    shorten_errors()
+    error = fault if isinstance(fault, KeyboardInterrupt) else wrapped(fault)
     sys.excepthook(type(error), error, error.__traceback__)
-    printed = capsys.readouterr().err.splitlines()
-    if lines == 1:
-        assert printed == ["error: mri: no such file"]
-    else:
-        assert len(printed) >= lines
-        assert printed[-1] == "RuntimeError: Failed to evaluate"
+    first, *rest = capsys.readouterr().err.splitlines()
+    expected = {InputError: "mri: no such file", KeyError: "KeyError: 'mri'", KeyboardInterrupt: "interrupted"}
+    assert first.startswith(f"error: {expected[type(fault)]}")
+    files = list(tmp_path.iterdir())
+    assert rest == [f"the traceback is in {file}" for file in files]
+    assert len(files) == isinstance(fault, KeyError)
+    assert all("Failed to evaluate" in file.read_text() for file in files)
+
+
+def test_a_traceback_that_cannot_be_kept_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    shorten_errors()
+    error = wrapped(KeyError("mri"))
+    sys.excepthook(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err.splitlines()[-1] == "RuntimeError: Failed to evaluate"

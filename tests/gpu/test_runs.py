@@ -1,0 +1,215 @@
+"""The configs of both bundles on the pretended GPU: inference and evaluation always, all the rest with ``--full``."""
+
+import csv
+import json
+import math
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from shared_networks.inferers import EncodeOnceInferer, FusionInferer
+from shared_networks.nets import GeSeNet
+from tests.bundles.bundle_runs import HEADS, run_workflow
+
+TINY = {
+    "max_epochs": 2,
+    "iterations_per_epoch": 2,
+    "val_interval": 1,
+    "patch_size": [14, 14, 7],
+    "validation_size": [14, 14, 14],
+    "num_workers": 0,
+}
+# The default head pads 14 x 14 x 7 to 32 x 32 x 64; this one to 16 x 16 x 8.
+LIGHT = {
+    "semantic_head": {
+        "_target_": "SegResNet",
+        "spatial_dims": 3,
+        "init_filters": 8,
+        "in_channels": 16,
+        "out_channels": "@classes",
+        "blocks_down": [1, 1, 1],
+        "blocks_up": [1, 1],
+    },
+    "head_divisor": 4,
+    "roi_size": [28, 28, 28],
+}
+PICTURES = {
+    "max_epochs": 2,
+    "iterations_per_epoch": 2,
+    "batch_size": 2,
+    "patch_size": [48, 48],
+    "val_interval": 1,
+    "validation_every": 1,
+    "num_workers": 0,
+    "validation_cases": {"CT": ["2"], "PET": ["2"]},
+}
+
+
+@pytest.fixture(scope="module")
+def light_checkpoint(rmr_bundle, tmp_path_factory):
+    """Random weights of the network with the light head."""
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(str(rmr_bundle / "configs" / "inference.json"))
+    parser.update({"bundle_root": str(rmr_bundle), **LIGHT})
+    path = tmp_path_factory.mktemp("light") / "model.pt"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.save(parser.get_parsed_content("network_def").state_dict(), path)
+    return path
+
+
+def on_both(run):
+    """What ``run(device)`` gives on the CPU and on the pretended GPU, which the fixture has made."""
+    return run("$torch.device('cpu')"), run("$torch.device('cuda')")
+
+
+def read_table(path):
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_inference_of_gesenet(gesenet_bundle, pairs, tmp_path, gpu):
+    def infer(device):
+        folder = tmp_path / ("cuda" if "cuda" in device else "cpu")
+        keys = {"device": device, "datalist": pairs / "datalist.json", "datalist_section": "test"}
+        run_workflow(gesenet_bundle, ["inference"], "infer", output_dir=folder, num_workers=0, **keys)
+        return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob("*/*_fused.png"))}
+
+    expected, result = on_both(infer)
+    assert result.keys() == expected.keys() and len(result) == 2
+    for name, picture in result.items():
+        assert np.abs(picture.astype(int) - expected[name]).max() <= 1, name
+
+
+def test_inference_of_rmr_fusion(rmr_bundle, brains, light_checkpoint, tmp_path, gpu):
+    def infer(device):
+        folder = tmp_path / ("cuda" if "cuda" in device else "cpu")
+        case = brains / "validation" / "s2"
+        keys = {"device": device, "t1": case / "t1.nii.gz", "flair": case / "flair.nii.gz", **LIGHT}
+        run_workflow(rmr_bundle, ["inference"], "infer", output_dir=folder, checkpoint=light_checkpoint, **keys)
+        (fused,), (label,) = folder.glob("*/*_fused.nii.gz"), folder.glob("*/*_seg*.nii.gz")
+        return nib.load(fused).get_fdata(), nib.load(label).get_fdata()
+
+    (fused, label), (fused_there, label_there) = on_both(infer)
+    assert np.abs(fused - fused_there).max() < 1e-4
+    assert fused.std() > 0 and (label == label_there).mean() > 0.999
+
+
+def test_evaluation_of_rmr_fusion(rmr_bundle, brains, light_checkpoint, tmp_path, gpu):
+    def evaluate(device):
+        folder = tmp_path / ("cuda" if "cuda" in device else "cpu")
+        keys = {"device": device, "dataset_dir": brains, "data_name": "tiny", "checkpoint": light_checkpoint, **LIGHT}
+        run_workflow(rmr_bundle, ["train", "evaluate"], "train", output_dir=folder, num_workers=0, degrade=True, **keys)
+        (row,) = read_table(folder / "tiny_rmr_fusion_degraded.csv")
+        return {name: float(value) for name, value in row.items() if name != "case" and value}
+
+    expected, result = on_both(evaluate)
+    assert result == pytest.approx(expected, abs=2e-3) and len(result) > 10
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("amp_dtype", ["float16", "bfloat16"])
+def test_both_stages_of_rmr_fusion(amp_dtype, rmr_bundle, brains, tmp_path, gpu):
+    keys = {**TINY, **LIGHT, "dataset_dir": brains, "ckpt_dir": tmp_path, "amp_dtype": amp_dtype}
+    run_workflow(rmr_bundle, ["train_autoencoder"], "train", output_dir=tmp_path / "1", **without(keys, LIGHT))
+    keys["autoencoder_checkpoint"] = tmp_path / "autoencoder.pt"
+    workflow = run_workflow(rmr_bundle, ["train"], "train", output_dir=tmp_path / "2", **keys)
+    assert workflow.parser.get_parsed_content("network_def").trainable_parameters()[0].is_cuda
+    state = torch.load(tmp_path / "rmr_checkpoint_epoch=2.pt", weights_only=True)
+    assert state["trainer"]["scaler"]["scale"] > 1 and torch.load(tmp_path / "model.pt", weights_only=True)
+
+    # Resumed on the GPU with the scaler, and then on a CPU without one.
+    run_workflow(rmr_bundle, ["train"], "train", output_dir=tmp_path / "2", **{**keys, "max_epochs": 3})
+    keys |= {"max_epochs": 4, "device": "$torch.device('cpu')"}
+    run_workflow(rmr_bundle, ["train"], "train", output_dir=tmp_path / "2", **keys)
+    state = torch.load(tmp_path / "rmr_checkpoint_epoch=4.pt", weights_only=True)
+    assert state["trainer"]["iteration"] == 8 and state["trainer"]["scaler"] == {}
+
+
+def without(keys, others):
+    return {key: value for key, value in keys.items() if key not in others}
+
+
+@pytest.mark.full
+def test_two_stages_in_one_run(rmr_bundle, brains, tmp_path, gpu):
+    keys = {**TINY, **LIGHT, "dataset_dir": brains, "ckpt_dir": tmp_path, "output_dir": tmp_path / "eval"}
+    shared = ("num_workers",)
+    keys |= {f"stage1#{key}": value for key, value in TINY.items() if key not in shared}
+    run_workflow(rmr_bundle, ["two_stage"], "train", **keys)
+    assert (tmp_path / "model.pt").is_file() and (tmp_path / "autoencoder_complete.json").is_file()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("overlay", [*HEADS, "head_only", "degrade_stage2", "tune_encoders", "modality_dropout"])
+def test_every_head_and_ablation_trains(overlay, rmr_bundle, brains, tmp_path, gpu):
+    from shared_networks.nets import DegradationAutoencoder
+
+    torch.save(DegradationAutoencoder().state_dict(), tmp_path / "autoencoder.pt")
+    keys = {**TINY, "max_epochs": 1, "iterations_per_epoch": 1, "dataset_dir": brains, "val_interval": 2}
+    keys |= {"autoencoder_checkpoint": tmp_path / "autoencoder.pt", "ckpt_dir": tmp_path, "checkpoint_handlers": []}
+    overlays = [overlay] if overlay in HEADS else ["head_segresnet", overlay]
+    workflow = run_workflow(rmr_bundle, ["train", *overlays], "train", output_dir=tmp_path / "eval", **keys)
+    assert all(math.isfinite(value.item()) for value in workflow.parser.get_parsed_content("loss").parts.values())
+    with torch.no_grad():
+        network = workflow.parser.get_parsed_content("network_def").eval()
+        assert network(torch.rand(1, 2, 9, 7, 5, device="cuda")).isfinite().all()
+
+
+@pytest.mark.full
+def test_training_and_evaluation_of_gesenet(gesenet_bundle, pairs, semantic_checkpoint, tmp_path, gpu):
+    keys = {**PICTURES, "dataset_dir": pairs, "ckpt_dir": tmp_path, "semantic_checkpoint": semantic_checkpoint}
+    run_workflow(gesenet_bundle, ["train"], "train", output_dir=tmp_path / "eval", **keys)
+    GeSeNet(mask_upsampling="bilinear").load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    keys = {"dataset_dir": pairs, "data_name": "tiny", "checkpoint": tmp_path / "model.pt", "num_workers": 0}
+    run_workflow(gesenet_bundle, ["train", "evaluate"], "train", output_dir=tmp_path / "eval", **keys)
+    summary = json.loads((tmp_path / "eval" / "tiny_gesenet.json").read_text(encoding="utf-8"))
+    assert summary["hardware"] == "pretended GPU" and summary["modalities"].keys() == {"CT", "PET"}
+
+
+@pytest.mark.full
+def test_training_of_the_semantic_module(gesenet_bundle, data_dir, tmp_path, gpu):
+    keys = {"max_epochs": 1, "iterations_per_epoch": 2, "val_interval": 1, "validation_every": 40, "batch_size": 2}
+    keys |= {"dataset_dir": data_dir / "harvard", "ckpt_dir": tmp_path, "output_dir": tmp_path, "num_workers": 0}
+    run_workflow(gesenet_bundle, ["train_semantic"], "train", **keys)
+    assert torch.load(tmp_path / "semantic.pt", weights_only=True)
+
+
+@pytest.mark.full
+def test_inference_steps_down_when_the_memory_is_too_small(rmr_bundle, light_checkpoint, gpu, caplog):
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(str(rmr_bundle / "configs" / "inference.json"))
+    parser.update({"bundle_root": str(rmr_bundle), "device": "$torch.device('cuda')", **LIGHT})
+    network = parser.get_parsed_content("network").eval()
+    network.load_state_dict(torch.load(light_checkpoint, map_location="cuda", weights_only=True))
+    volume = torch.rand(1, 2, 60, 58, 30).to("cuda")
+    inferer = EncodeOnceInferer(roi_size=(28, 28, 28), sw_batch_size=8, overlap=0.25)
+    with torch.no_grad():
+        expected = inferer(volume, network).cpu()
+        gpu.most_elements = 5 * 10**6
+        assert inferer(volume, network).isfinite().all().item()
+        assert "GPU memory is full: going on in blocks of" in caplog.text and "on the CPU" not in caplog.text
+        gpu.most_elements = 10**4
+        result = inferer(volume, network)
+        gpu.most_elements = None
+    assert "on the CPU" in caplog.text
+    assert (result.cpu() - expected).abs().max() < 1e-3
+    assert next(network.parameters()).is_cuda
+
+
+@pytest.mark.full
+def test_fusion_steps_down_when_the_memory_is_too_small(gpu, caplog):
+    torch.manual_seed(0)
+    network, volume = GeSeNet(mask_upsampling="bilinear").eval().to("cuda"), torch.rand(1, 2, 40, 36, 8).to("cuda")
+    inferer = FusionInferer(sw_batch_size=8)
+    with torch.no_grad():
+        expected = inferer(volume, network).cpu()
+        gpu.most_elements = 4 * 40 * 36 * 32
+        result = inferer(volume, network).cpu()
+    assert "at a time" in caplog.text and torch.allclose(result, expected, atol=1e-5)

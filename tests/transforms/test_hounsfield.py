@@ -1,0 +1,144 @@
+"""CT in Hounsfield units: what is recognised, what the window does, what is said."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared_networks.errors import InputError
+from shared_networks.transforms import LoadFusionPaird
+from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
+from shared_networks.transforms.source import Source
+from tests.transforms.test_background import ball
+
+SHAPE = (48, 48, 8)
+
+
+def head(air=-1000.0, padding=None, bone=1200.0):
+    """A head in HU: brain with grey matter 38, white matter 28, a bleeding of 70, skull, and air around."""
+    random = np.random.default_rng(0)
+    skull, brain = ball(22, SHAPE), ball(19, SHAPE)
+    values = np.full(SHAPE, air) + random.normal(0, 5, SHAPE)
+    values[skull] = bone
+    values[brain] = (28 + 10 * (random.random(SHAPE) > 0.5) + random.normal(0, 3, SHAPE))[brain]
+    values[22:26, 22:26, 3:5] = 70
+    if padding is not None:
+        values[~ball(24, SHAPE)] = padding
+    return np.round(values)
+
+
+def mri():
+    return np.where(ball(19, SHAPE), np.random.default_rng(1).uniform(200, 900, SHAPE), 0)
+
+
+def source(values, **facts):
+    return Source(Path("ct.nii.gz"), values.astype(np.float32), affine=np.eye(4), **facts)
+
+
+HU = {
+    "head": head(),
+    "air at -1024": head(-1024),
+    "padding -2000": head(padding=-2000),
+    "padding -3024": head(padding=-3024),
+    "padding -32768": head(padding=-32768),
+    "metal": np.where(ball(2, SHAPE), 30000, head()),
+    "brain and bone only": np.where(ball(22, SHAPE), head(), head()[24, 10, 4]),
+    "stripped": np.where(ball(19, SHAPE), head(), 0) + np.where(ball(20, SHAPE) & ~ball(19, SHAPE), 900, 0),
+}
+NOT_HU = {
+    "T1": mri(),
+    "standardised": np.where(ball(19, SHAPE), np.random.default_rng(1).normal(0, 1, SHAPE), 0),
+    "PET": np.random.default_rng(2).gamma(0.6, 200, SHAPE),
+    "PET, low counts": np.random.default_rng(2).exponential(30, SHAPE) * np.where(ball(5, SHAPE), 20, 1),
+    "SUV": np.random.default_rng(2).gamma(2, 2, SHAPE),
+    "wrapped": np.random.default_rng(2).integers(-32768, 32767, SHAPE),
+    "signed": np.random.default_rng(2).normal(0, 800, SHAPE),
+    "8 bit": np.random.default_rng(2).integers(0, 256, SHAPE),
+    "labels": np.random.default_rng(2).integers(0, 5, SHAPE) * 25,
+    "constant": np.full(SHAPE, -1000.0),
+}
+
+
+@pytest.mark.parametrize("name", HU)
+def test_hounsfield_units_are_recognised(name):
+    assert looks_like_hu(HU[name])
+
+
+@pytest.mark.parametrize("name", NOT_HU)
+def test_other_values_are_not_taken_for_them(name):
+    assert not looks_like_hu(NOT_HU[name])
+
+
+@pytest.mark.parametrize("name", HU)
+def test_the_head_window_is_0_to_80(name):
+    given = source(HU[name])
+    assert CtWindow()(given) and given.normalised
+    assert np.allclose(given.values, np.clip(np.maximum(HU[name], -1000) / 80, 0, 1), atol=1e-6)
+    assert given.warnings[-1] == "ct.nii.gz: shown with the default window of 0 to 80 HU"
+    padded = int((HU[name] < -1024).sum())
+    assert bool(padded) == ("voxels of padding were set to -1000 HU" in given.warnings[0])
+
+
+def test_the_brain_has_contrast_and_a_bleeding_is_brighter():
+    """By percentiles, 10 HU between grey and white matter are less than .01 of the range."""
+    loaded = {}
+    for window in ("auto", "off"):
+        given = source(head())
+        if not CtWindow(window)(given):
+            low, high = np.percentile(given.values, [0.5, 99.5])
+            given.values = ((given.values - low) / (high - low)).clip(0, 1)
+            assert "looks like CT in Hounsfield units and was scaled by percentiles" in given.warnings[0]
+        loaded[window] = given.values
+    white, grey = (loaded["auto"][np.abs(head() - value) < 1].mean() for value in (28, 38))
+    assert grey - white == pytest.approx(10 / 80, abs=0.01)
+    assert loaded["auto"][24, 24, 4] == pytest.approx(70 / 80) and grey < 0.6
+    white, grey = (loaded["off"][np.abs(head() - value) < 1].mean() for value in (28, 38))
+    assert grey - white < 0.01
+
+
+def test_a_given_window():
+    given = source(head())
+    assert CtWindow([300, 1500])(given)
+    assert np.allclose(given.values, ((head() + 450) / 1500).clip(0, 1), atol=1e-6)
+    assert "shown with the given window of -450 to 1050 HU" in given.warnings[-1]
+    other = source(NOT_HU["T1"])
+    assert CtWindow([40, 80])(other) and "does not look like Hounsfield units" in other.warnings[0]
+    for facts, modality in (({"modality": "PT"}, ""), ({}, "SPECT")):
+        assert not CtWindow([40, 80])(source(NOT_HU["PET"], **facts), modality)
+
+
+def test_the_window_of_the_file():
+    given = source(head(), modality="CT", window=(-20.0, 100.0))
+    assert CtWindow("dicom")(given) and np.allclose(given.values, ((head() + 20) / 120).clip(0, 1), atol=1e-6)
+    assert "shown with the file's own window of -20 to 100 HU" in given.warnings[-1]
+    with pytest.raises(InputError, match=r"ct.nii.gz: no window is stored in it; set ct_window to auto"):
+        CtWindow("dicom")(source(head()))
+    assert not CtWindow("dicom")(source(NOT_HU["PET"]))
+
+
+def test_what_is_ct_by_its_header_has_a_window_whatever_it_holds():
+    given = source(np.random.default_rng(0).uniform(-80, 90, SHAPE), modality="CT")
+    assert not looks_like_hu(given.values) and CtWindow()(given)
+
+
+@pytest.mark.parametrize("window", ["head", [40], [40, 0], [40, "x"], [40, -80], None, 40])
+def test_other_windows_are_refused(window):
+    with pytest.raises(InputError, match="expected auto, dicom, off, or centre and width in HU"):
+        CtWindow(window)
+
+
+def test_the_loader_windows_ct_and_nothing_else(write_volume, caplog):
+    caplog.set_level(logging.WARNING)
+    paths = [
+        str(write_volume("mri.nii.gz", mri().astype(np.int16))),
+        str(write_volume("ct.nii.gz", head().astype(np.int16))),
+    ]
+    loaded = LoadFusionPaird()({"image": paths})
+    assert np.allclose(loaded["image"][1].numpy(), (head() / 80).clip(0, 1), atol=1e-6)
+    assert "ct.nii.gz: shown with the default window of 0 to 80 HU" in loaded["warning"]
+    swapped = LoadFusionPaird()({"image": paths[::-1]})
+    assert "the MRI looks like CT in Hounsfield units; are the two swapped?" in swapped["warning"]
+    off = LoadFusionPaird(ct_window="off")({"image": paths})
+    assert not np.allclose(off["image"][1], loaded["image"][1])
+    assert np.array_equal(off["image"][0], loaded["image"][0])
