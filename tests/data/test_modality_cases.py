@@ -209,8 +209,17 @@ def test_folder_without_cases(touch):
 
 def test_real_data(data_dir):
     brain = data_dir / "brain"
-    assert len(resolve_cases(dataset_dir=brain)) == 13
-    assert names(resolve_cases(dataset_dir=brain, section="validation")) == ["open_ms-07", "mahdi_ms5-105755"]
+    cases = resolve_cases(dataset_dir=brain)
+    assert len(cases) == 20
+    assert names(resolve_cases(dataset_dir=brain, section="validation")) == [
+        "open_ms-07",
+        "mahdi_ms5-105755",
+        "mahdi_ms10-101627",
+        "mahdi_ms10-110218",
+    ]
+    # The masks of normal hyperintensities, an auxiliary class of the training.
+    marked = [case for case in cases if "normal_hyperintensity" in case]
+    assert len(marked) == 4 and all(Path(case["normal_hyperintensity"]).is_file() for case in marked)
     sample = resolve_cases(dataset_dir=data_dir / "sample_t1_flair")
     assert names(sample) == ["sample_t1_flair"] and Path(sample[0]["label"]).is_file()
     for case in resolve_cases(dataset_dir=data_dir / "prostate", modalities=("t2", "adc")):

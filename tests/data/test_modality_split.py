@@ -82,9 +82,10 @@ def test_folders_without_sections_need_a_split(tmp_path):
 def test_real_split(data_dir):
     keys = {"dataset_dir": data_dir / "brain"}
     training, validation = names("training", **keys), names("validation", **keys)
-    assert training == ["open_ms-19", "mahdi_ms5-104252", "mahdi_ms5-105074", "mahdi_ms5-105465"]
-    assert validation == ["open_ms-07", "mahdi_ms5-105755"]
-    assert len(names("training", **keys, unlabelled=True)) == 11
+    older, newer = ("104252", "105074", "105465"), ("104670", "106639", "107130", "112776", "111008")
+    assert set(training) == {"open_ms-19", *(f"mahdi_ms5-{n}" for n in older), *(f"mahdi_ms10-{n}" for n in newer)}
+    assert validation == ["open_ms-07", "mahdi_ms5-105755", "mahdi_ms10-101627", "mahdi_ms10-110218"]
+    assert len(names("training", **keys, unlabelled=True)) == 16
 
 
 def test_a_label_that_is_no_class_ends_a_training_before_it_begins(tmp_path, write_volume):
