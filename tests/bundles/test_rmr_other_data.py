@@ -19,21 +19,22 @@ TINY = {
     "validation_size": [14, 14, 14],
     "device": "$torch.device('cpu')",
 }
+VERSIONS = {"versions": 2, "renewed": 1}  # of stage 2 alone
 
 
 def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path):
     write_rmr_case(tmp_path / "data" / "training" / "1", 1, labels=9)
     shutil.copytree(tmp_path / "data" / "training" / "1", tmp_path / "data" / "validation" / "2")
-    keys = {"dataset_dir": str(tmp_path / "data"), "validation_size": list(SHAPE), "bundle_root": str(rmr_bundle)}
+    keys = {"dataset_dir": str(tmp_path / "data"), "validation_size": [64, 64, 64], "bundle_root": str(rmr_bundle)}
     files = [str(rmr_bundle / "configs" / f"{name}.json") for name in ("train", "mrbrains")]
     workflow = ConfigWorkflow(files, workflow_type="train", **keys)
     workflow.initialize()
     raw = nib.load(tmp_path / "data" / "training" / "1" / "label.nii.gz").get_fdata()
     assert set(np.unique(raw)) == set(range(9))
     expected = [np.isin(raw, values).sum() for values in ([0, 7, 8], [5, 6], [1, 2], [3], [4])]
-    for transforms in ("train#deterministic_transforms", "validate#preprocessing#transforms"):
+    for transforms in ("train#loading", "validate#preprocessing"):
         item = workflow.parser.get_parsed_content(f"{transforms.split('#')[0]}#dataset#data")[0]
-        for transform in workflow.parser.get_parsed_content(transforms):
+        for transform in workflow.parser.get_parsed_content(transforms).transforms:
             item = transform(item)
             if "CropForeground" in type(transform).__name__:
                 expected[0] = item["label"].numel() - sum(expected[1:])
@@ -46,8 +47,8 @@ def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr
     keys = {**TINY, **folders, "dataset_dir": str(data), "bundle_root": str(rmr_bundle)}
     run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
-    workflow = run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys)
-    assert workflow.parser.get_parsed_content("network").semantic_head.network(torch.rand(1, 16, 8, 8, 8)).shape[1] == 4
+    workflow = run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys, **VERSIONS)
+    assert workflow.parser.get_parsed_content("network").semantic_head.network(torch.rand(1, 18, 8, 8, 8)).shape[1] == 4
     metrics = workflow.parser.get_parsed_content("validate#evaluator").state.metrics
     assert metrics.keys() == {
         "val_mean_dice",
@@ -55,7 +56,7 @@ def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr
         "val_dice_peripheral_zone",
         "val_dice_cancer",
     }
-    item = workflow.parser.get_parsed_content("train#deterministic_transforms")[0](
+    item = workflow.parser.get_parsed_content("train#loading").transforms[0](
         workflow.parser.get_parsed_content("train#dataset#data")[0]
     )
     assert (np.asarray(item["label"]) == 3).sum() == 4 * 4 * 3
@@ -66,7 +67,7 @@ def test_the_two_real_prostate_cases_run_end_to_end(data_dir, rmr_bundle, tmp_pa
     keys = {**TINY, **folders, "dataset_dir": str(data_dir / "prostate"), "bundle_root": str(rmr_bundle)}
     run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
-    run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys)
+    run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys, **VERSIONS)
 
     # The middle of the second case: whole ones take minutes on a CPU.
     middle = {}
@@ -80,6 +81,8 @@ def test_the_two_real_prostate_cases_run_end_to_end(data_dir, rmr_bundle, tmp_pa
         "modalities": ["t2", "adc"],
         "brain_checks": False,
         "classes": 4,
+        "auxiliary_of": None,
+        "lesion_class": 3,
         "class_names": ["background", "transitional zone", "peripheral zone", "cancer"],
         "checkpoint": tmp_path / "model.pt",
         "output_dir": tmp_path / "out",

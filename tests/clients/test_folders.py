@@ -60,7 +60,6 @@ LISTS = {
         "train+head_only",
         "train+degrade_stage2",
         "train+tune_encoders",
-        "train+modality_dropout",
         "train+prostate158",
         "train+mrbrains",
         "train+multi_gpu_train",

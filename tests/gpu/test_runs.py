@@ -145,7 +145,7 @@ def test_two_stages_in_one_run(rmr_bundle, brains, tmp_path, gpu):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("overlay", [*HEADS, "head_only", "degrade_stage2", "tune_encoders", "modality_dropout"])
+@pytest.mark.parametrize("overlay", [*HEADS, "head_only", "degrade_stage2", "tune_encoders"])
 def test_every_head_and_ablation_trains(overlay, rmr_bundle, brains, tmp_path, gpu):
     from shared_networks.nets import DegradationAutoencoder
 
