@@ -14,7 +14,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, run, verify_net_in_out
 from monai.bundle.properties import InferProperties
-from monai.transforms import Compose, Orientationd, SaveImaged
+from monai.transforms import Compose, CropForegroundd, Orientationd, SaveImaged
 from PIL import Image
 
 import shared_networks
@@ -42,8 +42,8 @@ SMALL_HEAD = {
     "semantic_head": {
         "_target_": "UNet",
         "spatial_dims": 3,
-        "in_channels": 16,
-        "out_channels": "@classes",
+        "in_channels": "@head_channels",
+        "out_channels": "@head_classes",
         "channels": [4, 8],
         "strides": [2],
     },
@@ -169,6 +169,15 @@ def test_references_are_those_that_tools_look_for(config):
     assert ours and set(ours) == {"_requires_"}
 
 
+def by_hand(network, item, margin=(4, 4, 1)):
+    """Output of the network on the brain with its margin, back on the grid in RAS, and the brain."""
+    box = CropForegroundd(["image", "brain"], "brain", margin=margin, allow_smaller=False)
+    cropped = box(item)
+    with torch.no_grad():
+        cropped["image"].set_array(network(cropped["image"].as_tensor()[None])[0])
+    return box.inverse(cropped)["image"].as_tensor(), item["brain"][0].as_tensor()
+
+
 @pytest.mark.parametrize("name", AFFINES)
 def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case, network, checkpoint, name):
     affine = AFFINES[name]
@@ -180,10 +189,8 @@ def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case,
     item = Compose([LoadModalitiesd(label_key=""), Orientationd(["image", "brain"], axcodes="RAS", labels=None)])(
         {"image": [str(t1), str(flair)]}
     )
-    with torch.no_grad():
-        expected = network(item["image"].as_tensor()[None])[0]
+    expected, inside = by_hand(network, item)
     to_input = nib.orientations.ornt_transform(nib.io_orientation(np.eye(4)), nib.io_orientation(affine))
-    inside = item["brain"][0].as_tensor()
     fused_expected = nib.apply_orientation((expected[-1].clamp(0, 1) * inside).numpy(), to_input)
     classes = (expected[:-1].argmax(0) * inside).numpy()
     fused, seg, original = (nib.load(path) for path in (out / f"{name}_fused.nii.gz", out / f"{name}_seg.nii.gz", t1))
@@ -224,9 +231,8 @@ def test_one_modality_alone_is_segmented_when_allowed(infer, write_case, network
     assert report["warnings"].startswith(f"{names[lost]} is missing")
     images = [str(paths[name]) if name == there else "" for name in names]
     item = LoadModalitiesd(label_key="", allow_missing=True)({"image": images})
-    with torch.no_grad():
-        expected = network(item["image"].as_tensor()[None])[0]
-    inside = item["brain"][0].as_tensor().bool().numpy()
+    expected, brain = by_hand(network, item)
+    inside = brain.bool().numpy()
     fused = nib.load(out / "p1_fused.nii.gz").get_fdata()
     assert np.abs(fused - expected[-1].clamp(0, 1).numpy() * inside).max() < 1e-4
     labels = np.asarray(nib.load(out / "p1_seg.nii.gz").dataobj)
@@ -237,6 +243,23 @@ def test_one_modality_alone_is_segmented_when_allowed(infer, write_case, network
     assert (out / "p1_report.json").stat().st_mtime_ns == before
     infer(**paths)
     assert "missing_modality" not in json.loads((out / "p1_report.json").read_text())
+
+
+def test_the_same_brain_on_a_larger_grid_gives_the_same_results(infer, write_case, write_volume):
+    paths = write_case("data/tight")
+    tight = [nib.load(path) for path in paths]
+    wide = []
+    for path, image in zip(("data/wide/t1.nii.gz", "data/wide/flair.nii.gz"), tight, strict=True):
+        affine = image.affine.copy()
+        affine[:3, 3] -= affine[:3, :3] @ [11, 3, 6]
+        wide.append(write_volume(path, np.pad(np.asarray(image.dataobj), ((11, 20), (3, 9), (6, 30))), affine))
+    infer(t1=paths[0], flair=paths[1])
+    out = infer(t1=wide[0], flair=wide[1])
+    for ending in ("fused", "seg"):
+        one, other = (nib.load(out / name / f"{name}_{ending}.nii.gz") for name in ("tight", "wide"))
+        inner = np.asarray(other.dataobj)[11:-20, 3:-9, 6:-30]
+        assert np.array_equal(np.asarray(one.dataobj), inner) and inner.any()
+        assert np.count_nonzero(other.dataobj) == np.count_nonzero(inner)
 
 
 @pytest.mark.parametrize("shape", [(17, 13, 1), (15, 23, 7)], ids=str)

@@ -114,16 +114,16 @@ def test_gesenet_gets_an_engine_for_any_size_with_masks(monkeypatch, tmp_path):
 
 def test_rmr_fusion_gets_an_engine_for_the_head_at_its_window(monkeypatch, tmp_path):
     """With a small head in its place: the shipped one takes minutes."""
-    head = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 16, "out_channels": "@classes"}
+    head = {"_target_": "UNet", "spatial_dims": 3, "in_channels": "@head_channels", "out_channels": "@head_classes"}
     head |= {"channels": [4, 8], "strides": [2]}
     parser = parse("rmr_fusion_bundle", semantic_head=head, head_divisor=2)
     network = parser.get_parsed_content("network").eval()
-    features = torch.rand(1, 16, 11, 8, 5, generator=torch.Generator().manual_seed(0))
+    features = torch.rand(1, 18, 11, 8, 5, generator=torch.Generator().manual_seed(0))
     session, _ = run_what_tensorrt_would_get(
         network.semantic_head, parser.get_parsed_content("trt_args"), monkeypatch, tmp_path, features
     )
     with torch.no_grad():
         expected = network.semantic_head(features).numpy()
     (source,) = session.get_inputs()
-    assert source.name == "features" and source.shape == [1, 16, 11, 8, 5]
+    assert source.name == "features" and source.shape == [1, 18, 11, 8, 5]
     np.testing.assert_allclose(session.run(None, {"features": features.numpy()})[0], expected, atol=1e-4)
