@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from monai.bundle import ConfigWorkflow
+from monai.transforms import CropForegroundd
 
 HEADS = {
     "head_unet": "UNet",
@@ -51,3 +53,12 @@ def run_in_two_processes(bundle, names, run_id, **overrides):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def on_brain(network, item, margin=(4, 4, 1)):
+    """Output of RMR-Fusion's network on the brain with its margin, back on the grid in RAS, and the brain."""
+    box = CropForegroundd(["image", "brain"], "brain", margin=margin, allow_smaller=False)
+    cropped = box(item)
+    with torch.no_grad():
+        cropped["image"].set_array(network(cropped["image"].as_tensor()[None])[0])
+    return box.inverse(cropped)["image"].as_tensor(), item["brain"][0].as_tensor()

@@ -14,14 +14,14 @@ import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, run, verify_net_in_out
 from monai.bundle.properties import InferProperties
-from monai.transforms import Compose, CropForegroundd, Orientationd, SaveImaged
+from monai.transforms import Compose, Orientationd, SaveImaged
 from PIL import Image
 
 import shared_networks
 from shared_networks.nets import RMRFusionNet
 from shared_networks.transforms import LoadModalitiesd
 from shared_networks.utils.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import run_workflow
+from tests.bundles.bundle_runs import on_brain, run_workflow
 
 SCHEMA = Path(__file__).resolve().parents[1] / "monai_schema" / "meta_schema_20240725.json"
 SHAPE = (14, 17, 9)
@@ -169,15 +169,6 @@ def test_references_are_those_that_tools_look_for(config):
     assert ours and set(ours) == {"_requires_"}
 
 
-def by_hand(network, item, margin=(4, 4, 1)):
-    """Output of the network on the brain with its margin, back on the grid in RAS, and the brain."""
-    box = CropForegroundd(["image", "brain"], "brain", margin=margin, allow_smaller=False)
-    cropped = box(item)
-    with torch.no_grad():
-        cropped["image"].set_array(network(cropped["image"].as_tensor()[None])[0])
-    return box.inverse(cropped)["image"].as_tensor(), item["brain"][0].as_tensor()
-
-
 @pytest.mark.parametrize("name", AFFINES)
 def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case, network, checkpoint, name):
     affine = AFFINES[name]
@@ -189,7 +180,7 @@ def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case,
     item = Compose([LoadModalitiesd(label_key=""), Orientationd(["image", "brain"], axcodes="RAS", labels=None)])(
         {"image": [str(t1), str(flair)]}
     )
-    expected, inside = by_hand(network, item)
+    expected, inside = on_brain(network, item)
     to_input = nib.orientations.ornt_transform(nib.io_orientation(np.eye(4)), nib.io_orientation(affine))
     fused_expected = nib.apply_orientation((expected[-1].clamp(0, 1) * inside).numpy(), to_input)
     classes = (expected[:-1].argmax(0) * inside).numpy()
@@ -231,7 +222,7 @@ def test_one_modality_alone_is_segmented_when_allowed(infer, write_case, network
     assert report["warnings"].startswith(f"{names[lost]} is missing")
     images = [str(paths[name]) if name == there else "" for name in names]
     item = LoadModalitiesd(label_key="", allow_missing=True)({"image": images})
-    expected, brain = by_hand(network, item)
+    expected, brain = on_brain(network, item)
     inside = brain.bool().numpy()
     fused = nib.load(out / "p1_fused.nii.gz").get_fdata()
     assert np.abs(fused - expected[-1].clamp(0, 1).numpy() * inside).max() < 1e-4

@@ -9,7 +9,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from tests.bundles.bundle_runs import run_workflow
-from tests.bundles.prostate_tables import SHAPE, write_prostate_tables
+from tests.bundles.prostate_tables import write_prostate_tables
 
 TINY = {
     "max_epochs": 1,

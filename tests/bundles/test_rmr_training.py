@@ -17,7 +17,7 @@ from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
 from shared_networks.transforms import LoadModalitiesd
-from tests.bundles.bundle_runs import HEADS, run_in_two_processes, run_workflow
+from tests.bundles.bundle_runs import HEADS, on_brain, run_in_two_processes, run_workflow
 
 SHAPE = (22, 20, 16)
 TINY = {
@@ -285,13 +285,12 @@ def test_evaluation_writes_what_the_network_predicts_and_a_comparison(
             (rows[condition],) = csv.DictReader(file)
     row = rows["clean"]
     assert row["case"] == "s3"
-    # By hand: the whole volume, one window of the head, masked by the brain.
+    # By hand: the brain in one window of the head.
     case = {"image": [str(dataset_dir / "s3" / f"{name}.nii.gz") for name in ("t1", "flair")]}
     item = LoadModalitiesd(label_key="")(case)
     network = workflow.parser.get_parsed_content("network").eval()
-    with torch.no_grad():
-        output = network(item["image"].as_tensor()[None])[0]
-    prediction = (output[:5].argmax(dim=0) * item["brain"][0]).numpy()
+    output, brain = on_brain(network, item)
+    prediction = (output[:5].argmax(dim=0) * brain).numpy()
     label = nib.load(dataset_dir / "s3" / "label.nii.gz").get_fdata()
     expected = [dice(prediction, label, number) for number in (1, 2, 3, 4)]
     measured = [float(row[f"Dice_{name}"]) for name in ("CSF", "GM", "WM", "WML")]
@@ -300,7 +299,7 @@ def test_evaluation_writes_what_the_network_predicts_and_a_comparison(
     assert {"HD95_WML", "F1_WML", "EN", "FMI", "AG", "SCD", "SSIM", "SD", "MI", "Qabf"} <= row.keys()
     # The fused volume is compared with the images it was made of.
     similarity = CorrelationOfDifferencesMetric()
-    similarity(y_pred=output[None, 5:].clamp(0, 1) * item["brain"].as_tensor(), y=item["image"].as_tensor()[None])
+    similarity(y_pred=output[None, 5:].clamp(0, 1) * brain, y=item["image"].as_tensor()[None])
     assert float(row["SCD"]) == pytest.approx(float(similarity.aggregate()), abs=2e-3)
     assert rows["degraded"]["Dice_GM"] != row["Dice_GM"]
 
