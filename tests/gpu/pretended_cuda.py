@@ -95,9 +95,9 @@ class PretendedTensor(torch.Tensor):
         if issubclass(cls, MetaTensor) == isinstance(self, MetaTensor):
             return self
         # An alias stays in the graph of autograd.
-        with _current[-1].making(PretendedMeta if issubclass(cls, MetaTensor) else PretendedTensor):
-            with torch._C.DisableTorchFunctionSubclass():
-                return aten.alias.default(self)
+        kind = PretendedMeta if issubclass(cls, MetaTensor) else PretendedTensor
+        with _current[-1].making(kind), torch._C.DisableTorchFunctionSubclass():
+            return aten.alias.default(self)
 
     def tolist(self):
         return self.cpu().tolist()
