@@ -2,10 +2,10 @@
 
 ``python -m benchmarks.gpu --brains FOLDER --pairs FOLDER --out FOLDER --budget 540``
 
-A. every config once, B. timings, C. training of the shipped recipe of RMR-Fusion (stage 1, then stage 2) with schedules
-set from B's rates so that they end, its evaluation, clean and degraded, then GeSeNet with what is left. Every phase
-is a process with a limit of seconds; what fails is listed and the rest goes on. Weights are copied out after every phase,
-in files below ``--file_mb``.
+A. every config once, B. timings, C. training of the shipped recipe of RMR-Fusion (stage 1, then stage 2) with
+schedules set from B's rates so that they end, its evaluation, clean and degraded, then GeSeNet with what is left. Every
+phase is a process with a limit of seconds; what fails is listed and the rest goes on. Weights are copied out after
+every phase, in files below ``--file_mb``.
 """
 
 import argparse
