@@ -60,7 +60,7 @@ def ceilings(device: str, side: int) -> dict[str, float]:
     block = torch.randn(side * side * 4, device=device)
     target = torch.empty_like(block)
     found["copy_gb_per_s"] = 2 * block.numel() * 4 / median_seconds(lambda: target.copy_(block), device) / 1e9
-    return {key: round(value, 3) for key, value in found.items()}
+    return {key: float(f"{value:.4g}") for key, value in found.items()}
 
 
 def steps_per_second(bundle: str, config: str, keys: dict[str, Any], device: str, seconds: float, work: Path) -> dict:
@@ -75,10 +75,11 @@ def steps_per_second(bundle: str, config: str, keys: dict[str, Any], device: str
     trainer, marks = workflow.parser.get_parsed_content("train#trainer"), []
 
     def mark(engine: Any) -> None:
-        if len(marks) in (4, 5) or time.perf_counter() > marks[0] + seconds:
+        late = bool(marks) and time.perf_counter() > marks[0] + seconds
+        if len(marks) == 5 or late:
             synchronise(device)
         marks.append(time.perf_counter())
-        if len(marks) > 6 and marks[-1] > marks[0] + seconds:
+        if len(marks) > 6 and late:
             engine.terminate()
 
     trainer.add_event_handler(Events.ITERATION_COMPLETED, mark)

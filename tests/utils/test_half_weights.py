@@ -12,7 +12,7 @@ from shared_networks.utils.weights import read_weights
 
 def network(seed):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv2d(2, 32, 3), nn.BatchNorm2d(32), nn.Conv2d(32, 32, 3))
+    return nn.Sequential(nn.Conv2d(64, 64, 3), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3))
 
 
 def test_files_are_half_as_large_and_come_back_in_single_precision(tmp_path):
@@ -24,7 +24,8 @@ def test_files_are_half_as_large_and_come_back_in_single_precision(tmp_path):
     torch.save(source.state_dict(), tmp_path / "plain.pt")
     assert (tmp_path / "half.pt").stat().st_size < 0.6 * (tmp_path / "plain.pt").stat().st_size
     stored = torch.load(tmp_path / "half.pt", weights_only=True)
-    assert stored["0.weight"].dtype == torch.float16 and stored["1.num_batches_tracked"].dtype == torch.int64
+    assert stored["0.weight"].dtype == torch.float16 and stored["0.bias"].dtype == torch.float32
+    assert stored["1.num_batches_tracked"].dtype == torch.int64
     state = read_weights(tmp_path / "half.pt")
     assert state["0.weight"].dtype == torch.float32
     for name, value in source.state_dict().items():
@@ -37,8 +38,8 @@ def test_files_are_half_as_large_and_come_back_in_single_precision(tmp_path):
 
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys):
     with pytest.raises(InputError, match="a: values beyond 65504"):
-        half_weights({"a": torch.tensor([1e5])})
-    torch.save({"a": torch.tensor([1e5])}, tmp_path / "a.pt")
+        half_weights({"a": torch.full((200, 100), 1e5)})
+    torch.save({"a": torch.full((200, 100), 1e5)}, tmp_path / "a.pt")
     assert main([str(tmp_path / "a.pt"), str(tmp_path / "b.pt")]) == 1
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "b.pt").exists()
     assert main([]) == 1 and "Usage" in capsys.readouterr().err
