@@ -113,7 +113,7 @@ def train_and_judge(budget: Budget, given: argparse.Namespace, work: Path) -> No
     device = {"device": f"$torch.device('{given.device}')"}
     brains = {**device, "dataset_dir": given.brains, "ckpt_dir": work / "rmr", "output_dir": work / "rmr" / "eval"}
     small = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7]} if tiny else {}
-    judging = 0.12 * budget.left
+    judging = 0.22 * budget.left
     available = budget.left - judging - 15
 
     def train(name: str, bundle: Path, config: str, share: float, keys: Mapping[str, Any]) -> bool:

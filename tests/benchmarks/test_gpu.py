@@ -1,7 +1,6 @@
 """The command for the first minutes on a GPU, rehearsed on a CPU with tiny numbers."""
 
 import json
-import sys
 
 import pytest
 
@@ -99,12 +98,13 @@ def test_packing_prints_sizes_and_refuses_what_is_too_large(toys, tmp_path, caps
 
 
 @pytest.mark.full
-def test_the_whole_command_runs_to_its_end(toys, tmp_path, capsys):
+def test_the_whole_command_runs_to_its_end(toys, tmp_path):
     brains, pairs = toys
     words = ["--brains", str(brains), "--pairs", str(pairs), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
-    assert main([*words, "--budget", "1200", "--jobs", "1", "--most", "3"]) == 0, (tmp_path / "log.txt").read_text()
+    assert main([*words, "--budget", "3000", "--jobs", "1", "--most", "3"]) == 0, (tmp_path / "log.txt").read_text()
     names = {path.name for path in tmp_path.iterdir()}
     assert {"report.md", "reports.tar.gz", "rmr_model.pt", "rmr_autoencoder.pt", "gesenet_model.pt", "log.txt"} <= {
         name.removesuffix(".part0").removesuffix(".part1") for name in names
     }
-    assert "Evaluation" in (tmp_path / "report.md").read_text() and sys.stdout is not None
+    report = (tmp_path / "report.md").read_text()
+    assert "## Evaluation" in report and "| failed |" not in report
