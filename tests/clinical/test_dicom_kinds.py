@@ -146,7 +146,7 @@ def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
     given = {key: value for key, value in changes.items() if value is not None}
     path = multi_frame(tmp_path / "a.dcm", voxels(), AXIAL, **given)
     if lost:
-        change(path, **{key: None for key in lost})
+        change(path, **dict.fromkeys(lost))
     with pytest.raises(InputError, match=message) as caught:
         read_source(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
