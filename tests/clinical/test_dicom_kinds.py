@@ -1,4 +1,4 @@
-"""DICOM that is no folder of plain slices: single and several frames, no preamble, nested, copies, colour, padding, tilt."""
+"""DICOM that is no folder of plain slices: frames, single files, no preamble, nested, copies, colour, padding, tilt."""
 
 import shutil
 
