@@ -1,10 +1,9 @@
-"""Pictures of measured numbers, as PNG and SVG."""
+"""Pictures of measured numbers, as PNG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,11 +18,9 @@ MARKERS = "osD^vPX"
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write ``<path>.png`` and ``<path>.svg``; the same figure gives the same SVG."""
+    """Write ``<path>.png``; the folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path.with_suffix(".png"), dpi=110)
-    with matplotlib.rc_context({"svg.hashsalt": path.name}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:

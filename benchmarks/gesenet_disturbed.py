@@ -4,7 +4,7 @@
 [--every 6] [--jobs 2] [--work runs/gesenet_disturbed] [--out benchmarks/results]``
 
 Gaussian noise of 0 to 0.1 in both pictures, or a shift of the second one by 0 to 4 pixels; one evaluation of the bundle
-for each strength and method, on every sixth test pair. Writes ``gesenet_disturbed.json``, ``.md``, ``.png``, ``.svg``.
+for each strength and method, on every sixth test pair. Writes ``gesenet_disturbed.json``, ``.md``, ``.png``.
 ``--quick`` does one strength of each for two methods on made-up pairs.
 """
 

@@ -5,7 +5,7 @@
 
 Every method is one evaluation of the bundle; what is done is not run again. ``CHECKPOINT`` is the authors' released
 one, converted by ``python -m shared_networks.convert``; without it that method is left out. Writes
-``gesenet_rivals_<data_name>.json``, ``.md``, ``.png`` and ``.svg``.
+``gesenet_rivals_<data_name>.json``, ``.md`` and ``.png``.
 ``--quick`` compares three methods on made-up pairs.
 """
 

@@ -5,7 +5,7 @@
 
 Takes the networks that ``benchmarks.rmr_study`` has trained with the same options (and trains what is missing), each
 measured on the subjects that it has not seen, with one kind of degradation at a time. Writes ``rmr_severity.json``,
-``.md``, ``.png`` and ``.svg``. ``--quick`` does one strength with toy networks on made-up volumes.
+``.md`` and ``.png``. ``--quick`` does one strength with toy networks on made-up volumes.
 """
 
 import argparse

@@ -7,8 +7,8 @@
 Every contestant is trained on the labelled subjects of all folds but one and measured on the subjects of that one,
 clean and degraded by the paper's mixture, with the configs of the bundle. What is done is not run again, what was
 interrupted goes on. Writes ``rmr_study.json`` and ``rmr_study.md`` (the values of every subject are in the JSON), the
-curves of the losses, ``rmr_study_losses.png`` and ``.svg``, and where a head was trained inside the framework and
-alone, both side by side, ``rmr_study_heads.png`` and ``.svg``. ``--quick`` runs two folds of two contestants on made-up
+curves of the losses, ``rmr_study_losses.png``, and where a head was trained inside the framework and
+alone, both side by side, ``rmr_study_heads.png``. ``--quick`` runs two folds of two contestants on made-up
 volumes: it shows that everything works, and nothing else.
 """
 

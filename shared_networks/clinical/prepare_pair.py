@@ -21,16 +21,16 @@ from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["PreparePair"]
 
-_BLUNT, _DOUBTFUL = 1.5, 2.0
-"""Sharpness of a registration below which it is refused, or remarked; that of brain pairs was 3 to 8, that of volumes
-which show different things 1.0 to 1.3."""
+_BLUNT, _DOUBTFUL = 1.5, 1.7
+"""Sharpness of a registration below which it is refused, or remarked; that of brain pairs was 3 to 8, of six
+heads with skull 1.8 to 2.8, that of volumes which show different things 1.0 to 1.3."""
 _LOST = 0.98
-"""Share of the similarity at the start that must be left at the end: where both are equal, moving one by a fraction of a
+"""Share of the similarity at the start that must be left at the end: of two equal volumes, moving one by less than a
 voxel loses some."""
 _COVERED = 0.9  # share of the first volume's contents that the second one should reach
 
 _OWN_MASKS = {
-    "auto": simple_brain_mask,
+    "auto": lambda values, affine: _simple_mask(values, affine),
     "deepbet": lambda values, affine: (trained_brain_mask(values, affine), ""),
 }
 """What ``brain_mask`` may name instead of a file: volume and affine -> mask and remark."""
@@ -196,6 +196,13 @@ class PreparePair:
         given = Path(self.brain_mask)
         beside = first.parent / given
         return beside if given.name == self.brain_mask and beside.exists() else given
+
+
+def _simple_mask(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str]:
+    """The simple mask, with what is known of it."""
+    mask, remark = simple_brain_mask(values, affine)
+    known = "brain_mask auto keeps much that is no brain on heads with skull; brain_mask deepbet is better"
+    return mask, f"{remark}; {known}" if remark else known
 
 
 def _corrected(source: Source) -> tuple[Source, dict[str, Any]]:

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
 from shared_networks.transforms.background import find_foreground
-from shared_networks.transforms.file_names import file_kind, file_stem
+from shared_networks.transforms.file_names import file_kind, file_stem, header_beside
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.transforms.hounsfield import looks_like_hu
 from shared_networks.transforms.load_pair import normalise_volume
@@ -208,7 +208,8 @@ class LoadModalitiesd(MapTransform):
                 f"beside *{other}; give two files."
             )
         wanted = stem[: len(stem) - len(name)].lower() + other
-        found = [beside for beside in sorted(path.parent.iterdir()) if file_stem(beside).lower() == wanted]
+        named = [beside for beside in sorted(path.parent.iterdir()) if file_stem(beside).lower() == wanted]
+        found = [beside for beside in named if header_beside(beside) is None]  # an .img is part of its .hdr
         if len(found) != 1:
             raise InputError(f"{path}: {len(found)} files named {wanted} beside it; expected exactly one.")
         return found[0]

@@ -22,16 +22,17 @@ _PIECE = 2**20
 def files_hash(paths: Sequence[str | Path]) -> str:
     """SHA-256 of the contents of files in their order; a folder counts with the names and contents of its files.
 
-    Of a folder's path with a choice (:func:`split_choice`) the choice counts too.
+    Files in the folders below count too, with their relative names. Of a folder's path with a choice
+    (:func:`split_choice`) the choice counts too.
 
     Raises:
         OSError: when one cannot be read.
     """
     total = hashlib.sha256()
     for path, choice in map(split_choice, paths):
-        members = sorted(member for member in path.iterdir() if member.is_file()) if path.is_dir() else [path]
+        members = sorted(member for member in path.rglob("*") if member.is_file()) if path.is_dir() else [path]
         for member in members:
-            name = member.name if path.is_dir() else ""
+            name = member.relative_to(path).as_posix() if path.is_dir() else ""
             total.update(json.dumps([name, _file_hash(member)]).encode())
         total.update(f"{choice}\n".encode())
     return total.hexdigest()

@@ -20,7 +20,8 @@ def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
     """Content of a checkpoint: ``torch.load(..., weights_only=True)``, or safetensors.
 
     A file that the manifest of its bundle lists is compared with it. A .pt file with another SHA-256 is only remarked
-    in the log, because a training writes over the weights of its bundle; a .safetensors file is refused.
+    in the log, because a training writes over the weights of its bundle; a .safetensors file is refused. Tensors that
+    were stored in half precision (:mod:`shared_networks.utils.half_weights`) come back in single precision.
 
     Args:
         path: .pt, or .safetensors (needs the package safetensors).
@@ -43,8 +44,8 @@ def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
         if is_safetensors:
             from safetensors.torch import load_file
 
-            return load_file(path, device=str(map_location))
-        return torch.load(path, map_location=map_location, weights_only=True)
+            return _restored(load_file(path, device=str(map_location)))
+        return _restored(torch.load(path, map_location=map_location, weights_only=True))
     except ImportError as error:
         raise InputError(f"{path}: needs the package safetensors: pip install safetensors") from error
     except Exception as error:
@@ -52,6 +53,14 @@ def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
         raise InputError(
             f"{path}: cannot be loaded with weights_only=True ({reason}); give a whole file that holds tensors only."
         ) from error
+
+
+def _restored(content: Any) -> Any:
+    """Half-precision tensors of a state dict, also of one inside, as float32."""
+    if isinstance(content, dict):
+        return type(content)((key, _restored(value)) for key, value in content.items())
+    is_half = isinstance(content, torch.Tensor) and content.dtype in (torch.float16, torch.bfloat16)
+    return content.float() if is_half else content
 
 
 def _listed_hash(path: Path) -> str:

@@ -4,7 +4,6 @@ import ast
 import json
 import math
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -188,7 +187,6 @@ def test_all_studies_in_their_quick_forms(tmp_path):
     for stem in ("rmr_study_losses", "rmr_study_heads", "rmr_severity", "gesenet_rivals_toy", "gesenet_disturbed"):
         with Image.open(tmp_path / f"{stem}.png") as picture:
             assert min(picture.size) > 300 and picture.convert("L").getextrema()[0] < 100
-        assert ElementTree.parse(tmp_path / f"{stem}.svg").getroot().tag.endswith("svg")
     for path in tmp_path.glob("*.md"):
         assert "nan" not in path.read_text() and "| " in path.read_text()
 

@@ -6,6 +6,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+ENHANCED_MR, NM_IMAGE = "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.20"
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -58,3 +59,69 @@ def change(path, **attributes):
         else:
             setattr(image, key, value)
     image.save_as(path)
+
+
+def items(*entries):
+    sequence = pydicom.Sequence()
+    for entry in entries:
+        item = Dataset()
+        for key, value in entry.items():
+            setattr(item, key, value)
+        sequence.append(item)
+    return sequence
+
+
+def multi_frame(path, values, affine, sop_class=ENHANCED_MR, slopes=None, order=None, **attributes):
+    """One file of all slices, as enhanced MR or as reconstructed NM."""
+    matrix = LPS @ affine
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    directions = matrix[:3, :3] / spacing
+    count = values.shape[2]
+    order = list(range(count)) if order is None else order
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = sop_class, generate_uid()
+    image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = (generate_uid() for _ in range(3))
+    image.PatientName, image.PatientID, image.Modality, image.SeriesNumber = "Doe^Jane", "P1", "MR", 4
+    image.Columns, image.Rows = values.shape[:2]
+    image.NumberOfFrames, image.SamplesPerPixel, image.PhotometricInterpretation = count, 1, "MONOCHROME2"
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
+    orientation = [f"{value:.10g}" for value in directions[:, :2].T.ravel()]
+    measures = {"PixelSpacing": [f"{spacing[1]:.10g}", f"{spacing[0]:.10g}"], "SliceThickness": f"{spacing[2]:.10g}"}
+    positions = [[f"{value:.10g}" for value in (matrix @ [0, 0, number, 1])[:3]] for number in order]
+    if sop_class == NM_IMAGE:
+        image.Modality = "NM"
+        image.PixelSpacing, image.SliceThickness = measures["PixelSpacing"], measures["SliceThickness"]
+        sign = np.sign(np.cross(directions[:, 0], directions[:, 1]) @ directions[:, 2])
+        image.SpacingBetweenSlices = f"{sign * spacing[2]:.10g}"
+        image.DetectorInformationSequence = items(
+            {"ImagePositionPatient": positions[0], "ImageOrientationPatient": orientation}
+        )
+        image.NumberOfSlices = count
+    else:
+        image.SharedFunctionalGroupsSequence = items(
+            {
+                "PlaneOrientationSequence": items({"ImageOrientationPatient": orientation}),
+                "PixelMeasuresSequence": items(measures),
+            }
+        )
+        slopes = slopes or [1.0] * count
+        image.PerFrameFunctionalGroupsSequence = items(
+            *(
+                {
+                    "PlanePositionSequence": items({"ImagePositionPatient": position}),
+                    "FrameContentSequence": items({"StackID": "1", "InStackPositionNumber": number + 1}),
+                    "PixelValueTransformationSequence": items(
+                        {"RescaleSlope": f"{slope:g}", "RescaleIntercept": "0", "RescaleType": "US"}
+                    ),
+                }
+                for number, (position, slope) in enumerate(zip(positions, slopes, strict=True))
+            )
+        )
+    image.PixelData = np.ascontiguousarray(values[:, :, order].T.astype("<i2")).tobytes()
+    for key, value in attributes.items():
+        setattr(image, key, value)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save_as(path, enforce_file_format=True)
+    return path

@@ -1,4 +1,4 @@
-"""DICOM that is no folder of plain slices: single and several frames, no preamble, nested, copies, colour, padding, tilt."""
+"""DICOM that is no folder of plain slices: frames, single files, no preamble, nested, copies, colour, padding, tilt."""
 
 import shutil
 
@@ -15,11 +15,10 @@ from shared_networks.errors import InputError
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
 from shared_networks.transforms.file_names import file_kind
 from shared_networks.transforms.reading import read_source
-from tests.clinical.series_writer import LPS, change, write_series
+from tests.clinical.series_writer import LPS, NM_IMAGE, change, multi_frame, write_series
 from tests.clinical.test_dicom_series import AXIAL, CORONAL, SAGITTAL, SHAPE, TILT, voxels
 
-CT_IMAGE, ENHANCED_MR, NM_IMAGE = (f"1.2.840.10008.5.1.4.1.1.{number}" for number in ("2", "4.1", "20"))
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CT_IMAGE, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
 
 
 def is_series(folder, values, affine=AXIAL):
@@ -27,72 +26,6 @@ def is_series(folder, values, affine=AXIAL):
     assert file_kind(folder) == "series"
     assert np.array_equal(source.values, values) and np.allclose(source.affine, affine, atol=1e-4)
     return source
-
-
-def items(*entries):
-    sequence = pydicom.Sequence()
-    for entry in entries:
-        item = Dataset()
-        for key, value in entry.items():
-            setattr(item, key, value)
-        sequence.append(item)
-    return sequence
-
-
-def multi_frame(path, values, affine, sop_class=ENHANCED_MR, slopes=None, order=None, **attributes):
-    """One file of all slices, as enhanced MR or as reconstructed NM."""
-    matrix = LPS @ affine
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    directions = matrix[:3, :3] / spacing
-    count = values.shape[2]
-    order = list(range(count)) if order is None else order
-    image = Dataset()
-    image.SOPClassUID, image.SOPInstanceUID = sop_class, generate_uid()
-    image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = (generate_uid() for _ in range(3))
-    image.PatientName, image.PatientID, image.Modality, image.SeriesNumber = "Doe^Jane", "P1", "MR", 4
-    image.Columns, image.Rows = values.shape[:2]
-    image.NumberOfFrames, image.SamplesPerPixel, image.PhotometricInterpretation = count, 1, "MONOCHROME2"
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
-    orientation = [f"{value:.10g}" for value in directions[:, :2].T.ravel()]
-    measures = {"PixelSpacing": [f"{spacing[1]:.10g}", f"{spacing[0]:.10g}"], "SliceThickness": f"{spacing[2]:.10g}"}
-    positions = [[f"{value:.10g}" for value in (matrix @ [0, 0, number, 1])[:3]] for number in order]
-    if sop_class == NM_IMAGE:
-        image.Modality = "NM"
-        image.PixelSpacing, image.SliceThickness = measures["PixelSpacing"], measures["SliceThickness"]
-        sign = np.sign(np.cross(directions[:, 0], directions[:, 1]) @ directions[:, 2])
-        image.SpacingBetweenSlices = f"{sign * spacing[2]:.10g}"
-        image.DetectorInformationSequence = items(
-            {"ImagePositionPatient": positions[0], "ImageOrientationPatient": orientation}
-        )
-        image.NumberOfSlices = count
-    else:
-        image.SharedFunctionalGroupsSequence = items(
-            {
-                "PlaneOrientationSequence": items({"ImageOrientationPatient": orientation}),
-                "PixelMeasuresSequence": items(measures),
-            }
-        )
-        slopes = slopes or [1.0] * count
-        image.PerFrameFunctionalGroupsSequence = items(
-            *(
-                {
-                    "PlanePositionSequence": items({"ImagePositionPatient": position}),
-                    "FrameContentSequence": items({"StackID": "1", "InStackPositionNumber": number + 1}),
-                    "PixelValueTransformationSequence": items(
-                        {"RescaleSlope": f"{slope:g}", "RescaleIntercept": "0", "RescaleType": "US"}
-                    ),
-                }
-                for number, (position, slope) in enumerate(zip(positions, slopes, strict=True))
-            )
-        )
-    image.PixelData = np.ascontiguousarray(values[:, :, order].T.astype("<i2")).tobytes()
-    for key, value in attributes.items():
-        setattr(image, key, value)
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save_as(path, enforce_file_format=True)
-    return path
 
 
 @pytest.mark.parametrize("affine", [AXIAL, TILT @ SAGITTAL, TILT @ CORONAL])

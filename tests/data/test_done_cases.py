@@ -3,10 +3,14 @@
 import hashlib
 import json
 
+import nibabel as nib
+import numpy as np
 import pytest
 from monai.bundle import ConfigParser
 
+from shared_networks.clinical import PreparePair
 from shared_networks.data import DoneCases, FusionDataset
+from shared_networks.transforms import LoadModalitiesd
 from shared_networks.utils.hashing import files_hash, weights_entry
 
 
@@ -130,3 +134,53 @@ def test_settings_are_hashed_with_what_they_refer_to_and_without_places():
     assert hash_with(place="there") == hash_with(unused=2) == plain
     changes = ({"width": 4}, {"network_def#bias": False}, {"writer#to": "$@place"})
     assert len({plain, *(hash_with(**change) for change in changes)}) == 4
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """A pair with a mask beside it, each volume of two files."""
+    random = np.random.default_rng(0)
+    for name in ("a_t1", "a_flair", "mask"):
+        values = np.pad(random.integers(1, 99, (6, 6, 6)), 2).astype(np.int16)
+        nib.save(nib.Nifti1Pair(values, np.eye(4)), tmp_path / f"{name}.hdr")
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["both", "one", "one modality"])
+@pytest.mark.parametrize("mask", ["mask.hdr", "absolute"])
+def test_every_file_of_a_result_counts(volumes, given, mask):
+    """Header and voxels of both images, of the one that is found beside the other, and of the mask."""
+    prepare = PreparePair(brain_mask=mask if mask == "mask.hdr" else str(volumes / "mask.hdr"))
+    loader = LoadModalitiesd(prepare=prepare, allow_missing=True)
+    first, second = (str(volumes / f"a_{name}.hdr") for name in ("t1", "flair"))
+    image = {"both": [first, second], "one": first, "one modality": [first, ""]}[given]
+    done = DoneCases(output_dir="out", settings="s", files=loader.depends_on)
+    prints = [done.identify({"case": "a", "image": image})["fingerprint"]]
+    names = ["a_t1", "mask"] + ([] if given == "one modality" else ["a_flair"])
+    for name in names:
+        for ending in ("hdr", "img"):
+            with (volumes / f"{name}.{ending}").open("ab") as stream:
+                stream.write(b"x")
+            prints.append(done.identify({"case": "a", "image": image})["fingerprint"])
+    assert len(set(prints)) == 1 + 2 * len(names)
+    (volumes / "mask.img").unlink()
+    (volumes / "mask.hdr").unlink()
+    assert done.identify({"case": "a", "image": image}) == {}
+
+
+def test_folders_below_a_folder_count(tmp_path):
+    (tmp_path / "x" / "y").mkdir(parents=True)
+    (tmp_path / "x" / "y" / "1.dcm").write_bytes(b"1")
+    before = files_hash([tmp_path / "x"])
+    (tmp_path / "x" / "y" / "1.dcm").write_bytes(b"2")
+    assert files_hash([tmp_path / "x"]) != before
+
+
+@pytest.mark.parametrize("bundle", ["gesenet_bundle", "rmr_bundle"])
+def test_both_bundles_ask_their_loader(bundle, request, tmp_path):
+    folder = request.getfixturevalue(bundle)
+    parser = ConfigParser()
+    parser.read_config(str(folder / "configs" / "inference.json"))
+    parser.update({"bundle_root": str(folder), "output_dir": str(tmp_path)})
+    loader = parser.get_parsed_content("preprocessing").transforms[0]
+    assert parser.get_parsed_content("done_cases").files == loader.depends_on

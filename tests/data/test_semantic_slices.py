@@ -131,3 +131,18 @@ def test_real_pairs_hold_every_class_in_plausible_shares(data_dir):
     share = share / share.sum()
     assert 0.4 < share[0] < 0.7
     assert (share[1:] > 0.02).all() and (share[1:] < 0.25).all()
+
+
+def test_16_bit_pictures_keep_their_range(tmp_path):
+    deep = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    _write_pair(tmp_path / "CT" / "train", "1001.png", deep, deep[::-1].copy())
+    items = pair_slices(str(tmp_path), {}, "training")
+    np.testing.assert_allclose(items[0]["image"][0], deep / 65535, atol=1e-6)
+
+
+def test_a_volume_on_another_grid_is_refused(tmp_path):
+    _brain(tmp_path)
+    image = nib.load(tmp_path / "flair.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), np.diag([1.0, 1, 2, 1])), tmp_path / "flair.nii.gz")
+    with pytest.raises(InputError, match="the spacing differs, 1 x 1 x 1 mm against 1 x 1 x 2 mm"):
+        brain_slices(str(tmp_path), "training")

@@ -95,9 +95,9 @@ class PretendedTensor(torch.Tensor):
         if issubclass(cls, MetaTensor) == isinstance(self, MetaTensor):
             return self
         # An alias stays in the graph of autograd.
-        with _current[-1].making(PretendedMeta if issubclass(cls, MetaTensor) else PretendedTensor):
-            with torch._C.DisableTorchFunctionSubclass():
-                return aten.alias.default(self)
+        kind = PretendedMeta if issubclass(cls, MetaTensor) else PretendedTensor
+        with _current[-1].making(kind), torch._C.DisableTorchFunctionSubclass():
+            return aten.alias.default(self)
 
     def tolist(self):
         return self.cpu().tolist()
@@ -295,8 +295,9 @@ def _load_to_the_device(load):
     def to_the_device(file, map_location=None, **keywords):
         wanted = map_location is not None and torch.device(map_location).type == "cuda"
         content = load(file, map_location="cpu" if wanted else map_location, **keywords)
-        move = lambda value: value.to(CUDA) if isinstance(value, torch.Tensor) else value  # noqa: E731
-        return mapped(move, content) if wanted else content
+        if not wanted:
+            return content
+        return mapped(lambda value: value.to(CUDA) if isinstance(value, torch.Tensor) else value, content)
 
     return to_the_device
 

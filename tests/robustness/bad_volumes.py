@@ -143,13 +143,13 @@ REFUSED = {
     "two axes alike": (poked((SFORM + 4, "<f", 1.0), (SFORM + 20, "<f", 0.0)), "the affine is singular"),
     "affine NaN": (poked((SFORM + 28, "<f", np.nan)), "the affine holds NaN or infinite values; correct"),
     "affine infinite": (poked((SFORM, "<f", np.inf)), "the affine holds NaN or infinite values"),
-    "sheared": (flair(affine=SHEARED), "the affine is sheared, .*; correct the header, or resample"),
+    "sheared": (flair(affine=SHEARED), "the affine is sheared, .*; resample it to a regular grid"),
     "sheared both": (both(brain(), brain(1), SHEARED), "t1.nii.gz: the affine is sheared"),
     "time series": (
         flair(values=np.zeros((*SHAPE, 4), np.int16)),
         r"4D image of shape \(12, 11, 10, 4\); expected a 3D",
     ),
-    "one slice as 2D": (flair(values=brain(1)[..., 4]), "2D image .*; expected a 3D volume"),
+    "one slice as 2D": (flair(values=brain(1)[..., 4]), "a 2D image; expected a 3D volume"),
     "one line": (flair(values=brain(1)[:, 4, 4]), "1D image"),
     "colour": (flair(values=np.zeros(SHAPE, RGB)), "a colour image; expected the grey values of flair"),
     "complex": (flair(values=brain(1).astype(np.complex64)), "complex values; save the magnitude"),
@@ -182,9 +182,10 @@ REFUSED = {
         "not a supported",
     ),
     "other format": (
-        second(lambda maker, name: maker.file(f"{name}/flair.mha", b"a")),
+        second(lambda maker, name: maker.file(f"{name}/flair.xyz", b"a")),
         "not a supported image; expected",
     ),
+    "no MetaImage": (second(lambda maker, name: maker.file(f"{name}/flair.mha", b"a")), "cannot be read"),
     "picture": (
         second(lambda maker, name: maker.picture(f"{name}/flair.png", (brain(1)[..., 4] // 4).astype(np.uint8))),
         "a 2D picture; expected a 3D volume",

@@ -14,6 +14,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import itk
 import nibabel as nib
 import numpy as np
 from PIL import Image
@@ -23,9 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from shared_networks.errors import InputError
 from shared_networks.transforms.geometry_checks import check_affine
 from shared_networks.transforms.reading import read_source, read_stacked_volume
+from tests.clinical.series_writer import multi_frame
 from tests.robustness.dicom_files import write_series
 
-COUNTS = {"nii": 3000, "nii.gz": 2500, "png": 2500, "dcm": 2000}
+COUNTS = {"nii": 1900, "nii.gz": 1500, "png": 1500, "dcm": 1500, "mha": 600, "nrrd": 600, "mgz": 600, "hdr": 600}
+COUNTS |= {"jpg": 400, "tif": 400, "frames.dcm": 400}
 SHAPE = (6, 5, 4)
 # Offset and format of the fields of a NIfTI-1 header that decide how the rest is read, and values that do not fit.
 LENGTHS = [32767, -1, -32768, 0, 1, 2, 1000]
@@ -98,23 +101,43 @@ def good_files(folder):
     picture = io.BytesIO()
     Image.fromarray(np.arange(48 * 3, dtype=np.uint8).reshape(6, 8, 3)).save(picture, "PNG")
     series = write_series(folder / "series", voxels[..., :2])
-    return {"nii": image.to_bytes(), "png": picture.getvalue(), "dcm": (series / "01.dcm").read_bytes()}
+    files = {"nii": image.to_bytes(), "png": picture.getvalue(), "dcm": (series / "01.dcm").read_bytes()}
+    for kind, format_name in (("jpg", "JPEG"), ("tif", "TIFF")):
+        stream, exif = io.BytesIO(), Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(np.arange(480, dtype=np.uint8).reshape(20, 24)).save(stream, format_name, exif=exif)
+        files[kind] = stream.getvalue()
+    for kind in ("mha", "nrrd"):
+        itk.imwrite(itk.image_from_array(np.ascontiguousarray(voxels.T)), str(folder / f"good.{kind}"))
+        files[kind] = (folder / f"good.{kind}").read_bytes()
+    nib.save(nib.MGHImage(voxels.astype(np.float32), np.eye(4)), folder / "good.mgz")
+    files["mgz"] = (folder / "good.mgz").read_bytes()
+    nib.save(nib.Nifti1Pair(voxels, np.eye(4)), folder / "mutant.hdr")  # its voxels stay; the header is changed
+    files["hdr"] = (folder / "mutant.hdr").read_bytes()
+    files["frames.dcm"] = multi_frame(folder / "good_frames.dcm", voxels, np.diag([-1.0, -1, 2, 1])).read_bytes()
+    return files
 
 
 def mutant(kind, good, random):
     """A changed file of this kind."""
-    if kind == "nii.gz":
+    if kind in ("nii.gz", "mgz"):
         # Either the content or what compresses it.
-        packed = gzip.compress(mutate_nifti(good["nii"], random), 1)
+        content = (
+            mutate_nifti(good["nii"], random) if kind == "nii.gz" else mutate(gzip.decompress(good["mgz"]), random)
+        )
+        packed = gzip.compress(content, 1)
         return mutate(packed, random) if random.random() < 0.3 else packed
-    change = {"nii": mutate_nifti, "png": mutate_png}.get(kind, mutate)
+    if kind in ("mha", "nrrd") and random.random() < 0.5:
+        # The text of the header, mostly.
+        return mutate(good[kind][:300], random) + good[kind][300:]
+    change = {"nii": mutate_nifti, "hdr": mutate_nifti, "png": mutate_png}.get(kind, mutate)
     return change(good[kind], random)
 
 
 def read(path):
     """What the loaders do with one file; whether it was read."""
     try:
-        if path.name.endswith((".nii", ".nii.gz")):
+        if path.name.endswith((".nii", ".nii.gz", ".mha", ".nrrd", ".mgz", ".hdr")):
             read_stacked_volume(path)
         source = read_source(path)
         check_affine(source)

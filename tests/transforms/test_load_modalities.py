@@ -8,7 +8,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, Invertd, Orientationd
 
-from shared_networks.clinical import PreparePair
+from shared_networks.clinical import PreparePair, prepare_pair
+from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.errors import InputError
 from shared_networks.transforms import LoadModalitiesd
 
@@ -126,10 +127,18 @@ def test_one_modality_alone_when_allowed(pair, lost):
         load(alone)
 
 
-def test_a_single_modality_is_prepared_and_cannot_be_aligned(pair):
+def test_a_single_modality_is_prepared_once_and_cannot_be_aligned(pair, write_volume, monkeypatch):
     t1, _ = pair()
+    calls = []
+    monkeypatch.setattr(
+        prepare_pair, "correct_bias_field", lambda *given: calls.append(1) or correct_bias_field(*given)
+    )
     prepared = load([t1, ""], allow_missing=True, prepare=PreparePair(bias_correction=True))
-    assert set(json.loads(prepared["image"].meta["preparation"])) == {"bias_field"}
+    done = json.loads(prepared["image"].meta["preparation"])
+    assert set(done) == {"bias_field"} and [entry["file"] for entry in done["bias_field"]] == [t1] and calls == [1]
+    mask = str(write_volume("mask.nii.gz", (voxels() > 500).astype(np.uint8), AXIAL))
+    masked = load([t1, ""], allow_missing=True, prepare=PreparePair(brain_mask=mask))
+    assert not masked["image"][0].numpy()[voxels() <= 500].any()
     with pytest.raises(InputError, match="align needs both volumes; give the other one"):
         load([t1, ""], allow_missing=True, prepare=PreparePair(align=True))
 

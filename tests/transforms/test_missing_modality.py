@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from shared_networks.transforms import DropModalityd, RandModalityDropoutd
+from shared_networks.transforms import DropModalityd, LoadModalitiesd, RandModalityDropoutd
 
 
 @pytest.fixture
@@ -47,3 +48,18 @@ def test_without_a_loss_the_network_sees_its_input(item):
     for keys, name in (({}, "image"), ({"input_key": "degraded"}, "degraded")):
         d = RandModalityDropoutd(prob=0.0, **keys)(item)
         assert torch.equal(d["available"], item[name]) and torch.equal(d["image"], item["image"])
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_the_brain_is_that_of_the_modality_that_is_left(write_volume, missing):
+    """Evaluation with a missing channel masks as inference with one modality does."""
+    values = np.zeros((2, 12, 12, 10), np.int16)
+    values[0, 2:9, 2:9, 2:8] = np.random.default_rng(0).integers(100, 900, (7, 7, 6))
+    values[1, 3:11, 3:11, 2:8] = np.random.default_rng(1).integers(100, 900, (8, 8, 6))
+    paths = [str(write_volume(f"{name}.nii.gz", one)) for name, one in zip(("t1", "flair"), values, strict=True)]
+    both = LoadModalitiesd(foreground_key="foreground")({"image": paths})
+    dropped = DropModalityd("image", missing, brain_key="brain")(both)
+    alone = LoadModalitiesd(allow_missing=True)({"image": [path * (i != missing) for i, path in enumerate(paths)]})
+    for key in ("image", "brain"):
+        assert torch.equal(dropped[key].as_tensor(), alone[key].as_tensor())
+    assert both["brain"].sum() > dropped["brain"].sum()

@@ -193,7 +193,7 @@ def test_floating_point_tiff_from_zero_to_one(tmp_path):
     assert np.array_equal(source.values, pixels) and source.bit_depth == 16 and source.warnings == []
     for bad in (pixels * 255, pixels - 0.5, np.where(pixels > 0.5, np.nan, pixels)):
         Image.fromarray(bad.astype(np.float32)).save(tmp_path / "b.tif")
-        with pytest.raises(InputError, match="32-bit pixels from|NaN"):
+        with pytest.raises(InputError, match=r"32-bit pixels from|NaN"):
             read_source(tmp_path / "b.tif")
 
 

@@ -100,7 +100,7 @@ def test_the_remedy_that_the_refusal_names_works(pair, loader, which):
     first, second = loaded["image"].numpy() > 0.05
     if which == "both":
         assert (first & second).sum() > 0.9 * first.sum()
-    with pytest.raises(InputError, match="so that no DICOM output can be made of it|no DICOM series"):
+    with pytest.raises(InputError, match=r"so that no DICOM output can be made of it|no DICOM series"):
         loader(resample=True, prepare=PreparePair(dicom_output=True))({"image": paths})
 
 

@@ -1,0 +1,234 @@
+"""Part B: what the device can do, and what the bundles' networks, trainings and inference get of it.
+
+``python -m benchmarks.gpu.timings --device cuda --out FOLDER --seconds 150`` adds a line to ``timings.jsonl`` after
+each measurement, the ones that part C needs first, and begins none when the seconds are used up.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.bundle import ConfigParser, ConfigWorkflow
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.bundle_runs import ROOT
+from benchmarks.machine import hardware
+from shared_networks.utils import set_backends
+
+__all__ = ["main", "measurements", "steps_per_second"]
+
+PRECISIONS = {"float32": None, "tf32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def synchronise(device: str) -> None:
+    """Wait until the device has done everything."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def median_seconds(call: Callable[[], Any], device: str, repeats: int = 7) -> float:
+    """Median time of a call after two that warm up."""
+    times = []
+    for number in range(repeats + 2):
+        synchronise(device)
+        started = time.perf_counter()
+        call()
+        synchronise(device)
+        if number >= 2:
+            times.append(time.perf_counter() - started)
+    return sorted(times)[len(times) // 2]
+
+
+def peak_gib(device: str) -> float | None:
+    """Peak of the GPU's memory since it was reset; None on a CPU."""
+    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if device == "cuda" else None
+
+
+def ceilings(device: str, side: int) -> dict[str, float]:
+    """Measured rate of matrix products in TFLOP/s by precision, and of copies in GB/s."""
+    found = {}
+    for name, dtype in PRECISIONS.items():
+        set_backends(tf32=name == "tf32", cudnn_benchmark=True, deterministic=False)
+        a, b = (torch.randn(side, side, device=device, dtype=dtype or torch.float32) for _ in range(2))
+        found[f"{name}_tflops"] = 2 * side**3 / median_seconds(lambda a=a, b=b: a @ b, device) / 1e12
+    block = torch.randn(side * side * 4, device=device)
+    target = torch.empty_like(block)
+    found["copy_gb_per_s"] = 2 * block.numel() * 4 / median_seconds(lambda: target.copy_(block), device) / 1e9
+    return {key: float(f"{value:.4g}") for key, value in found.items()}
+
+
+def steps_per_second(bundle: str, config: str, keys: dict[str, Any], device: str, seconds: float, work: Path) -> dict:
+    """Steps/s of a training config's own trainer, after five steps that warm up."""
+    place = ROOT / bundle
+    over = {"bundle_root": place, "output_dir": work, "ckpt_dir": work, "device": f"$torch.device('{device}')"}
+    over |= {"max_epochs": 1, "iterations_per_epoch": 100_000, "val_interval": 2, "resume": False} | keys
+    over = {key: str(value) if isinstance(value, Path) else value for key, value in over.items()}
+    file = str(place / "configs" / f"{config}.json")
+    workflow = ConfigWorkflow(file, workflow_type="train", logging_file=False, **over)
+    workflow.initialize()
+    trainer, marks = workflow.parser.get_parsed_content("train#trainer"), []
+
+    def mark(engine: Any) -> None:
+        late = bool(marks) and time.perf_counter() > marks[0] + seconds
+        if len(marks) == 5 or late:
+            synchronise(device)
+        marks.append(time.perf_counter())
+        if len(marks) > 6 and late:
+            engine.terminate()
+
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, mark)
+    if config == "train" and bundle == "rmr_fusion_bundle":
+        network = workflow.parser.get_parsed_content("network_def")
+        network.load_autoencoder(workflow.parser.get_parsed_content("autoencoder_checkpoint"))
+    trainer.run()
+    workflow.finalize()
+    rate = (len(marks) - 6) / (marks[-1] - marks[5])
+    batch = workflow.parser.get_parsed_content("batch_size")
+    shape = workflow.parser.get_parsed_content("patch_size")
+    workers = workflow.parser.get_parsed_content("num_workers")
+    return {
+        "what": f"train {bundle} {config}",
+        **{"patch": shape, "batch": batch, "workers": workers, "amp": workflow.parser.get_parsed_content("amp")},
+        **{"steps_per_s": round(rate, 3), "samples_per_s": round(rate * batch, 2), "peak_gib": peak_gib(device)},
+    }
+
+
+def loaded(bundle: str, device: str) -> tuple[torch.nn.Module, Any]:
+    """Network and inferer of a bundle's inference.json with its weights."""
+    parser = ConfigParser()
+    parser.read_config(str(ROOT / bundle / "configs" / "inference.json"))
+    parser.update({"bundle_root": str(ROOT / bundle), "device": f"$torch.device('{device}')"})
+    network = parser.get_parsed_content("network").eval()
+    loader = parser.get_parsed_content("handlers#0")
+    loader(type("Engine", (), {"logger": __import__("logging").getLogger(bundle)})())
+    return network, parser.get_parsed_content("inferer")
+
+
+def inference(
+    name: str, call: Callable[[], torch.Tensor], device: str, rates: dict[str, float], precision: str, **facts: Any
+) -> dict[str, Any]:
+    """Time one call in a precision; the share is that of the measured rate of matrix products."""
+    dtype = PRECISIONS[precision]
+    set_backends(tf32=precision == "tf32", cudnn_benchmark=True, deterministic=False)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    with torch.no_grad(), torch.autocast(device, dtype=dtype) if dtype else nullcontext():
+        with FlopCounterMode(display=False) as counter:
+            call()
+        seconds = median_seconds(call, device, 5)
+    reached = counter.get_total_flops() / seconds / 1e12
+    share = reached / rates[f"{precision}_tflops"] if rates else None
+    return {
+        **{"what": name, "precision": precision, **facts, "ms": round(1000 * seconds, 3), "tflops": round(reached, 3)},
+        **{"share_of_matrix_rate": None if share is None else round(share, 4), "peak_gib": peak_gib(device)},
+    }
+
+
+def agreement(device: str, size: int, volume: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Results on the device against those on the CPU, in float32."""
+    set_backends(tf32=False, cudnn_benchmark=False, deterministic=True)
+    generator = torch.Generator().manual_seed(0)
+    pair = torch.rand(1, 2, size, size, generator=generator)
+    case = torch.rand(1, 2, *volume, generator=generator)
+    for bundle, x in (("gesenet_bundle", pair), ("rmr_fusion_bundle", case)):
+        results = []
+        for place in ("cpu", device):
+            network, inferer = loaded(bundle, place)
+            with torch.no_grad():
+                results.append(inferer(x.to(place), network).float().cpu())
+        difference = (results[0] - results[1]).abs().max().item()
+        labels = [result[:, :-1].argmax(dim=1) for result in results]
+        same = (labels[0] == labels[1]).float().mean().item() if bundle.startswith("rmr") else None
+        yield {"what": f"{bundle}: {device} against cpu", "largest_difference": difference, "same_labels": same}
+
+
+def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
+    """What is measured, in order; each call gives a row or several."""
+    device, tiny, work = given.device, given.tiny, given.out / "timings"
+    brains, pairs = {"dataset_dir": given.brains}, {"dataset_dir": given.pairs}
+    seconds = 1.0 if tiny else 8.0
+    small1 = {"patch_size": [14, 14, 7], "batch_size": 1} if tiny else {}
+    small2 = {"patch_size": [14, 14, 7]} if tiny else {}
+    pictures = {"patch_size": [44, 44], "batch_size": 1, "validation_cases": {}} if tiny else {}
+
+    def train(bundle: str, config: str, keys: dict[str, Any]) -> Callable[[], Any]:
+        return lambda: steps_per_second(bundle, config, keys, device, seconds, work)
+
+    # What part C needs.
+    yield train("rmr_fusion_bundle", "train_autoencoder", brains | small1)
+    yield train("rmr_fusion_bundle", "train", brains | small2)
+    yield train("gesenet_bundle", "train", pairs | pictures)
+    rates: dict[str, float] = {}
+
+    def measure_rates() -> dict[str, Any]:
+        rates.update(ceilings(device, 256 if tiny else 8192))
+        return {"what": "ceilings", **rates}
+
+    yield measure_rates
+    yield lambda: list(agreement(device, 44 if tiny else 256, (28, 28, 14) if tiny else (84, 84, 42)))
+    networks: dict[str, Any] = {}
+
+    def network(bundle: str) -> Any:
+        return networks.setdefault(bundle, loaded(bundle, device))
+
+    size, whole = (44, (28, 28, 14)) if tiny else (256, (182, 218, 60))
+    forms = ("eager",) if tiny else ("eager", "compile")
+    for form in forms:
+        for batch in (1, 2) if tiny else (1, 16, 64):
+            for precision in PRECISIONS:
+
+                def picture(form: str = form, batch: int = batch, precision: str = precision) -> dict[str, Any]:
+                    net, x = network("gesenet_bundle")[0], torch.rand(batch, 2, size, size, device=device)
+                    net = torch.compile(net) if form == "compile" else net
+                    return inference("GeSeNet pair", lambda: net(x), device, rates, precision, batch=batch, form=form)
+
+                yield picture
+    for precision in PRECISIONS:
+
+        def volume(precision: str = precision) -> dict[str, Any]:
+            net, inferer = network("rmr_fusion_bundle")
+            x = torch.rand(1, 2, *whole, device=device)
+            return inference("RMR-Fusion volume", lambda: inferer(x, net), device, rates, precision, size=whole)
+
+        yield volume
+    for patch, batch, workers in [] if tiny else [((56, 56, 28), 4, 8), ((84, 84, 28), 2, 8), ((56, 56, 28), 4, 14)]:
+        keys = {"patch_size": list(patch), "batch_size": batch, "num_workers": workers}
+        yield train("rmr_fusion_bundle", "train_autoencoder", brains | keys)
+        yield train("rmr_fusion_bundle", "train", brains | keys)
+    if not tiny:
+        yield train("gesenet_bundle", "train", pairs | {"batch_size": 16})
+        yield train("rmr_fusion_bundle", "train", brains | {"amp": False})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure until the seconds are used up; a measurement that fails is a row with its error."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu.timings")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--brains", type=Path, required=True)
+    parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=150.0)
+    parser.add_argument("--tiny", action="store_true", help="small sizes, for a rehearsal")
+    given = parser.parse_args(arguments)
+    (given.out / "timings").mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + given.seconds
+    for measure in measurements(given):
+        if time.monotonic() > end:
+            break
+        try:
+            rows = measure()
+        except (Exception, SystemExit) as error:
+            rows = {"what": "failed", "error": f"{type(error).__name__}: {error}"[:300]}
+        with (given.out / "timings.jsonl").open("a", encoding="utf-8") as file:
+            for row in rows if isinstance(rows, list) else [rows]:
+                file.write(json.dumps({**row, "device": hardware(given.device)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

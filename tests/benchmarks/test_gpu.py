@@ -1,0 +1,110 @@
+"""The command for the first minutes on a GPU, rehearsed on a CPU with tiny numbers."""
+
+import json
+
+import pytest
+
+from benchmarks.gpu import pack, smoke
+from benchmarks.gpu.__main__ import Budget, carry_out, main, rates, schedule
+from benchmarks.gpu.report import write_report
+from benchmarks.toy_data import write_toy_brains, write_toy_pictures
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """Brains with a section for validation, and pairs."""
+    folder = tmp_path_factory.mktemp("toys")
+    brains = write_toy_brains(folder / "brains", labelled=3, unlabelled=0)
+    path = brains / "datalist.json"
+    items = json.loads(path.read_text())["training"]
+    path.write_text(json.dumps({"training": items[:2], "validation": items[2:]}))
+    return brains, write_toy_pictures(folder / "pairs")
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(5.0, 100.0), (0.2, 60.0), (80.0, 300.0)])
+def test_a_schedule_ends_within_its_seconds(rate, seconds):
+    steps = schedule(rate, seconds)
+    taken = steps["max_epochs"] * steps["iterations_per_epoch"] / rate
+    assert taken <= max(0.7 * seconds, 10 / rate) and taken > 0.3 * seconds
+    assert steps["max_epochs"] % steps["val_interval"] == 0
+
+
+def test_the_rate_is_the_first_one_measured_of_a_config(tmp_path):
+    assert rates(tmp_path) == {}
+    rows = [("train a_bundle train", 3.0), ("train a_bundle train", 9.0), ("ceilings", 1.0)]
+    lines = [json.dumps({"what": what, "steps_per_s": rate}) for what, rate in rows]
+    (tmp_path / "timings.jsonl").write_text("\n".join(lines))
+    assert rates(tmp_path) == {"a_bundle train": 3.0}
+
+
+def test_a_phase_is_stopped_at_its_limit_and_the_rest_goes_on(tmp_path):
+    budget = Budget(60, tmp_path)
+    assert not budget.run("long", [["-c", "import time; time.sleep(50)"]], most=3.5)
+    assert not budget.run("broken", [["-c", "import sys; print('why', file=sys.stderr); sys.exit(3)"]], most=30)
+    assert budget.run("good", [["-c", "print('fine')"]] * 2, most=30)
+    assert not budget.run("late", [["-c", ""]], most=30, keep=59)
+    assert [phase["outcome"] for phase in budget.phases] == ["['out of time']", "[3]", "done", "no time"]
+    assert budget.phases[0]["seconds"] < 12
+    log = (tmp_path / "log.txt").read_text()
+    assert "why" in log and log.count("fine") == 2
+
+
+def test_weights_are_carried_out_in_parts_that_are_small_enough(tmp_path):
+    (tmp_path / "work" / "rmr").mkdir(parents=True)
+    content = bytes(range(256)) * 10 * 1024
+    (tmp_path / "work" / "rmr" / "model.pt").write_bytes(content)
+    (tmp_path / "work" / "rmr" / "rmr_checkpoint_epoch=1.pt").write_bytes(content)
+    carry_out(tmp_path / "work", tmp_path, 1.0)
+    parts = sorted(tmp_path.glob("rmr_model.pt*"))
+    assert [part.name for part in parts] == [f"rmr_model.pt.part{number}" for number in range(3)]
+    assert b"".join(part.read_bytes() for part in parts) == content
+    carry_out(tmp_path / "work", tmp_path, 16.0)
+    assert (tmp_path / "rmr_model.pt").read_bytes() == content
+    assert not list(tmp_path.glob("*checkpoint*"))
+
+
+def test_the_report_lists_what_failed(tmp_path):
+    rows = [{"name": "a", "seconds": 1.0, "error": ""}, {"name": "b", "seconds": 2.0, "error": "ValueError: no"}]
+    (tmp_path / "smoke_0.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "timings.jsonl").write_text(json.dumps({"what": "ceilings", "copy_gb_per_s": 9.0, "device": "card X"}))
+    assert write_report(tmp_path, [{"phase": "A", "outcome": "done"}])
+    text = (tmp_path / "report.md").read_text()
+    assert "2 run, 1 failed" in text and "| b | 2.0 | ValueError: no |" in text and "card X" in text
+    (tmp_path / "smoke_0.jsonl").write_text(json.dumps(rows[0]))
+    assert not write_report(tmp_path, [{"phase": "A", "outcome": "done"}])
+
+
+def test_every_smoke_run_names_configs_that_are_there(toys, tmp_path):
+    names = []
+    for run in smoke.runs(*toys, tmp_path):
+        names += [run.bundle / "configs" / f"{name}.json" for name in run.configs]
+        assert run.kind in ("train", "infer")
+    assert all(name.is_file() for name in names) and len(set(names)) > 30
+
+
+def test_packing_prints_sizes_and_refuses_what_is_too_large(toys, tmp_path, capsys):
+    brains, pairs = toys
+    words = ["--brains", str(brains), "--pairs", str(pairs), "--out", str(tmp_path / "packed"), "--no_wheels"]
+    assert pack.main([*words, "--limit_mb", "500", "--cases", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "tracked files: " in printed and "below 500" in printed
+    sections = json.loads((tmp_path / "packed" / "brains" / "datalist.json").read_text())
+    assert [len(sections[part]) for part in ("training", "validation")] == [1, 1]
+    assert all((tmp_path / "packed" / "brains" / sections["training"][0][name]).is_file() for name in ("t1", "label"))
+    assert (tmp_path / "packed" / "pairs" / "CT" / "train").is_dir()
+    assert not (tmp_path / "packed" / "pairs" / "CT" / "test").exists()
+    assert pack.main([*words, "--limit_mb", "1"]) == 1
+    assert "1 may travel" in capsys.readouterr().err and not (tmp_path / "packed").exists()
+
+
+@pytest.mark.full
+def test_the_whole_command_runs_to_its_end(toys, tmp_path):
+    brains, pairs = toys
+    words = ["--brains", str(brains), "--pairs", str(pairs), "--out", str(tmp_path), "--device", "cpu", "--tiny"]
+    assert main([*words, "--budget", "3000", "--jobs", "1", "--most", "3"]) == 0, (tmp_path / "log.txt").read_text()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"report.md", "reports.tar.gz", "rmr_model.pt", "rmr_autoencoder.pt", "gesenet_model.pt", "log.txt"} <= {
+        name.removesuffix(".part0").removesuffix(".part1") for name in names
+    }
+    report = (tmp_path / "report.md").read_text()
+    assert "## Evaluation" in report and "| failed |" not in report
