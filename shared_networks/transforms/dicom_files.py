@@ -5,13 +5,22 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["begins_as_dicom", "dicom_folders", "is_dicom", "is_series_folder", "members_below"]
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "VOLUME_SUFFIXES",
+    "begins_as_dicom",
+    "dicom_folders",
+    "is_dicom",
+    "is_series_folder",
+    "members_below",
+]
 
-_IMAGE_SUFFIXES = (
-    *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".gif", ".webp", ".jp2", ".j2k"),
-    *(".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd"),
+PICTURE_SUFFIXES = (
+    *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    *(".gif", ".webp", ".jp2", ".j2k", ".jpx"),
 )
-_OTHER_SUFFIXES = (*_IMAGE_SUFFIXES, ".json", ".txt", ".xml", ".pdf", ".gz", ".zip", ".csv", ".db")
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
+_OTHER_SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".json", ".txt", ".xml", ".pdf", ".gz", ".zip", ".csv", ".db")
 # First elements that files without the 128 bytes of preamble begin with: group length, or the first ones of 0008.
 _FIRST_ELEMENTS = (
     *(b"\2\0\0\0", b"\2\0\1\0", b"\2\0\2\0"),
@@ -54,7 +63,7 @@ def is_series_folder(folder: Path, several: bool = False) -> bool:
     if any(map(is_dicom, members)):
         return True
     # A folder of pictures or volumes, however large its subfolders.
-    if any(entry.name.lower().endswith(_IMAGE_SUFFIXES) for entry in members):
+    if any(entry.name.lower().endswith((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)) for entry in members):
         return False
     series = set()
     for file in _first_files(folder):

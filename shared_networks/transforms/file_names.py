@@ -4,16 +4,11 @@ import re
 import unicodedata
 from pathlib import Path
 
-from shared_networks.transforms.dicom_files import is_dicom, is_series_folder
+from shared_networks.transforms.dicom_files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, is_dicom, is_series_folder
 from shared_networks.utils.series_choice import split_choice
 
 __all__ = ["INPUT_KINDS", "case_folder", "file_kind", "file_stem", "header_beside", "is_path", "safe_name"]
 
-_PICTURE_SUFFIXES = (
-    *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    *(".gif", ".webp", ".jp2", ".j2k", ".jpx"),
-)
-_VOLUME_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
 INPUT_KINDS = (
     "picture (PNG, TIFF, BMP, JPEG, ...), volume (NIfTI .nii, .nii.gz, .hdr; .mgz, .nrrd, .mha, ...), DICOM file or "
     "folder of one DICOM series"
@@ -38,9 +33,9 @@ def file_kind(path: str | Path) -> str:
             return "series" if is_series_folder(path, bool(choice)) else ""
         except PermissionError:
             return ""
-    if name.endswith(_PICTURE_SUFFIXES):
+    if name.endswith(PICTURE_SUFFIXES):
         return "picture"
-    if name.endswith(_VOLUME_SUFFIXES):
+    if name.endswith(VOLUME_SUFFIXES):
         return "" if name.endswith((".img", ".img.gz")) and header_beside(path) else "volume"
     return "series" if path.is_file() and is_dicom(path) else ""
 
@@ -57,7 +52,7 @@ def header_beside(path: str | Path) -> Path | None:
 def file_stem(path: str | Path) -> str:
     """File name without ``.nii.gz``, ``.png`` and the like; other dots stay; a folder's name stays whole."""
     name = Path(path).name
-    for suffix in sorted((*_PICTURE_SUFFIXES, *_VOLUME_SUFFIXES, ".dcm"), key=len, reverse=True):
+    for suffix in sorted((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".dcm"), key=len, reverse=True):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name

@@ -227,7 +227,7 @@ def test_stock_runner_refuses_bad_pairs_one_line_each_and_goes_on(
     good["truncated"][0].write_bytes(good["truncated"][0].read_bytes()[:300])
     good["lonely"][1].unlink()
     write_volume("o/nan.nii.gz", np.full((8, 8, 4), np.nan, np.float32))
-    write_volume("m/time.nii.gz", noise((8, 8, 4, 3)))
+    write_volume("m/time.nii.gz", noise((8, 8, 4, 5)))
     write_volume("o/moved.nii.gz", noise((8, 8, 4)), np.diag([1.0, 1, -1, 1]))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", str(config)]

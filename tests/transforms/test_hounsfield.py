@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from monai.bundle import ConfigParser
 
 from shared_networks.errors import InputError
 from shared_networks.transforms import LoadFusionPaird
@@ -142,3 +143,21 @@ def test_the_loader_windows_ct_and_nothing_else(write_volume, caplog):
     off = LoadFusionPaird(ct_window="off")({"image": paths})
     assert not np.allclose(off["image"][1], loaded["image"][1])
     assert np.array_equal(off["image"][0], loaded["image"][0])
+
+
+@pytest.mark.parametrize(
+    ("files", "place"),
+    [
+        (["inference.json"], "preprocessing#transforms#0"),
+        (["train.json"], "train#deterministic_transforms#0"),
+        (["train.json"], "validate#preprocessing#transforms#0"),
+        (["train.json", "evaluate.json"], "validate#preprocessing#transforms#0"),
+    ],
+)
+def test_inference_evaluation_and_training_take_the_key(gesenet_bundle, files, place):
+    parser = ConfigParser()
+    parser.read_config([str(gesenet_bundle / "configs" / name) for name in files])
+    parser["bundle_root"] = str(gesenet_bundle)
+    assert parser.get_parsed_content(place).ct_window.kind == "auto"
+    parser.update({"ct_window": [30, 60]})
+    assert parser.get_parsed_content(place).ct_window.bounds == (0.0, 60.0)
