@@ -1,6 +1,6 @@
 """Time and memory of fusing and segmenting a whole volume with RMR-Fusion, against the released code's procedure.
 
-``python -m benchmarks.rmr_speed [--case T1 FLAIR] [--size 146 165 135] [--checkpoint FILE] [--feature_size 12]
+``python -m benchmarks.rmr_speed [--case T1 FLAIR] [--size 146 165 135] [--checkpoint FILE] [--overlay NAME]
 [--device cpu] [--threads N] [--forms encode_once released] [--out FOLDER] [--quick]``
 
 Three forms on the same weights, window and overlap, each in a process of its own, whose peak memory is taken:
@@ -43,8 +43,9 @@ FORMS = ("encode_once", "one_pass", "released")
 def _configuration(given: argparse.Namespace) -> tuple[RMRFusionNet, list[int], float]:
     """The network of ``inference.json`` with random or given weights, its window and overlap."""
     parser = ConfigParser()
-    parser.read_config(BUNDLE / "configs" / "inference.json")
-    parser.update({"bundle_root": str(BUNDLE), "feature_size": given.feature_size})
+    names = ["inference", *([given.overlay] if given.overlay else [])]
+    parser.read_config([BUNDLE / "configs" / f"{name}.json" for name in names])
+    parser.update({"bundle_root": str(BUNDLE)})
     torch.manual_seed(0)
     network = parser.get_parsed_content("network_def").eval()
     if given.checkpoint:
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--case", type=Path, nargs=2, default=None, help="T1 and FLAIR; default: random values")
     parser.add_argument("--size", type=int, nargs=3, default=[146, 165, 135])
     parser.add_argument("--checkpoint", type=Path, default=None, help="default: random weights")
-    parser.add_argument("--feature_size", type=int, default=12, help="of the head; 48 is the paper's")
+    parser.add_argument("--overlay", default="", help="config over inference.json, e.g. paper_size")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")

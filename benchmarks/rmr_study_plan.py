@@ -71,8 +71,8 @@ HEADS = {
     "hyper_dense": "HyperDenseNet",
 }
 CONTESTANTS: dict[str, Contestant] = {
-    "ours": Contestant("RMR-Fusion (SwinUNETR)"),
-    "head_alone": _alone("SwinUNETR"),
+    "ours": Contestant("RMR-Fusion"),
+    "head_alone": _alone("its head"),
     "without_fusion_loss": Contestant("without L_VF", ("without_fusion_loss",), fuses=False),
     "without_segmentation_loss": Contestant("without L_LS", ("without_segmentation_loss",), segments=False),
     "without_feature_loss": Contestant(
