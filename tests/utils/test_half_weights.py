@@ -36,6 +36,17 @@ def test_files_are_half_as_large_and_come_back_in_single_precision(tmp_path):
     assert torch.equal(target[0].weight, state["0.weight"])
 
 
+def test_a_layer_with_two_names_is_stored_once(tmp_path):
+    source = network(0)
+    source.second_name = source[0]
+    torch.save(source.state_dict(), tmp_path / "plain.pt")
+    main([str(tmp_path / "plain.pt"), str(tmp_path / "half.pt")])
+    stored = torch.load(tmp_path / "half.pt", weights_only=True)
+    assert stored["0.weight"].data_ptr() == stored["second_name.weight"].data_ptr()
+    assert stored["0.weight"].data_ptr() != stored["2.weight"].data_ptr()
+    assert (tmp_path / "half.pt").stat().st_size < 0.6 * (tmp_path / "plain.pt").stat().st_size
+
+
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, capsys):
     with pytest.raises(InputError, match="a: values beyond 65504"):
         half_weights({"a": torch.full((200, 100), 1e5)})
