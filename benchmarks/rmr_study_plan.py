@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.bundle_jobs import ROOT, Job, bundle_words
 from shared_networks.data import resolve_cases
+from shared_networks.data.modality_cases import MASKS
 from shared_networks.errors import InputError
 
 __all__ = [
@@ -63,11 +64,9 @@ def _alone(title: str, *overlays: str) -> Contestant:
 
 
 HEADS = {
+    "swin_unetr": "Swin UNETR",
     "unet": "UNet",
-    "vnet": "VNet",
-    "segresnet": "SegResNet",
     "ux_net": "3D UX-Net",
-    "mednext": "MedNeXt",
     "hyper_dense": "HyperDenseNet",
 }
 CONTESTANTS: dict[str, Contestant] = {
@@ -79,10 +78,9 @@ CONTESTANTS: dict[str, Contestant] = {
         "without L_FR", stage1={"feature_mse": 0.0, "feature_variation": 0.0, "feature_similarity": 0.0}
     ),
     "without_degradations": Contestant("without degradations", stage1={"degradation_probability": 0.0}),
-    "degraded_stage2": Contestant("with degradations in stage 2", ("degrade_stage2",)),
+    "without_images": Contestant("head on the fused features alone", keys={"images_to_head": False}),
+    "clean_stage2": Contestant("without degradations in stage 2", keys={"degraded_share": 0.0}),
     "tuned_encoders": Contestant("with encoders tuned", ("tune_encoders",)),
-    "more_segmentation": Contestant("eta 1, cross entropy 1", keys={"eta": 1.0, "cross_entropy": 1.0}),
-    "short_stage1": Contestant("a quarter of stage 1", stage1={"max_epochs": 6}),
     "average": _rival("average"),
     "flair": _rival("FLAIR alone", "evaluate_flair"),
     "maximum": _rival("maximum", "evaluate_maximum"),
@@ -120,8 +118,8 @@ class Budget:
 def split(dataset_dir: str, folds: int) -> tuple[list[dict], list[list[dict]]]:
     """Divide a data set into the subjects without labels and folds of those with labels.
 
-    The labelled subjects, sorted by name, are dealt out like cards, so that each fold gets some of every source. A test
-    section is not read.
+    The labelled persons, sorted by the names of their cases, are dealt out like cards, so that each fold gets some of
+    every source; all visits of a person (``person`` of a data list) are in one fold. A test section is not read.
 
     Returns:
         Cases without labels, and the held-out cases of each fold.
@@ -132,11 +130,15 @@ def split(dataset_dir: str, folds: int) -> tuple[list[dict], list[list[dict]]]:
     cases = resolve_cases(dataset_dir=dataset_dir, section=["training", "validation", "unlabelled_training"])
     unlabelled = [case for case in cases if "label" not in case]
     labelled = sorted((case for case in cases if "label" in case), key=lambda case: case["case"])
-    if len(labelled) < 2 * folds:
-        raise InputError(f"{dataset_dir}: {len(labelled)} labelled subjects are too few for {folds} folds.")
+    persons: dict[str, list[dict]] = {}
+    for case in labelled:
+        persons.setdefault(case.get("person", case["case"]), []).append(case)
+    if len(persons) < 2 * folds:
+        raise InputError(f"{dataset_dir}: {len(persons)} labelled subjects are too few for {folds} folds.")
     if not unlabelled:
         raise InputError(f"{dataset_dir}: no unlabelled_training section; stage 1 must not see the labelled subjects.")
-    return unlabelled, [labelled[first::folds] for first in range(folds)]
+    visits = list(persons.values())
+    return unlabelled, [[case for person in visits[first::folds] for case in person] for first in range(folds)]
 
 
 def write_datalists(work: Path, unlabelled: Sequence[dict], folds: Sequence[Sequence[dict]]) -> None:
@@ -278,7 +280,8 @@ def _items(cases: Sequence[dict]) -> list[dict]:
     items = []
     for case in cases:
         item = {"subject": case["case"], "image": [str(Path(path).resolve()) for path in case["image"]]}
-        if "label" in case:
-            item["label"] = str(Path(case["label"]).resolve())
+        for key in ("label", *MASKS):
+            if key in case:
+                item[key] = str(Path(case[key]).resolve())
         items.append(item)
     return items

@@ -43,7 +43,7 @@ def resolve_cases(
         datalist: JSON file: an object whose sections (``training``, ``validation``, ``test``, ``unlabelled_training``)
             are lists of items, or one such list. An item holds the paths of both modalities under their names (or a
             list of them under ``image``), relative to the file, and may hold ``label``, ``normal_hyperintensity`` (a
-            mask) and ``subject``.
+            mask), ``subject``, and ``person`` where a subject is one of several visits.
         dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, with folders of cases (see
             :mod:`shared_networks.data.modality_folders`), or laid out as BIDS or BraTS (see
             :mod:`shared_networks.data.public_layouts`).
@@ -153,6 +153,8 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
         case["label"] = labels[0] if isinstance(label, str) else labels
     # A mask of one kind of voxels within a class, for training; what it marks is the config's to say.
     case |= {key: str(path.parent / item[key]) for key in MASKS if isinstance(item.get(key), str) and item[key]}
+    if item.get("person"):
+        case["person"] = str(item["person"])
     return refuse_path_names(case, item, ("subject", "case"))
 
 

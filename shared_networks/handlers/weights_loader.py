@@ -19,7 +19,8 @@ class WeightsLoader:
     :func:`shared_networks.utils.read_weights`. To stand before every handler that writes.
 
     Args:
-        load_path: file with a state dict, or with one under the key ``model`` as a training writes it.
+        load_path: file with a state dict, or a checkpoint as a training writes it: with one under the key ``model``, or
+            with the running mean of the weights, which is taken then.
         network: module that gets the weights; the module inside where it is wrapped for several processes.
         map_location: device of the tensors that are read.
 
@@ -40,6 +41,9 @@ class WeightsLoader:
         """Load the weights; on an error the network is unchanged."""
         content = read_weights(self.load_path, self.map_location)
         state = content["model"] if isinstance(content, dict) and isinstance(content.get("model"), dict) else content
+        if state is not content and "weight_average" in content:
+            # What the training validates and keeps, see shared_networks.handlers.WeightAverage.
+            state = content["weight_average"]["average"]
         network = getattr(self.network, "module", self.network)
         fault = first_difference(state, network.state_dict())
         if fault:

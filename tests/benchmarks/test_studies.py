@@ -68,6 +68,20 @@ def test_no_held_out_subject_is_seen_by_a_training(tmp_path):
         assert subjects(f"fold{index}", "training", "validation") == {f"toy{n}" for n in range(7)} - tested
 
 
+def test_all_visits_of_a_person_are_in_one_fold(tmp_path):
+    data = write_toy_brains(tmp_path / "data", labelled=7, unlabelled=1)
+    path = data / "datalist.json"
+    sections = json.loads(path.read_text())
+    items = [item for section in ("training", "validation") for item in sections.get(section, [])]
+    for item in items[1], items[2], items[5]:
+        item["person"] = "A"
+    path.write_text(json.dumps(sections))
+    _, folds = split(str(data), 2)
+    same = {items[index]["subject"] for index in (1, 2, 5)}
+    together = [same & {case["case"] for case in fold} for fold in folds]
+    assert sorted(map(len, together)) == [0, 3] and sum(map(len, folds)) == 7
+
+
 def test_a_work_folder_is_of_one_division(tmp_path):
     unlabelled, held_out = split(str(write_toy_brains(tmp_path / "data", labelled=6, unlabelled=1)), 3)
     write_datalists(tmp_path / "work", unlabelled, held_out)

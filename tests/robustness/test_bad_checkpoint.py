@@ -75,6 +75,15 @@ def test_good_checkpoint_is_loaded_when_the_run_starts(tmp_path, content):
     assert all(torch.equal(value, STATE[key] + 1) for key, value in target.state_dict().items())
 
 
+def test_of_a_checkpoint_with_a_running_mean_the_mean_is_loaded(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    mean = {key: value + 1 for key, value in STATE.items()}
+    torch.save({"model": STATE, "weight_average": {"count": 3, "average": mean}}, path)
+    loaded = network()
+    WeightsLoader(str(path), loaded)(Engine(lambda engine, batch: None))
+    assert all(torch.equal(value, mean[key]) for key, value in loaded.state_dict().items())
+
+
 def test_safetensors_must_be_the_file_of_the_manifest(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     path = tmp_path / "models" / "model.safetensors"
