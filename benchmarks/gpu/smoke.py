@@ -25,7 +25,7 @@ _STEP = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "num_wor
 _BRAINS = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "validation_subjects": ["toy0"]}
 _PICTURES = {"patch_size": [44, 44], "batch_size": 2, "validation_cases": {}, "validation_every": 1}
 _HEADS = ("swin_unetr", "unet", "vnet", "segresnet", "unetr", "ux_net", "mednext", "dynunet", "hyper_dense")
-_STAGE_2 = ("tune_encoders", "modality_dropout", "without_fusion_loss", "without_segmentation_loss", "paper_size")
+_STAGE_2 = ("tune_encoders", "without_fusion_loss", "without_segmentation_loss", "paper_size")
 _GESENET = (
     "paper",
     "mask_before_edge",
