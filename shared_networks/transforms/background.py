@@ -102,7 +102,7 @@ def clear_nan_outside(source: Source) -> bool:
         accepted = not gaps.any() and touched.size == count
     if not accepted:
         return False
-    source.values = filled
+    source.values, source.cleared = filled, nan
     inside = f", {int(gaps.sum())} of them in small gaps inside" if gaps.any() else ""
     source.warnings.append(f"{source.path.name}: {int(nan.sum())} NaN around the contents{inside} were set to 0")
     return True

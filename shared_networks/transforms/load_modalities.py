@@ -37,6 +37,8 @@ from shared_networks.transforms.source_pair import (
 
 __all__ = ["LoadModalitiesd"]
 
+_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
+
 
 class LoadModalitiesd(MapTransform):
     """Load both modalities of a case, check that they belong together, and put them in [0, 1].
@@ -159,6 +161,7 @@ class LoadModalitiesd(MapTransform):
         pair, prepared = prepare_pair(pair, self.prepare, self.resample)
         masks, flat = zip(*map(self._check_and_scale, pair, self.modalities), strict=True)
         masks = list(masks)
+        _refuse_lost_contents(pair, masks)
         first, second = pair
         if self.resample:
             second = resample_onto(first, second)
@@ -267,6 +270,19 @@ class LoadModalitiesd(MapTransform):
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0]))
+
+
+def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
+    """NaN that was taken as the surroundings of one volume, but lies where the other one has its contents."""
+    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
+        if source.cleared is None or source.cleared.shape != contents.shape:
+            continue
+        lost = int(np.count_nonzero(source.cleared & contents))
+        if lost > _MOST_LOST * np.count_nonzero(contents):
+            raise InputError(
+                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
+                "(for example by 0) and try again."
+            )
 
 
 def _read_volume(path: Path) -> Source:

@@ -27,6 +27,7 @@ class Source:
         modality: Modality that a DICOM series states (``"CT"``, ``"MR"``, ``"PT"``), '' otherwise.
         window: lowest and highest value of the window that a DICOM file suggests, None without one.
         is_slice: whether the file held one slice without a third axis; ``values`` are X x Y x 1 then.
+        cleared: where NaN around the contents became 0, bool of the shape of ``values``; None for nowhere.
         warnings: remarks for the user.
     """
 
@@ -40,6 +41,7 @@ class Source:
     modality: str = ""
     window: tuple[float, float] | None = None
     is_slice: bool = False
+    cleared: np.ndarray | None = None
     warnings: list[str] = field(default_factory=list)
 
 
