@@ -68,7 +68,8 @@ def test_stage_2_trains_in_monais_trainer(input_key):
     image = torch.rand(1, 2, 6, 6, 6)
     batch = {"image": MetaTensor(image), "degraded": image + 1, "label": (image[:, :1] > 0.5).to(torch.uint8)}
     prepare = PrepareMutualReinforcingBatch(input_key)
-    inputs, target = prepare(batch)
+    inputs, target, *rest = prepare(batch)
+    assert rest == [(), {}]
     assert torch.equal(inputs, torch.as_tensor(batch[input_key])) and type(inputs) is torch.Tensor
     assert torch.equal(target["image"], image) and torch.equal(target["label"], batch["label"])
     loss, network = MutualReinforcingLoss(cross_entropy=1.0), torch.nn.Conv3d(2, 3, 1)
@@ -79,5 +80,14 @@ def test_stage_2_trains_in_monais_trainer(input_key):
 
 
 def test_labels_are_left_out_on_demand():
-    _, target = PrepareMutualReinforcingBatch(label_key="")({"image": torch.rand(1, 2, 3, 3, 3)})
+    _, target, *_ = PrepareMutualReinforcingBatch(label_key="")({"image": torch.rand(1, 2, 3, 3, 3)})
     assert list(target) == ["image"]
+
+
+def test_features_come_after_the_images_and_the_mark_with_the_label():
+    batch = {"image": torch.rand(2, 2, 3, 3, 3), "seen": torch.rand(2, 2, 3, 3, 3), "label": torch.zeros(2, 1, 3, 3, 3)}
+    batch |= {"features": torch.rand(2, 32, 3, 3, 3).half(), "marked": torch.tensor([True, False])}
+    inputs, target, _, keywords = PrepareMutualReinforcingBatch("seen", features_key="features")(batch)
+    assert inputs.dtype == torch.float32 and keywords == {"encoded": True}
+    assert torch.equal(inputs, torch.cat([batch["seen"], batch["features"].float()], dim=1))
+    assert torch.equal(target["image"], batch["image"]) and target["marked"].tolist() == [True, False]

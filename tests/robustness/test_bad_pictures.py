@@ -1,5 +1,6 @@
 """Every case of MRI and other source that can go wrong, as a real file, through `python -m shared_networks.check`."""
 
+import json
 import re
 import subprocess
 import sys
@@ -68,15 +69,24 @@ def test_what_cannot_be_checked_is_one_line(tmp_path, monkeypatch, arguments, me
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "{", "[" * 100_000, '{"test": [1]}', '[{"mri": 1, "other": 2}]', '[{"t1": "a"}]', "3", "\\xff"],
-    ids=["empty", "cut", "deep", "number", "numbers", "half an item", "no list", "no JSON"],
+    "text", ["", "{", "[" * 100_000, "3", "\\xff"], ids=["empty", "cut", "deep", "no list", "no JSON"]
 )
 def test_data_lists_that_are_none(tmp_path, text):
     (tmp_path / "cases.json").write_text(text)
     with pytest.raises(InputError, match=r"cases\.json") as caught:
         check.main(["--datalist", str(tmp_path / "cases.json")])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "item", ["1", '{"mri": 1, "other": 2}', '{"t1": "a"}'], ids=["number", "numbers", "half an item"]
+)
+def test_an_item_that_is_none_is_refused_alone(tmp_path, item):
+    (tmp_path / "cases.json").write_text(f"[{item}]")
+    report = tmp_path / "r.json"
+    assert check.main(["--datalist", str(tmp_path / "cases.json"), "--json", str(report)]) == 2
+    (case,) = json.loads(report.read_text(encoding="utf-8"))["cases"]
+    assert case["status"] == "refused" and "cases.json" in case["reason"] and "\n" not in case["reason"]
 
 
 def test_the_command(tmp_path):
