@@ -90,6 +90,7 @@ def small_rmr_bundle(folder):
     path = bundle / "configs" / "inference.json"
     config = json.loads(path.read_text())
     config["roi_size"], config["classes"], config["head_divisor"] = WINDOW, 3, 2
+    config["auxiliary_of"] = 2
     config["semantic_head"] = SMALL_HEAD["semantic_head"]
     path.write_text(json.dumps(config))
     parser = ConfigParser(config | {"bundle_root": str(bundle)})
