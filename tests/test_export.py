@@ -23,8 +23,7 @@ from shared_networks.export import export_bundle
 from shared_networks.inferers import BackgroundSkipping, EncodeOnceInferer
 from shared_networks.release import build_release
 from shared_networks.utils.bundle_network import load_network
-from tests.bundles.bundle_runs import run_workflow
-from tests.bundles.test_rmr_inference import SMALL_HEAD
+from tests.bundles.bundle_runs import SMALL_HEAD, run_workflow
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW = [14, 14, 7]

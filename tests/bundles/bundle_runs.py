@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.transforms import CropForegroundd
 
 HEADS = {
@@ -22,6 +22,20 @@ HEADS = {
     "head_swin_unetr": "SwinUNETR",
 }
 """Overlay of RMR-Fusion's train.json -> class of the head that it puts in."""
+
+# A head that is small and takes any size; the default one is run once, on the shipped sample.
+SMALL_HEAD = {
+    "semantic_head": {
+        "_target_": "UNet",
+        "spatial_dims": 3,
+        "in_channels": "@head_channels",
+        "out_channels": "@head_classes",
+        "channels": [4, 8],
+        "strides": [2],
+    },
+    "head_divisor": 2,
+    "roi_size": [28, 28, 28],
+}
 
 
 def walk(config) -> Iterator:
@@ -62,3 +76,18 @@ def on_brain(network, item, margin=(4, 4, 1)):
     with torch.no_grad():
         cropped["image"].set_array(network(cropped["image"].as_tensor()[None])[0])
     return box.inverse(cropped)["image"].as_tensor(), item["brain"][0].as_tensor()
+
+
+def network_of(config, bundle, **override):
+    """The network of the config with random weights, always the same ones."""
+    parser = ConfigParser()
+    parser.read_config(str(config))
+    parser.update({"bundle_root": str(bundle), **override})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = parser.get_parsed_content("network_def").eval()
+    # Untrained features are far from [0, 1]: bring the fused volume there, so that clamping does not hide it.
+    with torch.no_grad():
+        last = network.autoencoder.decoder.layers[-1]
+        last.bias.fill_(0.5)
+    return network

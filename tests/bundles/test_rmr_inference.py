@@ -21,7 +21,7 @@ import shared_networks
 from shared_networks.nets import RMRFusionNet
 from shared_networks.transforms import LoadModalitiesd
 from shared_networks.utils.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import on_brain, run_workflow
+from tests.bundles.bundle_runs import SMALL_HEAD, network_of, on_brain, run_workflow
 
 SCHEMA = Path(__file__).resolve().parents[1] / "monai_schema" / "meta_schema_20240725.json"
 SHAPE = (14, 17, 9)
@@ -37,39 +37,11 @@ AFFINES = {
     "oblique": OBLIQUE,
     "lps": np.diag([-1.0, -1, 2, 1]),
 }
-# A head that is small and takes any size; the default one is run once, on the shipped sample.
-SMALL_HEAD = {
-    "semantic_head": {
-        "_target_": "UNet",
-        "spatial_dims": 3,
-        "in_channels": "@head_channels",
-        "out_channels": "@head_classes",
-        "channels": [4, 8],
-        "strides": [2],
-    },
-    "head_divisor": 2,
-    "roi_size": [28, 28, 28],
-}
 
 
 @pytest.fixture(scope="module")
 def config(rmr_bundle):
     return rmr_bundle / "configs" / "inference.json"
-
-
-def network_of(config, bundle, **override):
-    """The network of the config with random weights, always the same ones."""
-    parser = ConfigParser()
-    parser.read_config(str(config))
-    parser.update({"bundle_root": str(bundle), **override})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = parser.get_parsed_content("network_def").eval()
-    # Untrained features are far from [0, 1]: bring the fused volume there, so that clamping does not hide it.
-    with torch.no_grad():
-        last = network.autoencoder.decoder.layers[-1]
-        last.bias.fill_(0.5)
-    return network
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from nibabel.affines import apply_affine
 
 from shared_networks.clinical.registration import resample_rigid
 from shared_networks.transforms.reading import read_source
-from tests.bundles.bundle_runs import run_workflow
-from tests.bundles.test_rmr_inference import SMALL_HEAD, network_of
+from tests.bundles.bundle_runs import SMALL_HEAD, network_of, run_workflow
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
 highdicom = pytest.importorskip("highdicom", reason="highdicom is not installed")

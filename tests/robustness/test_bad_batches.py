@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 
 from shared_networks.utils.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import run_workflow
-from tests.bundles.test_rmr_inference import SMALL_HEAD, network_of
+from tests.bundles.bundle_runs import SMALL_HEAD, network_of, run_workflow
 from tests.robustness import bad_pictures, bad_volumes
 from tests.robustness.case_tables import items_of
 from tests.robustness.dicom_files import write_series

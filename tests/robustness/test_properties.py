@@ -18,7 +18,7 @@ from PIL import Image
 from shared_networks.data import CaseLog, FusionDataset
 from shared_networks.transforms import LoadModalitiesd
 from shared_networks.transforms.reading import read_source
-from tests.bundles.test_rmr_inference import SMALL_HEAD
+from tests.bundles.bundle_runs import SMALL_HEAD
 
 FEW = settings(
     max_examples=15,
