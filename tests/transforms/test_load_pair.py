@@ -165,7 +165,6 @@ def test_monais_own_saver_takes_a_one_channel_result(write_volume, noise, tmp_pa
     mri, ct = (write_volume(f"{n}.nii.gz", noise((6, 1, 8), n), affine) for n in range(2))
     image = load(mri, ct)["image"]
     SaveImaged(keys="pred", output_dir=tmp_path / "out", separate_folder=False, print_log=False)({"pred": image[:1]})
-    import nibabel as nib
 
     saved = nib.load(tmp_path / "out" / "0_trans.nii.gz")
     assert saved.shape == (6, 1, 8) and np.allclose(saved.affine, affine)
