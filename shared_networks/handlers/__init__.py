@@ -14,6 +14,7 @@ from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluat
 from shared_networks.handlers.stage_completion import StageCompletion
 from shared_networks.handlers.trainer_state import TrainerState
 from shared_networks.handlers.training_origin import TrainingOrigin
+from shared_networks.handlers.weight_average import WeightAverage
 from shared_networks.handlers.weight_ramp import WeightRamp
 from shared_networks.handlers.weights_loader import WeightsLoader
 
@@ -31,6 +32,7 @@ __all__ = [
     "TrainerState",
     "TrainingCheckpoints",
     "TrainingOrigin",
+    "WeightAverage",
     "WeightRamp",
     "WeightsLoader",
     "newest_checkpoint",

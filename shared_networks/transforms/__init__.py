@@ -3,12 +3,14 @@
 from shared_networks.transforms.colour import FuseColourd, fuse_chroma, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.disturbances import DisturbPaird
+from shared_networks.transforms.each_channel import RandEachChanneld
 from shared_networks.transforms.label_maps import CheckLabelsd, MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
 from shared_networks.transforms.picture_luminance import PictureLuminanced
-from shared_networks.transforms.random_slice import RandSliced
+from shared_networks.transforms.random_misalignment import RandMisalignd
+from shared_networks.transforms.random_slice import RandSliced, TakeSliced
 from shared_networks.transforms.save_fused import SaveFusedd
 from shared_networks.transforms.save_segmentation import SaveFusedSegmentationd
 from shared_networks.transforms.slice_thickness import RandThickSlicesd
@@ -27,6 +29,8 @@ __all__ = [
     "PictureLuminanced",
     "RandDegradeEachd",
     "RandDegraded",
+    "RandEachChanneld",
+    "RandMisalignd",
     "RandModalityDropoutd",
     "RandSliced",
     "RandThickSlicesd",
@@ -34,6 +38,7 @@ __all__ = [
     "SaveFusedd",
     "SplitMasksd",
     "SplitSegmentationd",
+    "TakeSliced",
     "fuse_chroma",
     "normalise_volume",
     "rgb_to_ycbcr",

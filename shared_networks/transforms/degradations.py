@@ -34,7 +34,7 @@ class _RandomDegradation(RandomizableTransform, MapTransform):
     """Common part of the random transforms: arguments, and one random degradation of one volume.
 
     Args:
-        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS.
+        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W, a volume of one slice.
         output_key: where the negatives go.
         noise_std: range of the noise's standard deviation, as a share of the volume's maximum.
         blur_sigma: range of the blur's standard deviation in voxels.
@@ -43,6 +43,7 @@ class _RandomDegradation(RandomizableTransform, MapTransform):
             2 voxels in X and Y where the volume has them.
         swaps: see :func:`shared_networks.transforms.structure_loss.lose_structure`.
         amplitude_sigma: the same.
+        share: how often there is a degradation at all; otherwise the image itself goes to ``output_key``.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class _RandomDegradation(RandomizableTransform, MapTransform):
         largest_window: float | Sequence[int] = 0.125,
         swaps: Sequence[int] = (1, 5),
         amplitude_sigma: float = 0.5,
+        share: float = 1.0,
     ) -> None:
-        RandomizableTransform.__init__(self, 1.0)
+        RandomizableTransform.__init__(self, share)
         MapTransform.__init__(self, keys)
         self.output_key = output_key
         self.noise_std = noise_std
@@ -73,9 +75,14 @@ class _RandomDegradation(RandomizableTransform, MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with the negatives added; the image stays."""
         d = dict(data)
+        self.randomize(None)
         for key in self.key_iterator(d):
-            d[self.output_key] = _like(self.negatives(_array(d[key])), d[key])
+            d[self.output_key] = _like(self._of_any(_array(d[key])), d[key]) if self._do_transform else d[key]
         return d
+
+    def _of_any(self, image: np.ndarray) -> np.ndarray:
+        """The negatives of a volume, or of a picture as a volume of one slice."""
+        return self.negatives(image[..., None])[..., 0] if image.ndim == 3 else self.negatives(image)
 
     def blur(self, volume: np.ndarray) -> np.ndarray:
         """Blur X x Y x Z by a random width."""
@@ -108,8 +115,8 @@ class RandDegraded(_RandomDegradation):
     defaults reach beyond those of its evaluation (noise 0.04, blur 0.6, one window of 16 x 16 x 4).
 
     Args:
-        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS.
-        output_key: where the negative goes, 2 x X x Y x Z.
+        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W.
+        output_key: where the negative goes, as large as the image.
         probability: of each degradation.
         noise_std: range of the noise's standard deviation, as a share of the volume's maximum.
         blur_sigma: range of the blur's standard deviation in voxels.
@@ -117,6 +124,7 @@ class RandDegraded(_RandomDegradation):
         largest_window: greatest sides of a window, in voxels or as a share of each axis.
         swaps: see :func:`shared_networks.transforms.structure_loss.lose_structure`.
         amplitude_sigma: the same.
+        share: how often there is a degradation at all; otherwise the image itself goes to ``output_key``.
     """
 
     def __init__(
@@ -130,8 +138,11 @@ class RandDegraded(_RandomDegradation):
         largest_window: float | Sequence[int] = (16, 16, 4),
         swaps: Sequence[int] = (1, 5),
         amplitude_sigma: float = 0.5,
+        share: float = 1.0,
     ) -> None:
-        super().__init__(keys, output_key, noise_std, blur_sigma, windows, largest_window, swaps, amplitude_sigma)
+        super().__init__(
+            keys, output_key, noise_std, blur_sigma, windows, largest_window, swaps, amplitude_sigma, share
+        )
         self.probability = probability
 
     def negatives(self, image: np.ndarray) -> np.ndarray:
