@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.bundle_jobs import ROOT, Job, bundle_words
 from benchmarks.study_options import chosen_names
-from shared_networks.data import resolve_pairs
+from shared_networks.data import resolve_pairs, training_pairs
 from shared_networks.errors import InputError
 
 __all__ = [
@@ -108,10 +108,16 @@ def source_keys(method: str, pairs: Path, released: Path | None) -> dict[str, An
 def write_pair_list(path: Path, dataset_dir: str, every: int = 1, section: str = "test") -> int:
     """Write a data list of every so many pairs of a section, in the order of the data; returns their number.
 
+    ``"validation"`` are the cases that train.json holds out of the training section.
+
     Raises:
         InputError: when the section holds no usable pair.
     """
-    pairs = [pair for pair in resolve_pairs(dataset_dir=dataset_dir, section=section) if "refused" not in pair]
+    if section == "validation":
+        held_out = json.loads((BUNDLE / "configs" / "train.json").read_text("utf-8"))["validation_cases"]
+        pairs = training_pairs("validation", dataset_dir=dataset_dir, validation_cases=held_out)
+    else:
+        pairs = [pair for pair in resolve_pairs(dataset_dir=dataset_dir, section=section) if "refused" not in pair]
     chosen = pairs[::every]
     if not chosen:
         raise InputError(f"{dataset_dir}: no usable pairs in {section}.")

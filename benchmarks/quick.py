@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import gesenet_ablation, gesenet_disturbed, gesenet_rivals, rmr_severity, rmr_study
+from benchmarks import gesenet_ablation, gesenet_disturbed, gesenet_quality, gesenet_rivals, rmr_severity, rmr_study
 from benchmarks.bundle_jobs import ROOT
 
 __all__ = ["STUDIES", "main"]
@@ -19,6 +19,7 @@ STUDIES = {
     "gesenet_rivals": gesenet_rivals,
     "gesenet_ablation": gesenet_ablation,
     "gesenet_disturbed": gesenet_disturbed,
+    "gesenet_quality": gesenet_quality,
 }
 """Module of each study by its name."""
 

@@ -1,10 +1,13 @@
 """Split training pairs into training and validation by patient."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from shared_networks.data.case_list import read_datalist
 from shared_networks.data.fusion_pairs import resolve_pairs
 from shared_networks.errors import InputError
+from shared_networks.transforms.file_names import file_kind
 
 __all__ = ["split_pairs", "training_pairs"]
 
@@ -49,27 +52,57 @@ def training_pairs(
     dataset_dir: str = "",
     validation_cases: Mapping[str, Sequence[str]] | None = None,
     every: int = 1,
+    slices: int = 0,
 ) -> list[dict[str, Any]]:
     """Pairs of one part of the training data.
 
-    Without ``validation_cases`` the data's own sections are taken; with them the training section is split.
+    Without ``validation_cases`` the data's own sections are taken; with them the training section is split, and where a
+    data list has a validation section as well, that joins the validation pairs.
 
     Args:
         part: ``"training"`` or ``"validation"``.
         datalist: see :func:`resolve_pairs`.
         dataset_dir: see :func:`resolve_pairs`.
         validation_cases: see :func:`split_pairs`.
-        every: take the first pair and every so manieth after it.
+        every: take the first pair of pictures and every so manieth after it; a pair of volumes is always taken.
+        slices: make so many items of each pair of volumes, with a ``slice_share`` for
+            :class:`shared_networks.transforms.TakeSliced`; 0 leaves them whole.
 
     Raises:
-        InputError: as the two functions; also for the first pair that is known to be unusable, because a training must
-            not go on with less data than it was given.
+        InputError: as the two functions; for the first pair that is known to be unusable, because a training must
+            not go on with less data than it was given; and for a patient who is in both parts.
     """
-    section = "training" if validation_cases else part
+    pairs = _usable(datalist, dataset_dir, "training" if validation_cases else part)
+    if validation_cases:
+        training, validation = split_pairs(pairs, validation_cases)
+        own_list = Path(datalist) if datalist else Path(dataset_dir) / "datalist.json"
+        if own_list.is_file() and "validation" in read_datalist(own_list):
+            own = _usable(datalist, dataset_dir, "validation")
+            _refuse_shared_patients(training, own)
+            validation += own
+        pairs = validation if part == "validation" else training
+    pictures = [pair for pair in pairs if file_kind(pair["image"][0]) == "picture"]
+    volumes = [pair for pair in pairs if file_kind(pair["image"][0]) != "picture"]
+    return pictures[::every] + [item for pair in volumes for item in _slices_of(pair, slices)]
+
+
+def _usable(datalist: str, dataset_dir: str, section: str) -> list[dict[str, Any]]:
     pairs = resolve_pairs(datalist=datalist, dataset_dir=dataset_dir, section=section)
     for pair in pairs:
         if "refused" in pair:
             raise InputError(pair["refused"])
-    if not validation_cases:
-        return pairs[::every]
-    return split_pairs(pairs, validation_cases)[part == "validation"][::every]
+    return pairs
+
+
+def _refuse_shared_patients(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
+    """The same patient number may be another person in another modality, so that modality and patient count."""
+    seen = {(pair["modality"], pair["patient"]) for pair in training if pair["patient"]}
+    shared = sorted(seen & {(pair["modality"], pair["patient"]) for pair in validation})
+    if shared:
+        names = ", ".join(" ".join(key) for key in shared)
+        raise InputError(f"cases are in training and in validation: {names}; keep each in one section.")
+
+
+def _slices_of(pair: dict[str, Any], slices: int) -> list[dict[str, Any]]:
+    shares = [(number + 1) / (slices + 1) for number in range(slices)]
+    return [pair | {"case": f"{pair['case']}_{share:.2f}", "slice_share": share} for share in shares] or [pair]

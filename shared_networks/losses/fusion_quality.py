@@ -63,6 +63,8 @@ class FusionQualityLoss(nn.Module):
         ceilings: value by name beyond which a term is not rewarded further, e.g. SCD, whose maximum is a fused image
             brighter than both sources.
         minimal_content: a patch counts when this share of its pixels exceeds 2 % of the range in either source.
+        histogram_stride: histograms (``mutual_information``) count every so manieth pixel of every so manieth row; at 1
+            they take a fifth of a training step on a CPU.
 
     Raises:
         ValueError: when a term is unknown.
@@ -73,6 +75,7 @@ class FusionQualityLoss(nn.Module):
         terms: Mapping[str, float],
         ceilings: Mapping[str, float] | None = None,
         minimal_content: float = 0.1,
+        histogram_stride: int = 1,
     ) -> None:
         super().__init__()
         self.ceilings = dict(ceilings or {})
@@ -81,6 +84,7 @@ class FusionQualityLoss(nn.Module):
             raise ValueError(f"unknown terms {unknown}; there are {sorted(_TERMS)}.")
         self.terms = {name: float(weight) for name, weight in terms.items() if weight}
         self.minimal_content = minimal_content
+        self.histogram_stride = histogram_stride
 
     @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
@@ -98,6 +102,8 @@ class FusionQualityLoss(nn.Module):
         weights = shown / shown.sum().clamp(min=1)
         scores = []
         for name, weight in self.terms.items():
-            values = _TERMS[name](fused, sources[:, 0:1], sources[:, 1:2])
+            step = self.histogram_stride if name == "mutual_information" else 1
+            seen, shown_sources = fused[..., ::step, ::step], sources[..., ::step, ::step]
+            values = _TERMS[name](seen, shown_sources[:, 0:1], shown_sources[:, 1:2])
             scores.append(weight * (weights * values.clamp(max=self.ceilings.get(name, float("inf")))).sum())
         return -torch.stack(scores).sum()

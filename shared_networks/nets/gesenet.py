@@ -7,6 +7,7 @@ from torch import nn
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 from shared_networks.blocks.edge_enhancement import EdgeEnhancement
 from shared_networks.blocks.global_refinement import GlobalRefinement
+from shared_networks.blocks.offset_field import OffsetField, move
 from shared_networks.blocks.region_mask import RegionMask
 
 __all__ = ["GeSeNet"]
@@ -79,6 +80,10 @@ class GeSeNet(nn.Module):
             that the gradient does not vanish.
         inference_form: ``"masked"``, ``"sparse"`` or ``"straight"``: how the region mask convolutions are computed
             outside training, with equal results, see :class:`shared_networks.blocks.region_mask.RegionMask`.
+        alignment: move the second source onto the MRI by a small field of offsets before anything else, see
+            :class:`shared_networks.blocks.offset_field.OffsetField` (75,170 parameters more; not in the paper). For
+            offsets of a few pixels; the state dict has further keys that begin with ``alignment``.
+        black_background: where both sources are exactly 0 the fused picture is 0 too (not in the paper).
 
     Example:
         >>> GeSeNet()(torch.rand(1, 2, 33, 47)).shape
@@ -96,8 +101,11 @@ class GeSeNet(nn.Module):
         mask_upsampling: str = "transposed",
         output_range: tuple[float, float] = (0.0, 1.0),
         inference_form: str = "masked",
+        alignment: bool = False,
+        black_background: bool = False,
     ) -> None:
         super().__init__()
+        self.black_background = black_background
         self.lowest, self.highest = float(output_range[0]), float(output_range[1])
         if not self.lowest <= 0.0 < 1.0 <= self.highest:
             raise ValueError(f"output_range must contain [0, 1], got {tuple(output_range)}.")
@@ -111,22 +119,48 @@ class GeSeNet(nn.Module):
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(32, 1, 3, padding=1),
         )
+        self.alignment = OffsetField() if alignment else None
 
-    def forward(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
-        """Fuse pictures of any size.
+    def forward(self, image: torch.Tensor, return_masks: bool = False, return_offsets: bool = False) -> torch.Tensor:
+        """Align where the network can, and fuse pictures of any size.
 
         Args:
             image: B x 2 x H x W in [0, 1]; channel 0 = MRI, channel 1 = CT or the luminance of PET or SPECT.
             return_masks: append the principal masks of the two branches (hard outside training).
+            return_offsets: append the offsets of the second source, in pixels along columns and rows.
 
         Returns:
-            B x 1 x H x W fused luminance in [0, 1], or B x 3 x H x W with the masks of the MRI and the other branch.
+            B x 1 x H x W fused luminance in [0, 1]; behind it, where asked for, two channels with the masks of the MRI
+            and the other branch, and two with the offsets (0 without ``alignment``).
         """
+        offsets = self.offsets(image)
+        fused = self.fuse(self.aligned(image, offsets), return_masks)
+        return torch.cat([fused, offsets], dim=1) if return_offsets else fused
+
+    def offsets(self, image: torch.Tensor) -> torch.Tensor:
+        """B x 2 x H x W -> where the second source's pixels have to come from, B x 2 x H x W in pixels."""
+        if self.alignment is None:
+            return torch.zeros_like(image)
+        return self.alignment(image)
+
+    def aligned(self, image: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        """The sources with the second one moved by its offsets, both B x 2 x H x W; without ``alignment`` as it is.
+
+        No gradient goes from the fused picture to the offsets, which learn from known ones alone.
+        """
+        if self.alignment is None:
+            return image
+        return torch.cat([image[:, 0:1], move(image[:, 1:2], offsets.detach())], dim=1)
+
+    def fuse(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
+        """Fuse pictures that lie on each other; arguments and result are those of :meth:`forward`."""
         height, width = image.shape[2], image.shape[3]
         padded = F.pad(image, [0, width % 2, 0, height % 2], mode="replicate")
         edge_mri, masked_mri, principal_mri = self.mri(padded[:, 0:1])
         edge_other, masked_other, principal_other = self.other(padded[:, 1:2])
         output = self.decode(edge_mri, masked_mri, edge_other, masked_other)
+        if self.black_background:
+            output = output * (padded.amax(dim=1, keepdim=True) > 0).to(output.dtype)
         if return_masks:
             output = torch.cat([output, principal_mri, principal_other], dim=1)
         return output[:, :, :height, :width]

@@ -9,7 +9,8 @@ from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
 from shared_networks.transforms.picture_luminance import PictureLuminanced
-from shared_networks.transforms.random_slice import RandSliced
+from shared_networks.transforms.random_misalignment import RandMisalignd
+from shared_networks.transforms.random_slice import RandSliced, TakeSliced
 from shared_networks.transforms.save_fused import SaveFusedd
 from shared_networks.transforms.save_segmentation import SaveFusedSegmentationd
 from shared_networks.transforms.slice_thickness import RandThickSlicesd
@@ -29,6 +30,7 @@ __all__ = [
     "RandDegradeEachd",
     "RandDegraded",
     "RandEachChanneld",
+    "RandMisalignd",
     "RandModalityDropoutd",
     "RandSliced",
     "RandThickSlicesd",
@@ -36,6 +38,7 @@ __all__ = [
     "SaveFusedd",
     "SplitMasksd",
     "SplitSegmentationd",
+    "TakeSliced",
     "fuse_chroma",
     "normalise_volume",
     "rgb_to_ycbcr",

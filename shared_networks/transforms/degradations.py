@@ -34,7 +34,7 @@ class _RandomDegradation(RandomizableTransform, MapTransform):
     """Common part of the random transforms: arguments, and one random degradation of one volume.
 
     Args:
-        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS.
+        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W, a volume of one slice.
         output_key: where the negatives go.
         noise_std: range of the noise's standard deviation, as a share of the volume's maximum.
         blur_sigma: range of the blur's standard deviation in voxels.
@@ -77,8 +77,12 @@ class _RandomDegradation(RandomizableTransform, MapTransform):
         d = dict(data)
         self.randomize(None)
         for key in self.key_iterator(d):
-            d[self.output_key] = _like(self.negatives(_array(d[key])), d[key]) if self._do_transform else d[key]
+            d[self.output_key] = _like(self._of_any(_array(d[key])), d[key]) if self._do_transform else d[key]
         return d
+
+    def _of_any(self, image: np.ndarray) -> np.ndarray:
+        """The negatives of a volume, or of a picture as a volume of one slice."""
+        return self.negatives(image[..., None])[..., 0] if image.ndim == 3 else self.negatives(image)
 
     def blur(self, volume: np.ndarray) -> np.ndarray:
         """Blur X x Y x Z by a random width."""
@@ -111,8 +115,8 @@ class RandDegraded(_RandomDegradation):
     defaults reach beyond those of its evaluation (noise 0.04, blur 0.6, one window of 16 x 16 x 4).
 
     Args:
-        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS.
-        output_key: where the negative goes, 2 x X x Y x Z.
+        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W.
+        output_key: where the negative goes, as large as the image.
         probability: of each degradation.
         noise_std: range of the noise's standard deviation, as a share of the volume's maximum.
         blur_sigma: range of the blur's standard deviation in voxels.

@@ -19,7 +19,7 @@ from shared_networks.transforms.modality_checks import overlap_remarks, value_re
 from shared_networks.transforms.reading import Source
 from shared_networks.transforms.source_pair import Preparation, files_of, on_grid_of, prepare_pair, read_pair
 
-__all__ = ["LoadFusionPaird", "normalise_volume"]
+__all__ = ["LoadFusionPaird", "darken_to_mid_grey", "normalise_volume"]
 
 _MOST_SAMPLES = 2_000_000
 """Voxels that percentiles are taken of; a larger volume is thinned evenly."""
@@ -54,6 +54,28 @@ def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5
     return ((values - low) / (high - low)).clip(0.0, 1.0).astype(np.float32)
 
 
+def darken_to_mid_grey(values: np.ndarray, mid_grey: float) -> np.ndarray:
+    """Darken a volume by a power so that the median of what is above 0 becomes ``mid_grey``; a darker one stays.
+
+    Percentiles put most of a skull-stripped T1 or FLAIR close to white, as no reader would set a window. The maximum of
+    two such volumes leaves no room for a lesion to stand out.
+
+    Args:
+        values: any shape, in [0, 1].
+        mid_grey: wanted median, in (0, 1).
+
+    Returns:
+        Values in [0, 1], same shape and type.
+    """
+    occupied = values[values > 0]
+    if occupied.size == 0:
+        return values
+    median = float(np.median(occupied[:: max(1, occupied.size // _MOST_SAMPLES)]))
+    if not mid_grey < median < 1.0:
+        return values
+    return values ** values.dtype.type(np.log(mid_grey) / np.log(median))
+
+
 class LoadFusionPaird(MapTransform):
     """Load MRI and other source, check that they belong together, and put them in [0, 1].
 
@@ -86,6 +108,8 @@ class LoadFusionPaird(MapTransform):
             :class:`shared_networks.clinical.PreparePair`. None does nothing.
         ct_window: window of a CT in Hounsfield units: ``"auto"``, ``"dicom"``, ``"off"``, or centre and width.
         modality_key: where an item says what the other source is (``"CT"``, ``"PET"``), if it does.
+        mid_grey: what a grey volume is darkened to, see :func:`darken_to_mid_grey`; pictures and a CT with a window
+            keep their grey levels. None does nothing.
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
@@ -103,8 +127,12 @@ class LoadFusionPaird(MapTransform):
         prepare: Preparation | None = None,
         ct_window: str | Sequence[float] = "auto",
         modality_key: str = "modality",
+        mid_grey: float | None = None,
     ) -> None:
         super().__init__(keys)
+        if mid_grey is not None and not 0.0 < mid_grey < 1.0:
+            raise ValueError(f"mid_grey must be between 0 and 1, got {mid_grey!r}.")
+        self.mid_grey = mid_grey
         self.ct_window = CtWindow(ct_window)
         self.modality_key = modality_key
         self.chroma_key = chroma_key
@@ -130,6 +158,8 @@ class LoadFusionPaird(MapTransform):
             for source in (mri, other):
                 if not source.normalised:
                     source.values, source.normalised = normalise_volume(source.values), True
+                    if self.mid_grey is not None:
+                        source.values = darken_to_mid_grey(source.values, self.mid_grey)
             if self.resample:
                 other = resample_onto(mri, other)
             check_same_grid(mri, other)

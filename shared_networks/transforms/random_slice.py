@@ -1,13 +1,14 @@
-"""Draw one slice of a volume, so that a network for pictures can be trained on volumes."""
+"""One slice of a volume, so that a network for pictures can be trained and validated on volumes."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
-__all__ = ["RandSliced"]
+__all__ = ["RandSliced", "TakeSliced"]
 
 
 class RandSliced(Randomizable, MapTransform):
@@ -33,8 +34,7 @@ class RandSliced(Randomizable, MapTransform):
 
     def randomize(self, volume: torch.Tensor) -> None:
         """Draw the slice, by the contents of the first volume."""
-        others = [axis for axis in range(3) if axis != self.spatial_axis]
-        occupied = (volume > 0).any(dim=0).sum(dim=others).cpu().double().numpy()
+        occupied = _occupied(volume, self.spatial_axis)
         total = occupied.sum()
         self._index = int(self.R.choice(len(occupied), p=occupied / total if total else None))
 
@@ -47,3 +47,40 @@ class RandSliced(Randomizable, MapTransform):
         for key in volumes:
             d[key] = d[key].select(1 + self.spatial_axis, self._index)
         return d
+
+
+class TakeSliced(MapTransform):
+    """Replace a volume by the slice at a given share of its contents; pictures stay as they are.
+
+    Args:
+        keys: images, C x X x Y x Z or C x H x W.
+        spatial_axis: axis that the slices are counted along: 0, 1 or 2.
+        share_key: where an item says which slice: the share, in [0, 1], of all pixels with any channel above 0 that
+            lies before it or in it. Without it, half.
+
+    Raises:
+        ValueError: when ``spatial_axis`` is not 0, 1 or 2.
+    """
+
+    def __init__(self, keys: KeysCollection, spatial_axis: int = 2, share_key: str = "slice_share") -> None:
+        super().__init__(keys)
+        if spatial_axis not in (0, 1, 2):
+            raise ValueError(f"spatial_axis must be 0, 1 or 2, got {spatial_axis!r}.")
+        self.spatial_axis = spatial_axis
+        self.share_key = share_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` with a slice in the place of each volume."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            if d[key].ndim == 4:
+                passed = np.cumsum(_occupied(d[key], self.spatial_axis))
+                index = int(np.searchsorted(passed, float(d.get(self.share_key, 0.5)) * passed[-1]))
+                d[key] = d[key].select(1 + self.spatial_axis, min(index, len(passed) - 1))
+        return d
+
+
+def _occupied(volume: torch.Tensor, spatial_axis: int) -> np.ndarray:
+    """Number of pixels of each slice where any channel is above 0."""
+    others = [axis for axis in range(3) if axis != spatial_axis]
+    return (volume > 0).any(dim=0).sum(dim=others).cpu().double().numpy()

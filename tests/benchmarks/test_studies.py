@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import gesenet_ablation, gesenet_rivals, quick, rmr_severity, rmr_study
+from benchmarks import gesenet_ablation, gesenet_quality, gesenet_rivals, quick, rmr_severity, rmr_study
 from benchmarks.case_values import mean_over_cases, read_case_values
 from benchmarks.gesenet_jobs import METHODS, METRICS, evaluation, read_by_modality, write_pair_list
 from benchmarks.paired_statistics import paired_difference
@@ -222,3 +222,21 @@ def test_all_studies_in_their_quick_forms(tmp_path):
         for metrics in kinds.values():
             (first, clean), (last, disturbed) = metrics["SSIM"]
             assert first == 0 < last and disturbed < clean
+
+
+def test_quality_rows_by_hand():
+    metrics = {"SSIM": 0.9, "SD": 50.0, "MI": 3.0, "VIF": 0.8, "SCD": 1.5, "Qabf": 0.7}
+    both = metrics | {"SD_8bit": 9.0, "MI_8bit": 3.0, "VIF_8bit": 0.7}
+    means = {
+        "gesenet": {"CT": both},
+        "released_gesenet": {"CT": both | {"SSIM": 0.95, "SD_8bit": 8.0}},
+        "guided_filter": {"CT": both | {"VIF": 1.0, "Qabf": 0.6}},
+        "gesenet_noise": {"CT": both | {"SSIM": 0.65}},
+        "gesenet_shift": {"CT": both | {"Qabf": 0.58}},
+    }
+    found = dict(gesenet_quality.rows(means, ["gesenet", "released_gesenet", "guided_filter"]))
+    assert found["at least as good as the released weights"] == "10 of 12, worst 0.947 (CT SSIM)"
+    assert found["Qabf minus the best rival's"] == "CT +0.100"
+    assert found["VIF over the guided filter's"] == "CT 0.800"
+    assert found["noise 0.05: loss of SSIM, GeSeNet, these weights"] == "0.250 (CT 0.250)"
+    assert found["shift 3 pixels: loss of Qabf, GeSeNet, these weights"] == "0.120 (CT 0.120)"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,9 +111,11 @@ def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, ges
     whole = torch.load(folder / "fusion_checkpoint_epoch=3.pt", weights_only=True)
     resumed = torch.load(tmp_path / "fusion_checkpoint_epoch=3.pt", weights_only=True)
     assert whole["best"] == resumed["best"]
-    assert whole["lr_scheduler"]["last_epoch"] == resumed["lr_scheduler"]["last_epoch"] == 3
+    assert whole["lr_scheduler"]["last_epoch"] == resumed["lr_scheduler"]["last_epoch"] == 6
     for key, value in whole["model"].items():
         assert torch.equal(value, resumed["model"][key]), key
+    for key, value in whole["weight_average"]["average"].items():
+        assert torch.equal(value, resumed["weight_average"]["average"][key]), key
 
 
 def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(
@@ -235,6 +238,53 @@ def test_paper_preset_trains(gesenet_bundle, overrides, tmp_path):
     workflow = run_workflow(gesenet_bundle, ["train", "paper"], "train", ckpt_dir=str(tmp_path), **settings)
     parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_total"}
+
+
+def test_the_network_sees_a_disturbed_copy_and_the_loss_the_clean_pair(trained, gesenet_bundle, overrides):
+    _, workflow = trained
+    dataset = workflow.parser.get_parsed_content("train#dataset")
+    items = [dataset[index] for index in range(2) for _ in range(4)]
+    assert all(item["image"].shape == item["seen"].shape == (2, 48, 48) for item in items)
+    assert all(item["seen"].min() >= 0.0 and item["seen"].max() <= 1.0 for item in items)
+    same = [torch.equal(torch.as_tensor(item["image"]), torch.as_tensor(item["seen"])) for item in items]
+    assert any(same) and not all(same)
+    preset = json.loads((gesenet_bundle / "configs" / "paper.json").read_text())
+    assert preset["input_key"] == "image" and not preset["alignment"] and not preset["black_background"]
+    assert preset["weight_momentum"] == 0.0 and preset["mid_grey"] is None
+
+
+def test_alignment_is_trained_alone_on_weights_without_it(trained, gesenet_bundle, overrides, tmp_path):
+    folder, _ = trained
+    settings = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
+    settings["initial_checkpoint"] = str(folder / "model.pt")
+    workflow = run_workflow(gesenet_bundle, ["train", "train_alignment"], "train", **settings)
+    before = torch.load(folder / "model.pt", weights_only=True)
+    after = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert set(LossParts(workflow.parser.get_parsed_content("loss"))()) == {"L_offsets", "L_total"}
+    network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05), alignment=True)
+    network.load_state_dict(after)
+
+
+def test_volumes_are_a_modality_of_their_own(gesenet_bundle, overrides, tmp_path):
+    pairs = json.loads((Path(overrides["dataset_dir"]) / "datalist.json").read_text())["training"]
+    for item in pairs:
+        item.update({side: str(Path(overrides["dataset_dir"]) / item[side]) for side in ("mri", "other")})
+    volume = gesenet_bundle / "sample_data" / "volume"
+    item = {"mri": str(volume / "t1.nii.gz"), "other": str(volume / "flair.nii.gz"), "modality": "FLAIR"}
+    sections = {
+        "training": [*pairs, item | {"case": "a", "name": "a"}],
+        "validation": [item | {"case": "b", "name": "b"}],
+    }
+    (tmp_path / "datalist.json").write_text(json.dumps(sections))
+    settings = {**overrides, "dataset_dir": str(tmp_path), "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path)}
+    settings |= {"max_epochs": 1, "iterations_per_epoch": 1, "validation_slices": 2, "validation_every": 5}
+    workflow = run_workflow(gesenet_bundle, ["train"], "train", **settings)
+    weights = workflow.parser.get_parsed_content("train#sampler").weights
+    assert weights.tolist() == [1.0, 1.0, 1.0]
+    validated = workflow.parser.get_parsed_content("validate#dataset")
+    assert [item["modality"] for item in validated] == ["CT", "FLAIR", "FLAIR"]
+    assert validated[1]["image"].shape == validated[2]["image"].shape == (2, 96, 112)
 
 
 def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_bundle, overrides, tmp_path):

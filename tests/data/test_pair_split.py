@@ -1,5 +1,7 @@
 """Validation cases go by modality and patient."""
 
+import json
+
 import pytest
 
 from shared_networks.data import split_pairs, training_pairs
@@ -54,3 +56,31 @@ def test_real_split(data_dir):
         ("SPECT", "29"),
     }
     assert not {item["case"] for item in training} & {item["case"] for item in validation}
+
+
+def test_a_validation_section_joins_and_volumes_give_slices(write_picture, noise, tmp_path):
+    for name in "abcd":
+        write_picture(f"{name}.png", noise((4, 4)))
+        (tmp_path / f"{name}.nii.gz").touch()
+    items = {
+        "training": [
+            *({"mri": f"{name}.png", "other": f"{name}.png", "modality": "CT", "case": "1"} for name in "ab"),
+            {"mri": "c.png", "other": "c.png", "modality": "CT", "case": "2"},
+            {"mri": "a.nii.gz", "other": "b.nii.gz", "modality": "FLAIR", "case": "x"},
+        ],
+        "validation": [{"mri": "c.nii.gz", "other": "d.nii.gz", "modality": "FLAIR", "case": "y", "name": "y"}],
+    }
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps(items))
+    keys = {"validation_cases": {"CT": ["1"]}, "every": 2, "slices": 3}
+    for where in ({"datalist": str(path)}, {"dataset_dir": str(tmp_path)}):
+        validation = training_pairs("validation", **where, **keys)
+        assert [(item["modality"], item["patient"]) for item in validation] == [("CT", "1"), *[("FLAIR", "y")] * 3]
+        assert [item.get("slice_share") for item in validation] == [None, 0.25, 0.5, 0.75]
+        training = training_pairs("training", **where, validation_cases={"CT": ["1"]})
+        assert [item["patient"] for item in training] == ["2", "x"]
+        assert "slice_share" not in training[1]
+    items["validation"][0]["case"] = "x"
+    path.write_text(json.dumps(items))
+    with pytest.raises(InputError, match="in training and in validation: FLAIR x"):
+        training_pairs("training", datalist=str(path), validation_cases={"CT": ["1"]})

@@ -74,3 +74,13 @@ def test_beyond_its_ceiling_a_term_has_no_gradient(sources):
     assert torch.equal(fused.grad, torch.zeros_like(fused))
     free = FusionQualityLoss(terms)(fused, sources)
     assert FusionQualityLoss(terms, ceilings={"correlation_of_differences": 2.0})(fused, sources) == free
+
+
+def test_histograms_may_take_every_second_pixel():
+    torch.manual_seed(0)
+    fused, sources = torch.rand(1, 1, 48, 48), torch.rand(1, 2, 48, 48)
+    thinned = FusionQualityLoss({"mutual_information": 1.0}, histogram_stride=2)(fused, sources)
+    small = FusionQualityLoss({"mutual_information": 1.0})(fused[..., ::2, ::2], sources[..., ::2, ::2])
+    torch.testing.assert_close(thinned, small)
+    terms = {"edge_preservation": 1.0}
+    assert FusionQualityLoss(terms, histogram_stride=2)(fused, sources) == FusionQualityLoss(terms)(fused, sources)

@@ -155,3 +155,49 @@ def test_channels_last_changes_nothing():
     expected = made(image)
     moved = made.to(memory_format=torch.channels_last)
     torch.testing.assert_close(moved(image.contiguous(memory_format=torch.channels_last)), expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_alignment_moves_the_second_source_before_fusion_and_keeps_the_other_names():
+    torch.manual_seed(0)
+    plain, aligning = GeSeNet().eval(), GeSeNet(alignment=True).eval()
+    added = set(aligning.state_dict()) - set(plain.state_dict())
+    assert set(plain.state_dict()) <= set(aligning.state_dict())
+    assert all(name.startswith("alignment.") for name in added)
+    assert sum(p.numel() for p in aligning.alignment.parameters()) < 100_000
+    missing, unexpected = aligning.load_state_dict(plain.state_dict(), strict=False)
+    assert set(missing) == added and not unexpected
+    # A field that answers two pixels everywhere: the same as fusing the pair that was moved by hand.
+    for name, parameter in aligning.alignment.named_parameters():
+        if name.startswith("offsets."):
+            parameter.zero_()
+    aligning.alignment.rounds = 1
+    aligning.alignment.offsets.bias[0] = 0.5
+    image = torch.rand(1, 2, 33, 40)
+    moved = image.clone()
+    moved[:, 1, :, :-2], moved[:, 1, :, -2:] = image[:, 1, :, 2:], image[:, 1, :, -1:]
+    output = aligning(image, return_masks=True, return_offsets=True)
+    torch.testing.assert_close(output[:, :1], plain(moved), atol=1e-4, rtol=0)
+    torch.testing.assert_close(output[:, 3:], torch.tensor([2.0, 0.0])[None, :, None, None].expand(1, 2, 33, 40))
+    assert not plain(image, return_offsets=True)[:, 1:].any()
+
+
+@torch.no_grad()
+def test_black_background_is_black_by_construction():
+    torch.manual_seed(0)
+    grey, black = GeSeNet().eval(), GeSeNet(black_background=True).eval()
+    black.load_state_dict(grey.state_dict())
+    image = torch.rand(1, 2, 33, 40)
+    image[:, :, :10] = 0.0
+    image[:, 0, 10:20] = 0.0
+    expected = grey(image)
+    assert expected[:, :, :10].min() > 0.1
+    expected[:, :, :10] = 0.0
+    assert torch.equal(black(image), expected)
+
+
+@torch.no_grad()
+def test_alignment_scripts():
+    network = GeSeNet(alignment=True, black_background=True).eval()
+    image = torch.rand(1, 2, 34, 41)
+    torch.testing.assert_close(torch.jit.script(network)(image), network(image), atol=1e-5, rtol=0)

@@ -170,3 +170,12 @@ def test_mixture_on_a_real_brain(data_dir):
     # Inside, the blur of edges adds to the noise (26 dB in this subject).
     noise_ratio = -10 * difference[:, data["brain"][0] > 0].square().mean().log10().item()
     assert 18 < noise_ratio < 27
+
+
+def test_a_picture_is_a_volume_of_one_slice():
+    picture = np.random.default_rng(0).random((2, 24, 20), dtype=np.float32)
+    arguments = {"probability": 1.0, "noise_std": (0.05, 0.05), "largest_window": (8, 8, 1)}
+    flat = RandDegraded(**arguments).set_random_state(3)({"image": picture})["degraded"]
+    thick = RandDegraded(**arguments).set_random_state(3)({"image": picture[..., None]})["degraded"]
+    np.testing.assert_array_equal(flat, thick[..., 0])
+    assert 0.01 < np.abs(flat - picture).mean() < 0.5

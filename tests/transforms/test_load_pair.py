@@ -1,5 +1,6 @@
 """The loader: what it makes of good pairs in its three forms, and what it refuses."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -8,6 +9,7 @@ from monai.transforms import LoadImaged, SaveImaged
 
 from shared_networks.errors import InputError
 from shared_networks.transforms import LoadFusionPaird, normalise_volume, rgb_to_ycbcr
+from shared_networks.transforms.load_pair import darken_to_mid_grey
 
 
 def load(*paths, **kwargs):
@@ -163,7 +165,37 @@ def test_monais_own_saver_takes_a_one_channel_result(write_volume, noise, tmp_pa
     mri, ct = (write_volume(f"{n}.nii.gz", noise((6, 1, 8), n), affine) for n in range(2))
     image = load(mri, ct)["image"]
     SaveImaged(keys="pred", output_dir=tmp_path / "out", separate_folder=False, print_log=False)({"pred": image[:1]})
-    import nibabel as nib
 
     saved = nib.load(tmp_path / "out" / "0_trans.nii.gz")
     assert saved.shape == (6, 1, 8) and np.allclose(saved.affine, affine)
+
+
+def test_a_bright_volume_is_darkened_to_mid_grey_and_a_dark_one_stays():
+    values = np.linspace(0, 1, 1001, dtype=np.float32).reshape(7, 11, 13)
+    bright = values**0.25
+    darkened = darken_to_mid_grey(bright, 0.45)
+    assert darkened.dtype == np.float32
+    assert np.median(darkened[darkened > 0]) == pytest.approx(0.45, abs=1e-3)
+    assert darkened.min() == 0 and darkened.max() == 1
+    assert (np.diff(darkened.ravel()) > 0).all()
+    dark = values**2
+    assert darken_to_mid_grey(dark, 0.45) is dark
+    for constant in (np.zeros((2, 2, 2), np.float32), np.ones((2, 2, 2), np.float32)):
+        np.testing.assert_array_equal(darken_to_mid_grey(constant, 0.45), constant)
+    with pytest.raises(ValueError, match="mid_grey must be between 0 and 1"):
+        LoadFusionPaird("image", mid_grey=1.0)
+
+
+def test_t1_and_flair_leave_room_for_lesions(data_dir):
+    """Half of the brain is brighter than 0.7 by percentiles alone, and the lesions hardly above it."""
+    folder = data_dir / "brain" / "open_ms-07"
+    lesions = nib.load(folder / "label.nii.gz").get_fdata() == 4
+    white = nib.load(folder / "label.nii.gz").get_fdata() == 3
+    gaps = {}
+    for mid_grey in (None, 0.45):
+        load = LoadFusionPaird("image", mid_grey=mid_grey)
+        image = load({"image": [str(folder / "t1.nii.gz"), str(folder / "flair.nii.gz")]})["image"].numpy()
+        brightest = image.max(axis=0)
+        gaps[mid_grey] = np.median(brightest[lesions]) - np.median(brightest[white])
+        assert (np.median(brightest[brightest > 0]) > 0.7) == (mid_grey is None)
+    assert gaps[0.45] > gaps[None] + 0.05

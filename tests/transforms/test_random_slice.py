@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared_networks.transforms import RandSliced
+from shared_networks.transforms import RandSliced, TakeSliced
 
 
 def test_a_picture_stays_as_it_is():
@@ -35,3 +35,19 @@ def test_images_of_one_item_give_the_same_slice_and_an_empty_volume_gives_one():
 def test_axis_is_checked():
     with pytest.raises(ValueError, match="spatial_axis must be 0, 1 or 2"):
         RandSliced("image", 3)
+
+
+def test_the_slice_at_a_share_of_the_contents():
+    volume = torch.zeros(2, 4, 4, 5)
+    for index, rows in enumerate((0, 1, 3, 0, 4)):  # 0, 4, 12, 0 and 16 occupied pixels
+        volume[1, :rows, :, index] = index
+    taken = {
+        share: TakeSliced("image")({"image": volume, "slice_share": share})["image"] for share in (0.1, 0.4, 0.8, 1.0)
+    }
+    assert [int(image.max()) for image in taken.values()] == [1, 2, 4, 4]
+    assert torch.equal(TakeSliced("image")({"image": volume})["image"], volume[..., 2])
+    picture = torch.rand(2, 4, 5)
+    assert TakeSliced("image")({"image": picture})["image"] is picture
+    assert TakeSliced("image", 1)({"image": torch.zeros(2, 3, 4, 5)})["image"].shape == (2, 3, 5)
+    with pytest.raises(ValueError, match="spatial_axis must be 0, 1 or 2"):
+        TakeSliced("image", 3)
