@@ -94,12 +94,13 @@ class OffsetField(nn.Module):
         """Features of both, B x C x h x w at 1/4 -> B x 2 offsets at 1/8, in pixels."""
         height, width, radius = first.shape[2], first.shape[3], self.radius
         wide = F.pad(second, [radius, radius, radius, radius])
-        correlations = []
+        seen: list[torch.Tensor] = []
         for row in range(2 * radius + 1):
             for column in range(2 * radius + 1):
                 shifted = wide[:, :, row : row + height, column : column + width]
-                correlations.append((first * shifted).sum(dim=1, keepdim=True))
-        quarter = self.quarter(torch.cat([*correlations, first], dim=1))
+                seen.append((first * shifted).sum(dim=1, keepdim=True))
+        seen.append(first)
+        quarter = self.quarter(torch.cat(seen, dim=1))
         eighth = self.eighth(quarter)
         sixteenth = self.sixteenth(eighth)
         coarse = self.from_thirty_second(self._to(self.thirty_second(sixteenth), sixteenth) + sixteenth)

@@ -18,16 +18,12 @@ class PrepareFusionBatch(PrepareBatch):
         input_key: what the network sees: the sources themselves, or a disturbed copy of them.
         offsets_key: where the known offsets of the second source are (B x 2 x spatial, pixels), which stand behind the
             sources in the target; '' for none.
-        return_offsets: ask the network for its offsets as further channels.
     """
 
-    def __init__(
-        self, return_masks: bool = False, input_key: str = "image", offsets_key: str = "", return_offsets: bool = False
-    ) -> None:
+    def __init__(self, return_masks: bool = False, input_key: str = "image", offsets_key: str = "") -> None:
         self.return_masks = return_masks
         self.input_key = input_key
         self.offsets_key = offsets_key
-        self.return_offsets = return_offsets
 
     def __call__(
         self,
@@ -44,6 +40,4 @@ class PrepareFusionBatch(PrepareBatch):
         keywords = {"return_masks": True} if self.return_masks else {}
         if self.offsets_key:
             target = torch.cat([target, plain_tensor(batchdata[self.offsets_key], device, non_blocking)], dim=1)
-        if self.return_offsets:
-            keywords["return_offsets"] = True
         return seen, target, (), keywords

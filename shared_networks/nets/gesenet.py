@@ -121,21 +121,21 @@ class GeSeNet(nn.Module):
         )
         self.alignment = OffsetField() if alignment else None
 
-    def forward(self, image: torch.Tensor, return_masks: bool = False, return_offsets: bool = False) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
         """Align where the network can, and fuse pictures of any size.
 
         Args:
             image: B x 2 x H x W in [0, 1]; channel 0 = MRI, channel 1 = CT or the luminance of PET or SPECT.
             return_masks: append the principal masks of the two branches (hard outside training).
-            return_offsets: append the offsets of the second source, in pixels along columns and rows.
 
         Returns:
             B x 1 x H x W fused luminance in [0, 1]; behind it, where asked for, two channels with the masks of the MRI
-            and the other branch, and two with the offsets (0 without ``alignment``).
+            and the other branch; with ``alignment``, in training mode, two more with the offsets of the second source,
+            in pixels along columns and rows.
         """
         offsets = self.offsets(image)
         fused = self.fuse(self.aligned(image, offsets), return_masks)
-        return torch.cat([fused, offsets], dim=1) if return_offsets else fused
+        return torch.cat([fused, offsets], dim=1) if self.training and self.alignment is not None else fused
 
     def offsets(self, image: torch.Tensor) -> torch.Tensor:
         """B x 2 x H x W -> where the second source's pixels have to come from, B x 2 x H x W in pixels."""

@@ -30,6 +30,8 @@ LISTS = {
         "train+multi_gpu_train",
         *(f"train+without_{name}" for name in ABLATIONS),
         "train+mask_before_edge",
+        "train+without_robust_training",
+        "train+train_alignment",
         "train+evaluate",
         "train+evaluate+multi_gpu_evaluate",
         "train+evaluate+evaluate_maximum",

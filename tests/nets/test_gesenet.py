@@ -176,10 +176,13 @@ def test_alignment_moves_the_second_source_before_fusion_and_keeps_the_other_nam
     image = torch.rand(1, 2, 33, 40)
     moved = image.clone()
     moved[:, 1, :, :-2], moved[:, 1, :, -2:] = image[:, 1, :, 2:], image[:, 1, :, -1:]
-    output = aligning(image, return_masks=True, return_offsets=True)
-    torch.testing.assert_close(output[:, :1], plain(moved), atol=1e-4, rtol=0)
-    torch.testing.assert_close(output[:, 3:], torch.tensor([2.0, 0.0])[None, :, None, None].expand(1, 2, 33, 40))
-    assert not plain(image, return_offsets=True)[:, 1:].any()
+    torch.testing.assert_close(aligning(image), plain(moved), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        aligning.offsets(image), torch.tensor([2.0, 0.0])[None, :, None, None].expand(1, 2, 33, 40)
+    )
+    trained = aligning.train()(image, return_masks=True)
+    assert trained.shape == (1, 5, 33, 40) and torch.equal(trained[:, 3:], aligning.offsets(image))
+    assert plain.train()(image).shape == (1, 1, 33, 40)
 
 
 @torch.no_grad()
