@@ -25,7 +25,7 @@ class SplitSegmentationd(MapTransform):
     Args:
         keys: network output, (J + 1) x X x Y x Z.
         fused_key: where the fused volume goes, 1 x X x Y x Z, clamped to [0, 1].
-        lesion_class: class of the lesions.
+        lesion_class: class of the lesions; None where there is none, which leaves the class with the largest logit.
         lesion_threshold: probability from which a voxel is lesion, in (0, 1); None for the largest logit.
         smallest_lesion_ml: volume of the smallest lesion that stays, in ml; 0 keeps all.
         probability_key: where the probability of lesions goes, 1 x X x Y x Z float32; '' for nowhere.
@@ -38,7 +38,7 @@ class SplitSegmentationd(MapTransform):
         self,
         keys: KeysCollection = "pred",
         fused_key: str = "fused",
-        lesion_class: int = 4,
+        lesion_class: int | None = 4,
         lesion_threshold: float | None = None,
         smallest_lesion_ml: float = 0.0,
         probability_key: str = "",
@@ -61,7 +61,8 @@ class SplitSegmentationd(MapTransform):
             output = d[key]
             d[self.fused_key] = output[-1:].float().clamp(0.0, 1.0)
             logits = output[:-1]
-            if self.lesion_threshold is None and not self.smallest_lesion_ml and not self.probability_key:
+            unchanged = self.lesion_threshold is None and not self.smallest_lesion_ml and not self.probability_key
+            if self.lesion_class is None or unchanged:
                 d[key] = logits.argmax(dim=0, keepdim=True).to(torch.uint8)
                 continue
             probability = logits.float().softmax(dim=0)[self.lesion_class : self.lesion_class + 1]

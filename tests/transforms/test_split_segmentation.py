@@ -52,6 +52,12 @@ def test_lesions_below_the_smallest_volume_become_the_other_class():
         assert (labels[labels != 2] == 1).all()
 
 
+def test_without_a_lesion_class_the_largest_logit_decides():
+    probability = torch.tensor([[0.1, 0.3], [0.2, 0.3], [0.7, 0.4]]).view(3, 2, 1, 1)
+    split = SplitSegmentationd(lesion_class=None, lesion_threshold=0.85, smallest_lesion_ml=1.0)
+    assert split({"pred": output_of(probability)})["pred"].flatten().tolist() == [2, 2]
+
+
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match=r"lesion_threshold must be in \(0, 1\)"):
         SplitSegmentationd(lesion_threshold=1.5)
