@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigWorkflow
 
-from tests.bundles.bundle_runs import run_workflow
+from tests.bundles.bundle_runs import VERSIONS, run_workflow
 from tests.bundles.prostate_tables import write_prostate_tables
 
 TINY = {
@@ -19,7 +19,6 @@ TINY = {
     "validation_size": [14, 14, 14],
     "device": "$torch.device('cpu')",
 }
-VERSIONS = {"versions": 2, "renewed": 1}  # of stage 2 alone
 
 
 def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path):

@@ -17,7 +17,7 @@ from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
 from shared_networks.transforms import LoadModalitiesd
-from tests.bundles.bundle_runs import HEADS, on_brain, run_in_two_processes, run_workflow
+from tests.bundles.bundle_runs import HEADS, LIGHT_HEAD, VERSIONS, on_brain, run_in_two_processes, run_workflow
 
 SHAPE = (22, 20, 16)
 TINY = {
@@ -26,21 +26,6 @@ TINY = {
     "patch_size": [14, 14, 7],
     "validation_size": [14, 14, 14],
     "device": "$torch.device('cpu')",
-}
-# Of stage 2 alone.
-VERSIONS = {"versions": 2, "renewed": 1}
-# The default head pads 14 x 14 x 7 to 32 x 32 x 64; this one to 16 x 16 x 8.
-LIGHT = {
-    "semantic_head": {
-        "_target_": "SegResNet",
-        "spatial_dims": 3,
-        "init_filters": 8,
-        "in_channels": "@head_channels",
-        "out_channels": "@head_classes",
-        "blocks_down": [1, 1, 1],
-        "blocks_up": [1, 1],
-    },
-    "head_divisor": 4,
 }
 
 
@@ -95,7 +80,7 @@ def stage1(rmr_bundle, overrides, tmp_path_factory):
 @pytest.fixture(scope="module")
 def stage2(rmr_bundle, overrides, stage1, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stage2")
-    keys = {**overrides, **LIGHT, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt")}
+    keys = {**overrides, **LIGHT_HEAD, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt")}
     return folder, run(rmr_bundle, ["train"], folder, max_epochs=2, **keys)
 
 
@@ -142,7 +127,7 @@ def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(
     config, prefix = {"stage1": ("train_autoencoder", "autoencoder"), "stage2": ("train", "rmr")}[stage]
     keys = overrides
     if stage == "stage2":
-        keys = {**overrides, **LIGHT, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt")}
+        keys = {**overrides, **LIGHT_HEAD, "autoencoder_checkpoint": str(stage1[0] / "autoencoder.pt")}
     shutil.copy(folder / f"{prefix}_checkpoint_epoch=1.pt", tmp_path)
     run(rmr_bundle, [config], tmp_path, max_epochs=2, **keys)
     whole, resumed = (load(path / f"{prefix}_checkpoint_epoch=2.pt") for path in (folder, tmp_path))
@@ -151,7 +136,7 @@ def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(
 
 
 def test_two_stages_in_one_run_are_the_two_runs_and_a_finished_stage_is_passed(rmr_bundle, overrides, stage1, tmp_path):
-    keys = {**overrides, **LIGHT, "max_epochs": 1, "stage1#max_epochs": 2}
+    keys = {**overrides, **LIGHT_HEAD, "max_epochs": 1, "stage1#max_epochs": 2}
     keys |= {f"stage1#{name}": TINY[name] for name in TINY if name != "device"}
     run(rmr_bundle, ["two_stage"], tmp_path, **keys)
     assert_same(load(stage1[0] / "autoencoder.pt"), load(tmp_path / "autoencoder.pt"))
@@ -249,7 +234,7 @@ def evaluation_keys(overrides, folder):
     keys = {key: overrides[key] for key in ("bundle_root", "dataset_dir", "device")}
     # VIF takes slices from 41 x 41 on.
     without = {"fusion_metrics#VIF#_disabled_": True}
-    return {**keys, **LIGHT, **without, "checkpoint": str(folder / "model.pt"), "data_name": "tiny"}
+    return {**keys, **LIGHT_HEAD, **without, "checkpoint": str(folder / "model.pt"), "data_name": "tiny"}
 
 
 @pytest.mark.parametrize(("overlays", "method"), [([], "average"), (["evaluate_flair"], "flair_alone")])
@@ -358,7 +343,7 @@ def test_two_processes_train_both_stages_and_evaluate_as_one_does(rmr_bundle, ov
     # Training and validation write a file each (the images share the validation's), in the first process only.
     assert 2 <= len(list((tmp_path / "two").glob("events.out.tfevents.*"))) <= 3
     keys = evaluation_keys(overrides, tmp_path)
-    for name in (*LIGHT, "device"):
+    for name in (*LIGHT_HEAD, "device"):
         keys.pop(name)
     keys |= {"section": "training"}
     run_in_two_processes(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from shared_networks.inferers import EncodeOnceInferer, FusionInferer
 from shared_networks.nets import GeSeNet
-from tests.bundles.bundle_runs import HEADS, run_workflow
+from tests.bundles.bundle_runs import HEADS, LIGHT_HEAD, run_workflow
 
 TINY = {
     "max_epochs": 2,
@@ -22,20 +22,7 @@ TINY = {
     "validation_size": [14, 14, 14],
     "num_workers": 0,
 }
-# The default head pads 14 x 14 x 7 to 32 x 32 x 64; this one to 16 x 16 x 8.
-LIGHT = {
-    "semantic_head": {
-        "_target_": "SegResNet",
-        "spatial_dims": 3,
-        "init_filters": 8,
-        "in_channels": "@head_channels",
-        "out_channels": "@head_classes",
-        "blocks_down": [1, 1, 1],
-        "blocks_up": [1, 1],
-    },
-    "head_divisor": 4,
-    "roi_size": [28, 28, 28],
-}
+LIGHT = {**LIGHT_HEAD, "roi_size": [28, 28, 28]}
 PICTURES = {
     "max_epochs": 2,
     "iterations_per_epoch": 2,
