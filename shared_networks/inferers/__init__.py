@@ -1,7 +1,8 @@
 """How a network is run over pictures and volumes."""
 
+from shared_networks.inferers.autocast import AutocastInferer
 from shared_networks.inferers.background_skipping import BackgroundSkipping
 from shared_networks.inferers.encode_once import EncodeOnceInferer
 from shared_networks.inferers.fusion_inferer import FusionInferer
 
-__all__ = ["BackgroundSkipping", "EncodeOnceInferer", "FusionInferer"]
+__all__ = ["AutocastInferer", "BackgroundSkipping", "EncodeOnceInferer", "FusionInferer"]

@@ -1,0 +1,79 @@
+"""Make training cases for stage 2 of subjects with automatic labels: 1 mm in the plane, unsure voxels left out.
+
+    python benchmarks/silver_cases.py NICHART/datalist.json --section silver_training --output silver
+
+writes ``silver/<subject>/{t1,flair,label}.nii.gz`` and ``silver/datalist.json`` (training items). What an automatic
+label does not know becomes 255, "not labelled", which no loss counts:
+
+- white matter that is bright on FLAIR, above the midpoint between the medians of WM and of lesions: the lesion masks
+  are the bright core only;
+- voxels with a neighbour of another tissue: where procedures draw a border differs, and only one of them is scored.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, Spacingd
+from scipy import ndimage
+
+CSF, GM, WM, LESION, NOT_LABELLED = 1, 2, 3, 4, 255
+
+
+def sure_labels(label: np.ndarray, flair: np.ndarray) -> np.ndarray:
+    """Labels X x Y x Z of 0..4 with 255 where they cannot be relied on."""
+    middle = (np.median(flair[label == WM]) + np.median(flair[label == LESION])) / 2
+    unsure = (label == WM) & (flair > middle)
+    tissues = [(label == value) for value in (CSF, GM, WM)]
+    borders = sum(ndimage.binary_dilation(tissue).astype(int) for tissue in tissues) > 1
+    unsure |= borders & (label > 0) & (label < LESION)
+    return np.where(unsure, NOT_LABELLED, label).astype(np.uint8)
+
+
+def make_case(item: dict, folder: Path, output: Path) -> dict:
+    """Write one case and return its item of the new list."""
+    images = LoadImaged(keys=["t1", "flair", "label"])(
+        {key: str(folder / item[key]) for key in ("t1", "flair", "label")}
+    )
+    images["label"].set_array(
+        images["label"].new_tensor(sure_labels(images["label"].numpy(), images["flair"].numpy()).astype(np.float32))
+    )
+    plane = Compose(
+        [
+            EnsureChannelFirstd(keys=["t1", "flair", "label"], channel_dim="no_channel"),
+            Spacingd(
+                keys=["t1", "flair", "label"],
+                pixdim=(1.0, 1.0, float(item["spacing"][2])),
+                mode=["bilinear", "bilinear", "nearest"],
+                padding_mode="border",
+            ),
+        ]
+    )
+    resampled = plane(images)
+    case = output / item["subject"]
+    case.mkdir(parents=True, exist_ok=True)
+    mask = (resampled["label"][0].numpy() > 0).astype(np.float32)
+    for key in ("t1", "flair", "label"):
+        values = np.round(resampled[key][0].numpy() * (1 if key == "label" else mask))
+        dtype = np.uint8 if key == "label" else np.int16
+        nibabel.save(nibabel.Nifti1Image(values.astype(dtype), resampled[key].affine.numpy()), case / f"{key}.nii.gz")
+    return {"subject": item["subject"]} | {key: str(case / f"{key}.nii.gz") for key in ("t1", "flair", "label")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("datalist", type=Path)
+    parser.add_argument("--section", default="silver_training")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    items = json.loads(options.datalist.read_text(encoding="utf-8"))[options.section]
+    output = options.output.resolve()
+    cases = [make_case(item, options.datalist.parent, output) for item in items]
+    (output / "datalist.json").write_text(json.dumps({"training": cases}, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(cases)} cases in {output}")
+
+
+if __name__ == "__main__":
+    main()
