@@ -31,7 +31,8 @@ _SETTINGS = (
 # are known by their contents.
 _MAY_CHANGE = (
     *("imports", "import_paths", "bundle_root", "code_version", "ckpt_dir", "output_dir", "resume"),
-    *("device", "amp", "amp_dtype", "cpu_bfloat16", "num_workers", "version_workers", "cache_rate", "max_epochs", "val_interval"),
+    *("device", "amp", "amp_dtype", "cpu_bfloat16", "num_workers", "version_workers"),
+    *("cache_rate", "max_epochs", "val_interval"),
     *("dataset_dir", "datalist", "validation_subjects", "validation_cases", "brain_dir"),
     *("autoencoder_checkpoint", "semantic_checkpoint", "allowed_labels"),
 )
