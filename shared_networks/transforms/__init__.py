@@ -4,6 +4,7 @@ from shared_networks.transforms.colour import FuseColourd, PictureLuminanced
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.disturbances import DisturbPaird
 from shared_networks.transforms.each_channel import RandEachChanneld
+from shared_networks.transforms.healed_lesions import RandHealLesionsd
 from shared_networks.transforms.label_maps import CheckLabelsd, MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
@@ -29,6 +30,7 @@ __all__ = [
     "RandDegradeEachd",
     "RandDegraded",
     "RandEachChanneld",
+    "RandHealLesionsd",
     "RandMisalignd",
     "RandModalityDropoutd",
     "RandSliced",
