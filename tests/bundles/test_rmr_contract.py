@@ -29,6 +29,7 @@ STAGE_2 = [
     ["released"],
     ["without_segmentation_loss"],
     ["without_fusion_loss"],
+    ["fused_maximum"],
     ["head_only"],
     ["head_unetr", "head_only"],
     ["degrade_stage2"],
