@@ -9,7 +9,6 @@ import numpy as np
 from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.clinical.brain_mask import simple_brain_mask
 from shared_networks.clinical.dicom_series import locate_series
-from shared_networks.clinical.optional_packages import check_dicom_packages
 from shared_networks.clinical.registration import RigidRegistration, register_rigid, resample_rigid
 from shared_networks.clinical.trained_brain_mask import trained_brain_mask
 from shared_networks.errors import InputError
@@ -77,7 +76,6 @@ class PreparePair:
         """
         record: dict[str, Any] = {}
         if self.dicom_output:
-            check_dicom_packages()
             if file_kind(first.path) != "series":
                 raise InputError(
                     f"{first.path}: no DICOM series, so that no DICOM output can be made of it; give the folder of the "
