@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             with atomic_path(given.json) as temporary:
                 report = {"counts": counts, "cases": log.entries}
-                temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(f"{given.json}: cannot be written ({error.strerror}); give another file.") from error
     return log.exit_code()

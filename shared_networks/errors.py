@@ -6,8 +6,12 @@ __all__ = ["InputError", "one_line"]
 
 
 def one_line(text: object) -> str:
-    """Text without line breaks and other control characters: what a file's name or header says stays on its line."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", str(text)).strip()
+    """Text without line breaks and other control characters: what a file's name or header says stays on its line.
+
+    Bytes of a file name that are no UTF-8, which Python holds as surrogates and nothing can print, become ``\\udcfc``.
+    """
+    printable = str(text).encode("utf-8", "backslashreplace").decode()
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", printable).strip()
 
 
 class InputError(ValueError):

@@ -12,6 +12,8 @@ from shared_networks.io.file_names import is_path
 __all__ = [
     "SECTIONS",
     "LazyCases",
+    "number_taken_names",
+    "path_in_list",
     "read_datalist",
     "read_text",
     "refuse_path_names",
@@ -82,6 +84,14 @@ def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
     return {"image": ["", ""], "subject": name, "refused": reason}
 
 
+def path_in_list(folder: Path, name: str) -> str:
+    """The path that an entry of a list in ``folder`` names; also with Windows' separators."""
+    path = folder / name
+    if "\\" in name and not path.exists():
+        path = folder / name.replace("\\", "/")
+    return str(path)
+
+
 def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """An item, with ``refused`` set when a name that a data list gives it could lead to another folder.
 
@@ -113,6 +123,25 @@ def refuse_taken_names(items: Sequence[dict[str, Any]]) -> None:
             item["refused"] = f"{source}: its output name {case} is that of {taken[case.lower()]}; rename one of them."
         else:
             taken[case.lower()] = source
+
+
+def number_taken_names(items: Sequence[dict[str, Any]]) -> None:
+    """Set ``case`` of every item whose name is taken (in any mix of capitals) to one that is not: ``a``, ``a-2``.
+
+    For lists of which no output is written: an image may stand there several times, to count more or with several
+    partners.
+
+    Args:
+        items: with ``case``.
+    """
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    for item in items:
+        name = item["case"]
+        while item["case"].lower() in taken:
+            counts[name.lower()] = counts.get(name.lower(), 1) + 1
+            item["case"] = f"{name}-{counts[name.lower()]}"
+        taken.add(item["case"].lower())
 
 
 class LazyCases(ABC, Sequence):

@@ -4,6 +4,8 @@ import logging
 from collections import Counter
 from typing import Any
 
+from shared_networks.errors import one_line
+
 __all__ = ["CaseLog"]
 
 
@@ -22,7 +24,7 @@ class CaseLog:
     def add(self, item: dict[str, Any]) -> None:
         """Enter a case by what its item says: ``refused``, ``skipped`` and ``warning`` hold the reasons, if any."""
         keys = ("case", "refused", "skipped", "warning")
-        case, refused, skipped, warning = (" ".join(str(item.get(key, "")).split()) for key in keys)
+        case, refused, skipped, warning = (one_line(item.get(key, "")) for key in keys)
         status = "refused" if refused else "skipped" if skipped else "warned" if warning else "ok"
         reason = refused or skipped or warning
         if status != "ok":

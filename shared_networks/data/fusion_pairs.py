@@ -7,6 +7,8 @@ from typing import Any
 from shared_networks.data.case_list import (
     SECTIONS,
     LazyCases,
+    number_taken_names,
+    path_in_list,
     read_datalist,
     refuse_path_names,
     refuse_taken_names,
@@ -22,7 +24,7 @@ __all__ = ["FusionPairs", "resolve_pairs"]
 
 
 def resolve_pairs(
-    mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = ""
+    mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = "", output: bool = True
 ) -> list[dict[str, Any]]:
     """List the pairs that a user's keys name.
 
@@ -39,6 +41,8 @@ def resolve_pairs(
             :mod:`shared_networks.data.public_layouts`: T1 with PET, CT or SPECT, or with FLAIR where there is none.
         section: ``"training"``, ``"validation"`` or ``"test"``; '' takes the test section when there is one, and
             everything otherwise.
+        output: whether something is written for each pair; otherwise a pair whose name is taken gets another one, so
+            that a training may see an image several times, with one partner or several.
 
     Returns:
         Items with ``case`` (unique name for the output: name, or modality, patient and file name), ``modality``,
@@ -65,7 +69,7 @@ def resolve_pairs(
         pairs = _from_dataset_dir(Path(dataset_dir), section)
     if not pairs:
         raise InputError(f"{datalist or dataset_dir or mri}: no pairs found; expected {INPUT_KINDS}.")
-    return _named(pairs)
+    return _named(pairs, output)
 
 
 class FusionPairs(LazyCases):
@@ -105,7 +109,7 @@ def _from_item(item: Any, path: Path, number: int) -> dict[str, Any]:
         reason = f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}."
         refused = refused_item(number, reason, item)
         return refused | {"name": refused["subject"]}
-    pair = {"image": [str(path.parent / item[key]) for key in ("mri", "other")]}
+    pair = {"image": [path_in_list(path.parent, item[key]) for key in ("mri", "other")]}
     pair |= {
         "modality": str(item.get("modality", "")),
         "patient": str(item.get("case", "")),
@@ -168,8 +172,8 @@ def _chosen(sections: dict[str, list], section: str, where: Path) -> list:
     return sections.get(wanted, []) + sections.get("", [])
 
 
-def _named(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give every pair its output name; a pair whose name is taken is refused."""
+def _named(pairs: list[dict[str, Any]], output: bool) -> list[dict[str, Any]]:
+    """Give every pair its name; a pair whose name is taken is refused, or renamed where nothing is written."""
     items = []
     for pair in pairs:
         modality, patient = pair.get("modality", ""), pair.get("patient", "")
@@ -178,5 +182,5 @@ def _named(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         case = safe_name(pair.get("name") or "_".join(part for part in parts if part))
         item = {"case": case, "modality": modality, "patient": patient, "image": pair["image"]}
         items.append(item | ({"refused": pair["refused"]} if "refused" in pair else {}))
-    refuse_taken_names(items)
+    (refuse_taken_names if output else number_taken_names)(items)
     return items

@@ -8,6 +8,8 @@ from typing import Any
 from shared_networks.data.case_list import (
     SECTIONS,
     LazyCases,
+    number_taken_names,
+    path_in_list,
     read_datalist,
     refuse_path_names,
     refuse_taken_names,
@@ -32,6 +34,7 @@ def resolve_cases(
     section: str | Sequence[str] = "",
     modalities: Sequence[str] = ("t1", "flair"),
     allow_missing: bool = False,
+    output: bool = True,
 ) -> list[dict[str, Any]]:
     """List the cases that a user's keys name.
 
@@ -50,6 +53,8 @@ def resolve_cases(
         section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
         modalities: names of the two modalities.
         allow_missing: take cases that have one of the two modalities only; the path of the other one is ''.
+        output: whether something is written for each case; otherwise a case whose name is taken gets another one, so
+            that a training may see an image several times.
 
     Returns:
         Items with ``case`` (unique name for the output), ``subject``, ``section`` ('' for none), ``image`` ([first,
@@ -79,7 +84,7 @@ def resolve_cases(
         cases = _chosen(_from_folder(Path(dataset_dir), modalities, allow_missing), section, dataset_dir)
     if not cases:
         raise InputError(f"{datalist or dataset_dir}: no cases found; expected volumes of {pair} for each case.")
-    return _named(cases)
+    return _named(cases, output)
 
 
 class ModalityCases(LazyCases):
@@ -130,9 +135,13 @@ def _from_datalist(
 
 
 def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
-    paths: Any = None
+    paths: Any = item if isinstance(item, str) else None
     if isinstance(item, Mapping):
         paths = item.get("image", [item.get(name) for name in modalities])
+    if isinstance(paths, str) and paths:
+        first, second = modalities
+        reason = f"{path}: one image, {paths[:100]}; expected one file for each of {first} and {second}: split it."
+        return refused_item(number, reason, item)
     if isinstance(paths, list) and allow_missing and any(paths):
         paths = ["" if name is None else name for name in paths]
     is_pair = isinstance(paths, list) and len(paths) == 2 and all(isinstance(name, str) for name in paths)
@@ -140,7 +149,7 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
         wanted = " and ".join(modalities)
         reason = f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}."
         return refused_item(number, reason, item)
-    image = [str(path.parent / name) if name else "" for name in paths]
+    image = [path_in_list(path.parent, name) if name else "" for name in paths]
     subject = item.get("subject") or item.get("case") or _subject_of(image, modalities)
     case: dict[str, Any] = {"image": image, "subject": str(subject)}
     label = item.get("label")
@@ -149,10 +158,10 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             reason = f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
             return case | {"refused": reason}
-        labels = [str(path.parent / name) for name in names]
+        labels = [path_in_list(path.parent, name) for name in names]
         case["label"] = labels[0] if isinstance(label, str) else labels
     # A mask of one kind of voxels within a class, for training; what it marks is the config's to say.
-    case |= {key: str(path.parent / item[key]) for key in MASKS if isinstance(item.get(key), str) and item[key]}
+    case |= {key: path_in_list(path.parent, item[key]) for key in MASKS if isinstance(item.get(key), str) and item[key]}
     if item.get("person"):
         case["person"] = str(item["person"])
     return refuse_path_names(case, item, ("subject", "case"))
@@ -194,8 +203,8 @@ def _chosen(
     return [{**case, "section": name} for name in names for case in sections.get(name, [])]
 
 
-def _named(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give every case its output name; a case whose name is taken is refused."""
+def _named(cases: list[dict[str, Any]], output: bool) -> list[dict[str, Any]]:
+    """Give every case its name; a case whose name is taken is refused, or renamed where nothing is written."""
     items = [{"case": safe_name(case["subject"]), **case} for case in cases]
-    refuse_taken_names(items)
+    (refuse_taken_names if output else number_taken_names)(items)
     return items

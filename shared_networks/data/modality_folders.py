@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, read_text, refuse_path_names, refused_item
+from shared_networks.data.case_list import SECTIONS, path_in_list, read_text, refuse_path_names, refused_item
 from shared_networks.errors import InputError
 from shared_networks.io.file_names import file_kind, file_stem
 
@@ -52,8 +52,8 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield refused_item(number, reason, {"subject": (row.get("ID") or row.get("subject") or "").strip()})
             continue
         columns = ("label",) if row.get("label") else _PROSTATE_LABELS
-        labels = [str(table.parent / row[name].strip()) for name in columns if (row.get(name) or "").strip()]
-        item: dict[str, Any] = {"image": [str(table.parent / row[name].strip()) for name in modalities]}
+        labels = [path_in_list(table.parent, row[name].strip()) for name in columns if (row.get(name) or "").strip()]
+        item: dict[str, Any] = {"image": [path_in_list(table.parent, row[name].strip()) for name in modalities]}
         item["subject"] = (row.get("ID") or row.get("subject") or Path(item["image"][0]).parent.name).strip()
         # A tumour without zones to write it over is no label map.
         if labels and row.get(columns[0]):

@@ -48,7 +48,7 @@ def training_cases(
     held_out = {str(subject) for subject in validation_subjects}
     labelled = ["training", "validation"] if held_out else [part]
     extra = ["unlabelled_training"] if unlabelled and part == "training" else []
-    cases = resolve_cases("", "", datalist, dataset_dir, labelled + extra, modalities)
+    cases = resolve_cases("", "", datalist, dataset_dir, labelled + extra, modalities, output=False)
     if not cases:
         return []
     where = datalist or dataset_dir

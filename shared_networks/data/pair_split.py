@@ -87,7 +87,7 @@ def training_pairs(
 
 
 def _usable(datalist: str, dataset_dir: str, section: str) -> list[dict[str, Any]]:
-    pairs = resolve_pairs(datalist=datalist, dataset_dir=dataset_dir, section=section)
+    pairs = resolve_pairs(datalist=datalist, dataset_dir=dataset_dir, section=section, output=False)
     for pair in pairs:
         if "refused" in pair:
             raise InputError(pair["refused"])

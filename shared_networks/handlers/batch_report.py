@@ -93,7 +93,7 @@ class BatchReport:
         """A line for each new entry: constant cost a case, however many there are."""
         new = self.log.entries[self._appended :]
         self._appended = len(self.log.entries)
-        with self._lines.open("a", encoding="utf-8") as stream:
+        with self._lines.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in new)
 
     def _finish(self, engine: Engine) -> None:
@@ -137,7 +137,7 @@ class BatchReport:
             "cases": self.log.entries,
         }
         with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
         ended = time.monotonic()
         self._may_write_at = ended + (ended - begun) / _SHARE
 

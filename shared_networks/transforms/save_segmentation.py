@@ -101,7 +101,7 @@ class SaveFusedSegmentationd(SaveCased):
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
-            text.write_text(readable_json(report), encoding="utf-8")
+            text.write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
         endings = ("fused.nii.gz", "seg.nii.gz", "qc.png", "report.json")
