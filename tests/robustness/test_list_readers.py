@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from shared_networks.transforms.file_names import safe_name
 
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import SECTIONS
 from shared_networks.errors import InputError
+from shared_networks.io.file_names import safe_name
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
 from tests.robustness.fuzz_readers import mutate
 
