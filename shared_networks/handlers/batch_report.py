@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 
 from shared_networks.data.case_log import CaseLog
 from shared_networks.data.done_cases import DoneCases
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.utils.atomic import atomic_path, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
@@ -81,7 +81,7 @@ class BatchReport:
 
     def _enter(self, engine: Engine) -> None:
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-            self.log.add({**item, **{key: output[key] for key in ("refused",) if key in output}})
+            self.log.add({**item, **{key: output[key] for key in (CaseStatus.REFUSED,) if key in output}})
         if not self._is_writer:
             return
         with suppress(OSError):  # the cases tell of a full disk, and the end does

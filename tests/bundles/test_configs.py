@@ -1,13 +1,11 @@
 """What holds for the configs of both bundles."""
 
 import json
-import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from pydoc import locate
 
 import pytest
-from monai.bundle import ComponentLocator, ConfigParser
+from monai.bundle import ComponentLocator
 
 from tests.bundles.bundle_runs import walk
 
@@ -30,32 +28,3 @@ def test_config_names_what_exists(path):
                 assert part["_requires_"] in ("@import_paths", "@code_version"), target
         elif isinstance(part, str):
             assert not part.startswith(("/", "~")), part
-
-
-ENTRIES = [path for path in CONFIGS if "import_paths" in json.loads(path.read_text(encoding="utf-8"))]
-
-
-@pytest.mark.parametrize("path", ENTRIES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
-def test_a_bundle_root_without_the_code_ends_the_command_with_one_line(path, tmp_path, monkeypatch):
-    """The first thing of a config that is evaluated: nothing of shared_networks could say it."""
-
-    def paths_found(finders):
-        monkeypatch.setattr(sys, "meta_path", finders)
-        monkeypatch.setattr(sys, "path", list(sys.path))
-        parser = ConfigParser()
-        parser.read_config(str(path))
-        parser.update({"bundle_root": str(tmp_path / "b")})
-        return parser.get_parsed_content("import_paths")
-
-    class Nothing:
-        @staticmethod
-        def find_spec(name, where):
-            return None
-
-    finders = list(sys.meta_path)
-    assert paths_found([Nothing]) == [None, None]  # whoever uses the config as a library gets the import's own error
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("monai.bundle.__main__", None))
-    with pytest.raises(SystemExit) as end:
-        paths_found([Nothing])
-    assert str(end.value).startswith("error: shared_networks is not found: give --bundle_root FOLDER")
-    assert paths_found(finders) == [None, None]
