@@ -157,7 +157,8 @@ def _check_keys(
         _set(parser, key, meaning)
     texts = {key: value for key, value in meant.items() if value != given[key]}
     for key, text in (texts | texts_with_marks(files, meant)).items():
-        _set_text(parser, key, text)
+        if key in parser:  # the files may be others than the parser's, see check_keys
+            _set_text(parser, key, text)
 
 
 def _set(parser: ConfigParser, key: str, value: Any) -> None:

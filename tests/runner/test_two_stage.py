@@ -62,6 +62,7 @@ def bundle(tmp_path):
             "check_run": {
                 "_target_": "shared_networks.runner.check_run",
                 "required": [{"any_of": ["dataset_dir"], "remedy": "give --dataset_dir FOLDER"}],
+                "not_empty": ["train#trainer#got"],
             },
             "train": {
                 "trainer": {
@@ -70,6 +71,7 @@ def bundle(tmp_path):
                     "epochs": "@max_epochs",
                     "stop": "@stop",
                     "makes": "@makes",
+                    "got": ["anything"],
                     **got,
                 }
             },
@@ -116,10 +118,10 @@ def train(bundle, tmp_path):
 
 
 def test_each_stage_gets_its_keys_and_both_the_shared_ones(train, bundle, tmp_path):
-    first, second = train(**{"stage1#max_epochs": 2, "seed": 7, "name": "b", "output_dir": "o"})
+    first, second = train(**{"stage1#max_epochs": 2, "seed": 7, "name": "b#1", "stage1#name": "a#2", "output_dir": "o"})
     assert (first["max_epochs"], second["max_epochs"]) == (2, 3)
     assert (first["seed"], second["seed"]) == (7, 7)
-    assert (first["name"], second["name"]) == ("", "b")
+    assert (first["name"], second["name"]) == ("a#2", "b#1")
     assert (first["output_dir"], second["output_dir"]) == (str(Path("o") / "stage1"), "o")
     assert first["dataset_dir"] == second["dataset_dir"] == str(bundle)
     assert second["weights"] == str(tmp_path / "autoencoder.pt")
