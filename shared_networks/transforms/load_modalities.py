@@ -11,13 +11,14 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.background import find_foreground
+from shared_networks.transforms.background import find_foreground, second_background
 from shared_networks.transforms.file_names import file_kind, file_stem, header_beside
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.transforms.hounsfield import looks_like_hu
 from shared_networks.transforms.load_pair import normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
+    OTHER_THAN_MRI,
     brain_remarks,
     look_swapped,
     overlap_remarks,
@@ -233,9 +234,17 @@ class LoadModalitiesd(MapTransform):
         source.warnings += value_remarks(source.values, source.path.name)
         if self.brain_checks and looks_like_hu(source.values):
             source.warnings.append(f"{source.path.name}: looks like CT in Hounsfield units; is it {name}?")
+        elif self.brain_checks and source.modality in OTHER_THAN_MRI:
+            source.warnings.append(f"{source.path.name}: its header says {source.modality}; is it {name}?")
         found = find_foreground(source.values)
         if found.remark:
             source.warnings.append(f"{source.path.name}: {found.remark}")
+        second = second_background(found) if self.brain_checks else None
+        if second is not None:
+            source.warnings.append(
+                f"{source.path.name}: the surface of the brain has one value, {second:+.4g} to the background; if that "
+                "is background too, set both to 0"
+            )
         source.values = normalise_volume(found.values, self.lower, self.upper) * found.mask
         return found.mask, not found.remark
 

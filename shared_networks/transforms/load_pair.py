@@ -15,7 +15,7 @@ from shared_networks.transforms.colour import NEUTRAL_CHROMA, fuse_chroma
 from shared_networks.transforms.file_names import INPUT_KINDS, file_stem
 from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
-from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
+from shared_networks.transforms.modality_checks import OTHER_THAN_MRI, overlap_remarks, value_remarks
 from shared_networks.transforms.reading import Source
 from shared_networks.transforms.source_pair import Preparation, files_of, on_grid_of, prepare_pair, read_pair
 
@@ -201,6 +201,8 @@ def _check_contents(mri: Source, other: Source) -> list[str]:
         remarks.append(f"{mri.path.name}: the MRI is in colour{swapped}")
     if not mri.normalised and looks_like_hu(mri.values):
         remarks.append(f"{mri.path.name}: the MRI looks like CT in Hounsfield units; are the two swapped?")
+    elif mri.modality in OTHER_THAN_MRI:
+        remarks.append(f"{mri.path.name}: the MRI's header says {mri.modality}; are the two swapped?")
     return remarks + value_remarks(mri.values, mri.path.name)
 
 

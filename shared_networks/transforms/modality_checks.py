@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["BRAIN_RANGES", "brain_remarks", "look_swapped", "overlap_remarks", "value_remarks"]
+__all__ = ["BRAIN_RANGES", "OTHER_THAN_MRI", "brain_remarks", "look_swapped", "overlap_remarks", "value_remarks"]
 
 BRAIN_RANGES: dict[str, list[float]] = {"spacing": [0.7, 8.0], "median": [0.3, 0.9], "brain_ml": [0.0, 2200.0]}
 """What the weights of RMR-Fusion are used to: voxel size in mm (training: 0.72 to 8), median of the scaled foreground
 (training: 0.50 to 0.74), and foreground in ml (training: 1044 to 1723; a head with its skull has 3000 or more)."""
+
+OTHER_THAN_MRI = ("CT", "PT", "NM", "US")
+"""What a DICOM header says of images that are no MRI."""
 
 _LEAST_OVERLAP = 0.9
 """Share of the smaller brain inside the other one; 0.995 and more in 13 registered subjects."""
