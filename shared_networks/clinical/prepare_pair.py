@@ -8,15 +8,15 @@ import numpy as np
 
 from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.clinical.brain_mask import simple_brain_mask
-from shared_networks.clinical.dicom_series import locate_series
 from shared_networks.clinical.registration import RigidRegistration, register_rigid, resample_rigid
 from shared_networks.clinical.trained_brain_mask import trained_brain_mask
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import file_kind
-from shared_networks.transforms.geometry_checks import check_affine, check_same_grid
-from shared_networks.transforms.reading import Source, read_source
-from shared_networks.transforms.regular_grid import background_value
-from shared_networks.utils.series_choice import split_choice
+from shared_networks.io.dicom_files import split_choice
+from shared_networks.io.dicom_series import locate_series
+from shared_networks.io.file_names import file_kind
+from shared_networks.io.geometry_checks import check_affine, check_same_grid
+from shared_networks.io.reading import Source, read_source
+from shared_networks.io.regular_grid import background_value
 
 __all__ = ["PreparePair"]
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import SECTIONS
 from shared_networks.errors import InputError
+from shared_networks.io.file_names import safe_name
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
-from shared_networks.transforms.file_names import safe_name
 from tests.robustness.fuzz_readers import mutate
 
 MANY = settings(max_examples=150, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
