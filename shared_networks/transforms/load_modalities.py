@@ -25,14 +25,14 @@ from shared_networks.io.source_pair import (
     prepare_single,
     read_pair,
 )
-from shared_networks.transforms.hounsfield import looks_like_hu
 from shared_networks.transforms.load_pair import normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
-    OTHER_THAN_MRI,
     brain_remarks,
+    kind_remarks,
     look_swapped,
     overlap_remarks,
+    surface_remarks,
     value_remarks,
 )
 
@@ -232,19 +232,13 @@ class LoadModalitiesd(MapTransform):
             )
         check_affine(source)
         source.warnings += value_remarks(source.values, source.path.name)
-        if self.brain_checks and looks_like_hu(source.values):
-            source.warnings.append(f"{source.path.name}: looks like CT in Hounsfield units; is it {name}?")
-        elif self.brain_checks and source.modality in OTHER_THAN_MRI:
-            source.warnings.append(f"{source.path.name}: its header says {source.modality}; is it {name}?")
+        if self.brain_checks:
+            source.warnings += kind_remarks(source.values, source.modality, source.path.name, name)
         found = find_foreground(source.values)
         if found.remark:
             source.warnings.append(f"{source.path.name}: {found.remark}")
-        second = second_background(found) if self.brain_checks else None
-        if second is not None:
-            source.warnings.append(
-                f"{source.path.name}: the surface of the brain has one value, {second:+.4g} to the background; if that "
-                "is background too, set both to 0"
-            )
+        if self.brain_checks:
+            source.warnings += surface_remarks(second_background(found), source.path.name)
         source.values = normalise_volume(found.values, self.lower, self.upper) * found.mask
         return found.mask, not found.remark
 

@@ -39,23 +39,27 @@ ENTRIES = [path for path in CONFIGS if "import_paths" in json.loads(path.read_te
 def test_a_bundle_root_without_the_code_ends_the_command_with_one_line(path, tmp_path, monkeypatch):
     """The first thing of a config that is evaluated: nothing of shared_networks could say it."""
 
-    def paths_found(finders):
-        monkeypatch.setattr(sys, "meta_path", finders)
-        monkeypatch.setattr(sys, "path", list(sys.path))
-        parser = ConfigParser()
-        parser.read_config(str(path))
-        parser.update({"bundle_root": str(tmp_path / "b")})
-        return parser.get_parsed_content("import_paths")
+    parser = ConfigParser()
+    parser.read_config(str(path))
+    parser.update({"bundle_root": str(tmp_path / "b")})
+    finders = list(sys.meta_path)
+
+    def found(meta_path):
+        monkeypatch.setattr(sys, "meta_path", meta_path)
+        parser.parse(True)
+        added = parser.get_parsed_content("import_paths")
+        return [entry in sys.path for entry in (str(tmp_path / "b"), str(tmp_path))] + [added]
 
     class Nothing:
         @staticmethod
         def find_spec(name, where):
             return None
 
-    finders = list(sys.meta_path)
-    assert paths_found([Nothing]) == [None, None]  # whoever uses the config as a library gets the import's own error
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    # Whoever uses the config as a library gets the error of the import itself.
+    assert found([Nothing]) == [True, True, [None, None]]
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("monai.bundle.__main__", None))
+    assert found(finders) == [True, True, []]
     with pytest.raises(SystemExit) as end:
-        paths_found([Nothing])
+        found([Nothing])
     assert str(end.value).startswith("error: shared_networks is not found: give --bundle_root FOLDER")
-    assert paths_found(finders) == [None, None]
