@@ -7,7 +7,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.io.source import Source
 
-__all__ = ["Foreground", "clear_nan_outside", "find_foreground"]
+__all__ = ["Foreground", "clear_nan_outside", "find_foreground", "second_background"]
 
 _RIPPLE, _MOST_RIPPLE = 0.02, 0.15
 """How far from its level a background may be that is not flat, as a share of the 99th percentile of what is not
@@ -17,6 +17,7 @@ _UNCLEAN = 0.2
 """Share of such a background that is not exactly its level. In 46 stripped volumes it was .01 and less (.03 in small
 ones), in volumes with ringing, noise or rounding around the brain .68 and more."""
 
+_MOST_OF_SURFACE = 0.8
 _LEAST_SHARE, _LEAST_EDGE = 0.05, 0.5  # of the volume, and of the edges of its box, that a background has
 _ISLAND = 0.01  # of the largest part; smaller ones in a background that is not flat are ripples
 _LEAST_NAN = 0.2  # of the edges: more is a background of NaN
@@ -72,6 +73,27 @@ def find_foreground(values: np.ndarray) -> Foreground:
                     "was taken as background",
                 )
     return Foreground(moved, ~exact)
+
+
+def second_background(found: Foreground) -> float | None:
+    """One value that most of the foreground's surface has, below everything else: a background of two values.
+
+    A border that was added, or a field of view, of another value than the surroundings of the contents.
+
+    Returns:
+        The value, less the background's; None where there is none.
+    """
+    if found.mask.all() or found.remark:
+        return None
+    surface = found.mask & binary_dilation(~found.mask)
+    present, counts = np.unique(found.values[surface], return_counts=True)
+    if not counts.size or counts.max() < _MOST_OF_SURFACE * counts.sum():
+        return None
+    usual = present[counts.argmax()]
+    flat = found.mask & (found.values == usual)
+    rest = found.values[found.mask & ~flat]
+    is_low = rest.size and np.count_nonzero(rest < usual) <= 0.01 * rest.size
+    return float(usual) if is_low and flat.mean() >= _LEAST_SHARE else None
 
 
 def clear_nan_outside(source: Source) -> bool:

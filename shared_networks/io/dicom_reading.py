@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["DicomImage", "read_series"]
 
 _AIR = -1000.0
+_MEASURED = ("CT", "PT", "NM")
+"""Modalities whose values have a unit; elsewhere, lower ones are brighter in MONOCHROME1."""
 _SLOPE, _INTERCEPT, _POSITION = "0028|1053", "0028|1052", "0020|0032"
 
 
@@ -75,8 +77,11 @@ def read_series(path: str | Path) -> DicomImage:
             if picture is not None:
                 return picture
     series, affine = locate_series(path)
-    voxels = _slices(path, series.files)
     first = _header(series.files[0])
+    _refuse_stored_otherwise(path, first)
+    voxels = _slices(path, series.files)
+    if first.get("PhotometricInterpretation") == "MONOCHROME1" and first.get("Modality") in _MEASURED:
+        _undo_inversion(voxels, [_scale(header_of(file)) for file in series.files], first)
     remarks = []
     if given.is_file() and _has_siblings(given, series.uid):
         remarks.append(
@@ -112,6 +117,28 @@ def _read_frames(path: Path, file: Path, patient: str) -> DicomImage:
         remarks = _clear_padding(voxels, [*(scales or {(1.0, 0.0)})] * voxels.shape[2], header, path.name)
     window = _window(windows or [header])
     return DicomImage(voxels, affine, 255.0, patient, str(header.get("Modality", "")), window, remarks)
+
+
+def _refuse_stored_otherwise(path: Path, header: "Dataset") -> None:
+    """What the decoder passes over, so that other values than the scanner's would be read without a word."""
+    if "ModalityLUTSequence" in header:
+        raise InputError(
+            f"{path}: a table (Modality LUT) says what its values mean, which is not applied; export it with a rescale "
+            "slope."
+        )
+    highest, bits = header.get("HighBit"), header.get("BitsStored")
+    if highest is not None and bits is not None and int(highest) != int(bits) - 1:
+        raise InputError(
+            f"{path}: {bits} bits are stored below bit {highest}, as DICOM no longer allows; export the series again."
+        )
+
+
+def _undo_inversion(voxels: np.ndarray, scales: list[tuple[float, float]], header: "Dataset") -> None:
+    """MONOCHROME1 inverts how HU and activity are shown, not what they are; GDCM turns every stored bit, in place."""
+    last = -1.0 if header.get("PixelRepresentation", 0) else 2.0 ** int(header.get("BitsStored", 16)) - 1
+    for number, (slope, intercept) in enumerate(scales):
+        stored = np.round((voxels[..., number].astype(np.float64) - intercept) / slope)
+        voxels[..., number] = (last - stored) * slope + intercept
 
 
 def _slices(path: Path, files: tuple[Path, ...]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ __all__ = ["Voxels", "read_volume", "read_voxels", "volume_files"]
 
 _ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_GZIP = b"\x1f\x8b"
+_NIFTI_SIZES = [struct.pack(order + "i", size) for order in "<>" for size in (348, 540)]  # NIfTI-1 and -2 begin so
 _HEADER = 2**16  # bytes of a text header that are looked at
 _DEFLATE = 1032  # most bytes that one byte can be unpacked to
 # Where a text header names its data file; LOCAL means behind the header.
@@ -112,6 +115,7 @@ def read_voxels(path: Path) -> Voxels:
 
 def _read_by_nibabel(path: Path) -> Voxels:
     opened = header_beside(path) or path
+    _refuse_wrong_ending(opened)
     image = nib.load(opened)
     remarks = [*check_nifti_size(image, path), *orientation_remarks(image, path)]
     factor, remark = unit_factor(image, path)
@@ -134,6 +138,17 @@ def _read_by_nibabel(path: Path) -> Voxels:
     with np.errstate(over="ignore", invalid="ignore"):
         values = image.get_fdata(dtype=np.float32, caching="unchanged")
     return Voxels(values, affine, False, stored, remarks)
+
+
+def _refuse_wrong_ending(path: Path) -> None:
+    """A good file whose name says that it is compressed, or does not say so, which the reader takes for damaged."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    is_packed, name = start[:2] == _GZIP, path.name.lower()
+    if is_packed and name.endswith((".nii", ".hdr", ".img")):
+        raise InputError(f"{path}: compressed, which its name does not say; rename it to {path.name}.gz.")
+    if name.endswith(".nii.gz") and start in _NIFTI_SIZES:
+        raise InputError(f"{path}: not compressed, as its name says; rename it to {path.name[:-3]}.")
 
 
 def _is_scaled(image: Any) -> bool:

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import find_foreground
+from shared_networks.io.background import find_foreground, second_background
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -22,13 +22,14 @@ from shared_networks.io.source_pair import (
     on_grid_of,
     prepare_single,
 )
-from shared_networks.transforms.hounsfield import looks_like_hu
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
     brain_remarks,
+    kind_remarks,
     look_swapped,
     overlap_remarks,
+    surface_remarks,
     value_remarks,
 )
 
@@ -214,11 +215,13 @@ class LoadModalitiesd(LoadSourcesd):
             )
         check_affine(source)
         source.warnings += value_remarks(source.values, source.path.name)
-        if self.brain_checks and looks_like_hu(source.values):
-            source.warnings.append(f"{source.path.name}: looks like CT in Hounsfield units; is it {name}?")
+        if self.brain_checks:
+            source.warnings += kind_remarks(source.values, source.modality, source.path.name, name)
         found = find_foreground(source.values)
         if found.remark:
             source.warnings.append(f"{source.path.name}: {found.remark}")
+        if self.brain_checks:
+            source.warnings += surface_remarks(second_background(found), source.path.name)
         source.values = normalise_volume(found.values, self.lower, self.upper) * found.mask
         return found.mask, not found.remark
 

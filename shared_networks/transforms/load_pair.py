@@ -17,7 +17,7 @@ from shared_networks.io.reading import Source
 from shared_networks.io.source_pair import Preparation, on_grid_of
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
 from shared_networks.transforms.load_sources import LoadSourcesd, darken_to_mid_grey, normalise_volume
-from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
+from shared_networks.transforms.modality_checks import OTHER_THAN_MRI, overlap_remarks, value_remarks
 
 __all__ = ["LoadFusionPaird"]
 
@@ -136,6 +136,8 @@ def _check_contents(mri: Source, other: Source) -> list[str]:
         remarks.append(f"{mri.path.name}: the MRI is in colour{swapped}")
     if not mri.normalised and looks_like_hu(mri.values):
         remarks.append(f"{mri.path.name}: the MRI looks like CT in Hounsfield units; are the two swapped?")
+    elif mri.modality in OTHER_THAN_MRI:
+        remarks.append(f"{mri.path.name}: the MRI's header says {mri.modality}; are the two swapped?")
     return remarks + value_remarks(mri.values, mri.path.name)
 
 

@@ -6,11 +6,25 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["BRAIN_RANGES", "brain_remarks", "look_swapped", "overlap_remarks", "value_remarks"]
+from shared_networks.transforms.hounsfield import looks_like_hu
+
+__all__ = [
+    "BRAIN_RANGES",
+    "OTHER_THAN_MRI",
+    "brain_remarks",
+    "kind_remarks",
+    "look_swapped",
+    "overlap_remarks",
+    "surface_remarks",
+    "value_remarks",
+]
 
 BRAIN_RANGES: dict[str, list[float]] = {"spacing": [0.7, 8.0], "median": [0.3, 0.9], "brain_ml": [0.0, 2200.0]}
 """What the weights of RMR-Fusion are used to: voxel size in mm (training: 0.72 to 8), median of the scaled foreground
 (training: 0.50 to 0.74), and foreground in ml (training: 1044 to 1723; a head with its skull has 3000 or more)."""
+
+OTHER_THAN_MRI = ("CT", "PT", "NM", "US")
+"""What a DICOM header says of images that are no MRI."""
 
 _LEAST_OVERLAP = 0.9
 """Share of the smaller brain inside the other one; 0.995 and more in 13 registered subjects."""
@@ -21,6 +35,28 @@ _RIM, _DEPTH = (4.0, 12.0), (12.0, 40.0)  # mm below the surface: cortex and wha
 _STEP = 3.0  # mm between the voxels that are looked at
 _MINIMUM = 200  # voxels in each of the two depths
 _SWAPPED = 0.98
+
+
+def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> list[str]:
+    """A remark on a volume that is no MRI, by its values or by its header.
+
+    Args:
+        values: as the file has them.
+        modality: as the DICOM header states it, '' for none.
+        file: name of the file.
+        name: what it was given as.
+    """
+    if looks_like_hu(values):
+        return [f"{file}: looks like CT in Hounsfield units; is it {name}?"]
+    return [f"{file}: its header says {modality}; is it {name}?"] if modality in OTHER_THAN_MRI else []
+
+
+def surface_remarks(second: float | None, file: str) -> list[str]:
+    """A remark on a background of two values, see :func:`shared_networks.io.background.second_background`."""
+    if second is None:
+        return []
+    fact = f"the surface of the brain has one value, {second:+.4g} to the background"
+    return [f"{file}: {fact}; if that is background too, set both to 0"]
 
 
 def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import binary_fill_holes, shift
 
 from shared_networks.data import resolve_cases
-from shared_networks.io.background import clear_nan_outside, find_foreground
+from shared_networks.io.background import clear_nan_outside, find_foreground, second_background
 from shared_networks.io.source import Source
 from shared_networks.transforms import LoadModalitiesd
 
@@ -151,3 +151,25 @@ def test_real_stripped_volumes_change_by_filled_holes_only(data_dir):
         loaded = LoadModalitiesd(label_key="", foreground_key="foreground")(case)
         assert np.array_equal(loaded["foreground"].numpy().astype(bool), np.stack(masks))
         assert np.array_equal(loaded["brain"][0].numpy().astype(bool), masks[0] | masks[1])
+
+
+@pytest.mark.parametrize(("border", "around"), [(-1000.0, 0.0), (-1500.0, -1000.0)])
+def test_a_background_of_two_values_is_named(tmp_path, border, around):
+    values = brain()
+    values[values == 0] = around
+    values[[*range(5), *range(-5, 0)]] = border
+    assert second_background(find_foreground(values)) == around - border
+    paths = []
+    for name in ("t1", "flair"):
+        paths.append(str(tmp_path / f"{name}.nii.gz"))
+        nib.save(nib.Nifti1Image(values if name == "t1" else brain(1), np.eye(4)), paths[-1])
+    said = LoadModalitiesd()({"image": paths})["warning"]
+    assert f"t1.nii.gz: the surface of the brain has one value, {around - border:+.4g} to the background" in said
+
+
+@pytest.mark.parametrize("level", [-1.0, 0.0, 25.0])
+def test_one_background_is_one(level):
+    values = brain()
+    values[values == 0] = level
+    assert second_background(find_foreground(values)) is None
+    assert second_background(find_foreground(np.full(SHAPE, 3.0))) is None

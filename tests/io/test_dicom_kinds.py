@@ -272,3 +272,44 @@ def test_a_tilted_gantry_is_resampled_when_asked(tmp_path):
         LoadFusionPaird()({"image": paths})
     loaded = LoadFusionPaird(resample=True)({"image": paths})
     assert loaded["image"].shape == (2, *SHAPE) and np.allclose(loaded["image"].affine, AXIAL, atol=1e-4)
+
+
+@pytest.mark.parametrize(("modality", "kept"), [("CT", True), ("PT", True), ("NM", True), ("MR", False)])
+@pytest.mark.parametrize("kind", ["signed", "unsigned", "12 bit"])
+def test_inverted_display_changes_no_units(tmp_path, modality, kept, kind):
+    """MONOCHROME1 says that low values are shown bright: of HU and activity that changes the picture only."""
+    attributes = {"Modality": modality, "PhotometricInterpretation": "MONOCHROME1", "RescaleIntercept": "-24"}
+    attributes |= {} if kind == "signed" else {"PixelRepresentation": 0}
+    attributes |= {"BitsStored": 12, "HighBit": 11} if kind == "12 bit" else {}
+    slopes = [1.0, 0.5, 2.0, 3.0, 0.25]
+    write_series(tmp_path / "s", voxels(), AXIAL, slopes=slopes, **attributes)
+    expected = voxels() * np.array(slopes)
+    values = read_source(tmp_path / "s").values
+    assert np.allclose(np.diff(values, axis=0), np.diff(expected, axis=0) * (1 if kept else -1))
+    if kept:
+        for path in (tmp_path / "s").iterdir():
+            change(path, PhotometricInterpretation="MONOCHROME2")
+        assert np.allclose(values, read_source(tmp_path / "s").values)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"ModalityLUTSequence": pydicom.Sequence([Dataset()])}, "a table .Modality LUT. says what its values mean"),
+        ({"BitsStored": 12, "HighBit": 15}, "12 bits are stored below bit 15, as DICOM no longer allows"),
+    ],
+)
+def test_what_the_decoder_would_pass_over_is_refused(tmp_path, facts, message):
+    write_series(tmp_path / "s", voxels(), AXIAL, **facts)
+    with pytest.raises(InputError, match=message):
+        read_source(tmp_path / "s")
+
+
+def test_a_header_that_names_another_modality_is_remarked(tmp_path):
+    for name, modality in (("mr", "MR"), ("pet", "PT")):
+        write_series(tmp_path / name, voxels() + ord(name[0]), AXIAL, Modality=modality)
+    paths = [str(tmp_path / "pet"), str(tmp_path / "mr")]
+    assert "pet: the MRI's header says PT; are the two swapped?" in LoadFusionPaird()({"image": paths})["warning"]
+    assert "header says" not in LoadFusionPaird()({"image": paths[::-1]})["warning"]
+    assert "pet: its header says PT; is it flair?" in LoadModalitiesd()({"image": paths[::-1]})["warning"]
+    assert "header says" not in LoadModalitiesd(brain_checks=False)({"image": paths})["warning"]

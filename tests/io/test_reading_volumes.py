@@ -120,3 +120,16 @@ def test_folder_of_empty_dicom_files_is_refused(tmp_path):
     (tmp_path / "1.dcm").write_bytes(b"")
     with pytest.raises(InputError, match="cannot be read"):
         read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "named", "remedy"), [("a.nii.gz", "b.nii", "b.nii.gz"), ("a.nii", "b.nii.gz", "b.nii")]
+)
+def test_a_wrong_ending_is_told_from_damage(write_volume, written, named, remedy):
+    path = write_volume(written, np.ones((4, 5, 6), np.float32))
+    path = path.rename(path.with_name(named))
+    with pytest.raises(InputError, match=f"compressed, .*; rename it to {remedy}\\.$"):
+        read_source(path)
+    with pytest.raises(InputError, match=f"rename it to {remedy}"):
+        read_stacked_volume(path)
+    assert read_source(path.rename(path.with_name(remedy))).values.shape == (4, 5, 6)

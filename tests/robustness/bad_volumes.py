@@ -173,7 +173,7 @@ REFUSED = {
     "empty": (bytes_of(lambda data: b""), "the file is empty; copy or export it again"),
     "empty gz": (bytes_of(lambda data: gzip.compress(b"")), "cannot be read"),
     "text": (bytes_of(lambda data: b"no volume\n" * 99), "cannot be read"),
-    "not compressed": (bytes_of(gzip.decompress), "cannot be read"),
+    "not compressed": (bytes_of(gzip.decompress), r"not compressed, as its name says; rename it to .*\.nii\."),
     "compressed twice": (bytes_of(gzip.compress), "cannot be read"),
     "missing": (second(lambda maker, name: maker.path(f"{name}/flair.nii.gz")), "file not found; check the path"),
     "folder": (second(lambda maker, name: maker.path(f"{name}/flair.nii.gz/x").parent), "not a supported image"),
