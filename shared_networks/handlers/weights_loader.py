@@ -23,18 +23,15 @@ class WeightsLoader:
             with the running mean of the weights, which is taken then.
         network: module that gets the weights; the module inside where it is wrapped for several processes.
         map_location: device of the tensors that are read.
-        may_lack: beginning of the names of weights that the file may lack and that stay as they are, e.g.
-            ``"alignment."`` of a GeSeNet; '' for none.
 
     Raises:
         InputError: when the run starts, for a file that is missing, damaged, holds code, or fits another network.
     """
 
-    def __init__(self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu", may_lack: str = "") -> None:
+    def __init__(self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu") -> None:
         self.load_path = load_path
         self.network = network
         self.map_location = map_location
-        self.may_lack = may_lack
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -48,10 +45,7 @@ class WeightsLoader:
             # What the training validates and keeps, see shared_networks.handlers.WeightAverage.
             state = content["weight_average"]["average"]
         network = getattr(self.network, "module", self.network)
-        own = network.state_dict()
-        if self.may_lack and isinstance(state, dict):
-            state = {name: value for name, value in own.items() if name.startswith(self.may_lack)} | state
-        fault = first_difference(state, own)
+        fault = first_difference(state, network.state_dict())
         if fault:
             raise InputError(
                 f"{self.load_path}: {fault}: weights of another network; give the checkpoint of this config, or the "
