@@ -2,24 +2,28 @@
 
 import csv
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bundle_jobs import ROOT, Job, bundle_words
-from benchmarks.study_options import chosen_names
+from benchmarks.study_options import PAIRS, chosen_names, parse_study, study_parser
 from shared_networks.data import resolve_pairs, training_pairs
 from shared_networks.errors import InputError
 
 __all__ = [
+    "AS_GIVEN",
     "BUNDLE",
     "METHODS",
     "METRICS",
     "Method",
+    "chosen_pairs",
     "evaluation",
     "methods_of",
+    "pairs_parser",
+    "parse_pairs",
     "read_by_modality",
     "source_keys",
     "write_pair_list",
@@ -32,14 +36,17 @@ METRICS = ("SSIM", "SD", "MI", "VIF", "SCD", "Qabf")
 
 @dataclass(frozen=True)
 class Method:
-    """One way to fuse: its title, and its configs over evaluate.json."""
+    """One way to fuse: its title, its configs over evaluate.json, and keys that it changes."""
 
     title: str
     configs: tuple[str, ...] = ()
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
 
+AS_GIVEN = "gesenet_as_given"
 METHODS: dict[str, Method] = {
     "gesenet": Method("GeSeNet, these weights"),
+    AS_GIVEN: Method("GeSeNet without align_pictures", keys={"method": AS_GIVEN, "align_pictures": False}),
     "released_gesenet": Method("GeSeNet, released weights", ("evaluate_released",)),
     "average": Method("average", ("evaluate_average",)),
     "maximum": Method("maximum", ("evaluate_maximum",)),
@@ -91,6 +98,34 @@ def evaluation(
     return Job(folder, words, f"{data_name}_{method}.csv", tuple(needs))
 
 
+def pairs_parser(name: str, methods: Iterable[str], section: str = "test", every: int = 1) -> ArgumentParser:
+    """Parser of a study on pairs, with the options that all of them have; the arguments are the defaults."""
+    parser = study_parser(name, PAIRS)
+    parser.add_argument("--section", default=section, choices=["validation", "test"])
+    parser.add_argument("--data_name", default="", help="harvard_<section> by default")
+    parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
+    parser.add_argument("--methods", default=",".join(methods), help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--every", type=int, default=every, help="take every so many pairs")
+    return parser
+
+
+def parse_pairs(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
+    """Parse the words of a command of :func:`pairs_parser`, and name the data."""
+    given = parse_study(parser, arguments)
+    given.data_name = "toy" if given.quick else given.data_name or f"harvard_{given.section}"
+    return given
+
+
+def chosen_pairs(given: Namespace, names: Sequence[str]) -> list[str]:
+    """The words, for a report, that choose data and methods."""
+    if given.quick:
+        return ["--quick"]
+    words = ["--dataset_dir PAIRS", f"--section {given.section}", f"--data_name {given.data_name}"]
+    words += ["--released CHECKPOINT"] if "released_gesenet" in names else []
+    words += [f"--every {given.every}"] if given.every > 1 else []
+    return [*words, f"--methods {','.join(names)}"]
+
+
 def methods_of(parser: ArgumentParser, text: str, released: Path | None) -> list[str]:
     """Methods of a comma-separated option; the released weights are left out where there is no checkpoint of them."""
     names = chosen_names(parser, text, METHODS, "method")
@@ -98,8 +133,8 @@ def methods_of(parser: ArgumentParser, text: str, released: Path | None) -> list
 
 
 def source_keys(method: str, pairs: Path, released: Path | None) -> dict[str, Any]:
-    """Overrides that every evaluation of a method needs: the data list, and the weights that are not the bundle's."""
-    keys: dict[str, Any] = {"datalist": pairs}
+    """Overrides that every evaluation of a method needs: the data list, its own, weights that are not the bundle's."""
+    keys: dict[str, Any] = {"datalist": pairs, **METHODS[method].keys}
     if method == "released_gesenet":
         keys["checkpoint"] = released.resolve()
     return keys

@@ -1,7 +1,7 @@
 """What GeSeNet's weights reach: clean pairs against released weights and rivals, noise, a shift, the background.
 
 ``python -m benchmarks.gesenet_quality --dataset_dir PAIRS [--section validation] [--released CHECKPOINT]
-[--checkpoint model.pt] [--alignment] [--methods gesenet,maximum] [--data_name harvard_validation] [--every 1]
+[--checkpoint model.pt] [--methods gesenet,maximum] [--data_name harvard_validation] [--every 1]
 [--jobs 2] [--work runs/gesenet_quality] [--out benchmarks/results]``
 
 ``--section validation`` takes the held-out cases of train.json, on which settings are chosen; ``test`` only measures.
@@ -19,17 +19,21 @@ import torch
 
 from benchmarks.bundle_jobs import Job, finish, hardware_of_a_run
 from benchmarks.gesenet_jobs import (
+    AS_GIVEN,
     BUNDLE,
     METHODS,
     METRICS,
+    chosen_pairs,
     evaluation,
     methods_of,
+    pairs_parser,
+    parse_pairs,
     read_by_modality,
     source_keys,
     write_pair_list,
 )
 from benchmarks.report import write_report
-from benchmarks.study_options import PAIRS, parse_study, print_study, quick_run, study_parser
+from benchmarks.study_options import print_study, quick_run
 from benchmarks.toy_data import write_toy_pictures
 from shared_networks.data import resolve_pairs
 from shared_networks.nets import GeSeNet
@@ -47,20 +51,13 @@ NOISE, SHIFT = 0.05, 3
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Measure, and return what was written as JSON."""
-    parser = study_parser("gesenet_quality", PAIRS)
-    parser.add_argument("--section", default="validation", choices=["validation", "test"])
-    parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
+    parser = pairs_parser("gesenet_quality", METHODS, "validation")
     parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt", help="weights to measure")
-    parser.add_argument("--alignment", action="store_true", help="the weights have an offset field")
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--data_name", default="", help="harvard_<section> by default")
-    parser.add_argument("--every", type=int, default=1, help="take every so many pairs")
-    given = parse_study(parser, arguments)
-    given.data_name = given.data_name or f"harvard_{given.section}"
+    given = parse_pairs(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_pictures):
-            given.section, given.data_name = "test", "toy"
-            return measure(given, ["gesenet", "maximum", "guided_filter"])
+            given.section = "test"
+            return measure(given, ["gesenet", AS_GIVEN, "maximum", "guided_filter"])
     return measure(given, list(dict.fromkeys(["gesenet", *methods_of(parser, given.methods, given.released)])))
 
 
@@ -69,13 +66,13 @@ def measure(given: argparse.Namespace, names: Sequence[str]) -> dict:
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
     write_pair_list(pairs, given.dataset_dir, given.every, given.section)
-    own = {"checkpoint": given.checkpoint.resolve(), "alignment": given.alignment}
+    own = {"checkpoint": given.checkpoint.resolve()}
     disturbed = {"noise": {"noise_std": NOISE}, "shift": {"shift": SHIFT}}
     jobs: dict[str, Job] = {}
     for name in names:
-        keys = source_keys(name, pairs, given.released) | (own if name == "gesenet" else {})
+        keys = source_keys(name, pairs, given.released) | (own if name in ("gesenet", AS_GIVEN) else {})
         jobs[name] = evaluation(name, f"{given.data_name}/{name}", given.data_name, keys, work, metrics=BOTH)
-        for kind, strength in disturbed.items() if name in ("gesenet", "maximum") else ():
+        for kind, strength in disturbed.items() if name in ("gesenet", AS_GIVEN, "maximum") else ():
             folder = f"{given.data_name}/{name}_{kind}"
             configs = ["evaluate_disturbed"]
             jobs[f"{name}_{kind}"] = evaluation(
@@ -93,13 +90,9 @@ def measure(given: argparse.Namespace, names: Sequence[str]) -> dict:
         "hardware": hardware_of_a_run(given.jobs, given.threads),
         "data": given.data_name,
         "means": means,
-        "rows": [*rows(means, names), background_row(given.checkpoint, given.alignment, pairs)],
+        "rows": [*rows(means, names), background_row(given.checkpoint, pairs)],
     }
-    shown = ["--dataset_dir PAIRS", f"--section {given.section}", f"--data_name {given.data_name}"]
-    shown += ["--released CHECKPOINT"] if "released_gesenet" in names else []
-    shown += ["--alignment"] if given.alignment else []
-    shown += [f"--every {given.every}"] if given.every > 1 else []
-    shown = ["--quick"] if given.quick else shown
+    shown = chosen_pairs(given, names)
     return write_report("gesenet_quality", given.out, shown, facts, table, f"gesenet_quality_{given.data_name}")
 
 
@@ -110,7 +103,7 @@ def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence
         means: method, or method_noise and method_shift -> modality -> metric -> mean over pairs.
         names: methods; the first is the one that is judged.
     """
-    ours, rivals = means[names[0]], [name for name in names[1:] if name != "released_gesenet"]
+    ours, rivals = means[names[0]], [name for name in names[1:] if name not in ("released_gesenet", AS_GIVEN)]
     found = []
     if "released_gesenet" in names:
         ratios = {
@@ -137,8 +130,16 @@ def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence
     if "guided_filter" in rivals:
         gaps = {modality: ours[modality]["VIF"] / means["guided_filter"][modality]["VIF"] for modality in ours}
         found.append(["VIF over the guided filter's", _by_modality(gaps, ".3f")])
+    if AS_GIVEN in names:
+        ratios = {
+            f"{modality} {metric}": value / means[AS_GIVEN][modality][metric]
+            for modality, metrics in ours.items()
+            for metric, value in metrics.items()
+        }
+        worst = min(ratios, key=ratios.__getitem__)
+        found.append(["what align_pictures leaves of clean pairs' metrics", f"worst {ratios[worst]:.4f} ({worst})"])
     for kind, metric, title in (("noise", "SSIM", f"noise {NOISE:g}"), ("shift", "Qabf", f"shift {SHIFT} pixels")):
-        for name in (names[0], "maximum"):
+        for name in (names[0], AS_GIVEN, "maximum"):
             if f"{name}_{kind}" in means:
                 losses = {m: means[name][m][metric] - means[f"{name}_{kind}"][m][metric] for m in ours}
                 mean = f"{fmean(losses.values()):.3f} ({_by_modality(losses, '.3f')})"
@@ -151,11 +152,9 @@ def _by_modality(values: Mapping[str, float], form: str) -> str:
 
 
 @torch.no_grad()
-def background_row(checkpoint: Path, alignment: bool, datalist: Path) -> list[str]:
+def background_row(checkpoint: Path, datalist: Path) -> list[str]:
     """Grey levels of the fused picture where both sources are black: mean over pairs, and the highest."""
-    network = GeSeNet(
-        mask_upsampling="bilinear", output_range=(-0.05, 1.05), black_background=True, alignment=alignment
-    ).eval()
+    network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05), black_background=True).eval()
     content = read_weights(checkpoint)
     network.load_state_dict(content.get("model", content))
     load = LoadFusionPaird(keys="image")

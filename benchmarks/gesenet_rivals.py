@@ -1,7 +1,8 @@
 """GeSeNet against rivals: six metrics on the pairs of each modality, as a table and as box plots (paper: Fig. 7).
 
-``python -m benchmarks.gesenet_rivals --dataset_dir PAIRS [--released CHECKPOINT] [--methods gesenet,maximum]
-[--data_name harvard_test] [--every 1] [--jobs 2] [--work runs/gesenet_rivals] [--out benchmarks/results]``
+``python -m benchmarks.gesenet_rivals --dataset_dir PAIRS [--section test] [--released CHECKPOINT]
+[--methods gesenet,maximum] [--data_name harvard_test] [--every 1] [--jobs 2] [--work runs/gesenet_rivals]
+[--out benchmarks/results]``
 
 Every method is one evaluation of the bundle; what is done is not run again. ``CHECKPOINT`` is the authors' released
 one, converted by ``python -m shared_networks.convert``; without it that method is left out. Writes
@@ -11,23 +12,26 @@ one, converted by ``python -m shared_networks.convert``; without it that method 
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from benchmarks.bundle_jobs import finish, hardware_of_a_run
 from benchmarks.figures import draw_boxes
 from benchmarks.gesenet_jobs import (
+    AS_GIVEN,
     METHODS,
     METRICS,
+    chosen_pairs,
     evaluation,
     methods_of,
+    pairs_parser,
+    parse_pairs,
     read_by_modality,
     source_keys,
     write_pair_list,
 )
 from benchmarks.report import write_report
-from benchmarks.study_options import PAIRS, parse_study, print_study, quick_run, study_parser
+from benchmarks.study_options import print_study, quick_run
 from benchmarks.toy_data import write_toy_pictures
 
 __all__ = ["main"]
@@ -35,15 +39,10 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the comparison and return what it wrote as JSON."""
-    parser = study_parser("gesenet_rivals", PAIRS)
-    parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
-    parser.add_argument("--methods", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--data_name", default="harvard_test")
-    parser.add_argument("--every", type=int, default=1, help="take every so many pairs")
-    given = parse_study(parser, arguments)
+    parser = pairs_parser("gesenet_rivals", [name for name in METHODS if name != AS_GIVEN])
+    given = parse_pairs(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_pictures):
-            given.data_name = "toy"
             return compare(given, ["gesenet", "maximum", "guided_filter"])
     return compare(given, methods_of(parser, given.methods, given.released))
 
@@ -52,7 +51,7 @@ def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
     """Measure the methods and report; ``given`` are the options of the command."""
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
-    write_pair_list(pairs, given.dataset_dir, given.every)
+    write_pair_list(pairs, given.dataset_dir, given.every, given.section)
     jobs = [
         evaluation(name, f"{given.data_name}/{name}", given.data_name, source_keys(name, pairs, given.released), work)
         for name in names
@@ -71,13 +70,8 @@ def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
             for name, by_modality in values.items()
         },
     }
-    shown = ["--dataset_dir PAIRS", f"--data_name {given.data_name}"]
-    shown += ["--released CHECKPOINT"] if "released_gesenet" in names else []
-    shown += [f"--every {given.every}"] if given.every > 1 else []
-    shown += [f"--methods {','.join(names)}"] if len(names) < len(METHODS) else []
-    shown = ["--quick"] if given.quick else shown
     stem = f"gesenet_rivals_{given.data_name}"
-    report = write_report("gesenet_rivals", given.out, shown, facts, table, stem)
+    report = write_report("gesenet_rivals", given.out, chosen_pairs(given, names), facts, table, stem)
     groups = {
         f"{modality} ({count} pairs)": {
             metric: {METHODS[name].title: values[name][modality][metric] for name in names} for metric in METRICS

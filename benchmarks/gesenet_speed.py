@@ -6,7 +6,8 @@
 The floor is the number of multiply-adds of the network with every pixel principal, divided by the rate that one
 3x3 convolution of 32 to 32 channels reaches in the same process on maps of the same size; the forms are timed in turns
 with it, so that a change of the machine's clock meets all of them. Every size and batch has a process of its own for
-each form to tell its peak memory. Writes ``gesenet_speed.json`` and ``.md``.
+each form to tell its peak memory. ``align_pictures`` of one pair is timed on the CPU. Writes ``gesenet_speed.json`` and
+``.md``.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from benchmarks.report import write_report
 from shared_networks.inferers import BackgroundSkipping, FusionInferer
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
+from shared_networks.transforms.align_pictures import find_shift
 
 __all__ = ["main", "measure"]
 
@@ -105,8 +107,9 @@ def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) 
     """Time, difference and memory of every form for one size and batch.
 
     Returns:
-        A dict with ``floor_seconds``, ``principal_share`` and, for every form, ``seconds``, ``times_the_floor``,
-        ``largest_difference`` to the straight form (in units of the full range) and ``peak_bytes``.
+        A dict with ``floor_seconds``, ``align_seconds`` of a pair, ``principal_share`` and, for every form,
+        ``seconds``, ``times_the_floor``, ``largest_difference`` to the straight form (in units of the full range) and
+        ``peak_bytes``.
     """
     device, dtype = torch.device(given.device), getattr(torch, given.dtype)
     image = load_pairs(given.pairs, size, batch).to(device, dtype)
@@ -126,6 +129,8 @@ def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) 
     convolution = torch.nn.Conv2d(32, 32, 3, padding=1).to(**layout)
     features = torch.rand(batch, 32, size, size).to(**layout)
     timed = {name: (lambda call=call: call(image)) for name, call in calls.items()}
+    pair = image[0].float().cpu().numpy()
+    align = seconds_in_turns({"align": lambda: find_shift(*pair)}, given.repeats, torch.device("cpu"))["align"]
     seconds = seconds_in_turns({"convolution": lambda: convolution(features), **timed}, given.repeats, device)
     floor = total / (features.numel() * 32 * 9 / seconds.pop("convolution"))
     forms = {}
@@ -143,6 +148,7 @@ def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) 
         "weights": checkpoint.name,
         "multiply_adds": int(total),
         "floor_seconds": floor,
+        "align_seconds": align,
         "principal_share": expected[:, 1:].float().mean((0, 2, 3)).tolist(),
         "forms": forms,
     }
@@ -243,6 +249,7 @@ def table(result: dict) -> str:
             each = 1000 * form["seconds"] / run["batch"]
             ratio, difference = f"{form['times_the_floor']:.2f}", f"{form['largest_difference']:.1e}"
             lines.append(f"{where}| {name} | {each:.1f} | {ratio} | {difference} | {peak} |")
+        lines.append(f"{where}| *align_pictures, besides* | {1000 * run['align_seconds']:.1f} | | | |")
     shares = [f"{run['size']} px {'/'.join(f'{s:.2f}' for s in run['principal_share'])}" for run in result["runs"]]
     lines += [
         "",

@@ -102,6 +102,17 @@ def noise():
     return draw
 
 
+@pytest.fixture(scope="session")
+def shifted_pair():
+    """An 8-bit picture of 80 x 96, the same in another contrast, and that moved by 4 columns; the border is black."""
+    rows, columns = np.mgrid[:80, :96]
+    inside = ((rows - 40) / 32) ** 2 + ((columns - 48) / 38) ** 2 < 1
+    blobs = gaussian_filter(np.random.default_rng(0).standard_normal((80, 96)), 3)
+    blobs = (blobs - blobs.min()) / (blobs.max() - blobs.min())
+    first, second = (np.rint(255 * values * inside).astype(np.uint8) for values in (blobs, (1 - blobs) ** 2))
+    return first, second, np.roll(second, 4, 1)
+
+
 @pytest.fixture
 def touch(tmp_path):
     """Function (names...) -> makes empty files below tmp_path; a list of cases does not look into files."""

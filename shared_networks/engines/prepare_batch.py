@@ -23,14 +23,11 @@ class PrepareFusionBatch(PrepareBatch):
     Args:
         return_masks: ask the network for its principal masks as further channels, for the sparsity term of the loss.
         input_key: what the network sees: the sources themselves, or a disturbed copy of them.
-        offsets_key: where the known offsets of the second source are (B x 2 x spatial, pixels), which stand behind the
-            sources in the target; '' for none.
     """
 
-    def __init__(self, return_masks: bool = False, input_key: str = "image", offsets_key: str = "") -> None:
+    def __init__(self, return_masks: bool = False, input_key: str = "image") -> None:
         self.return_masks = return_masks
         self.input_key = input_key
-        self.offsets_key = offsets_key
 
     def __call__(
         self,
@@ -39,12 +36,10 @@ class PrepareFusionBatch(PrepareBatch):
         non_blocking: bool = False,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, bool]]:
-        """Return (network input B x 2 x spatial, target B x 2 or 4 x spatial, (), network keyword arguments)."""
+        """Return (network input B x 2 x spatial, target B x 2 x spatial, (), network keyword arguments)."""
         target = plain_tensor(batchdata["image"], device, non_blocking)
         seen = target
         if self.input_key != "image":
             seen = plain_tensor(batchdata[self.input_key], device, non_blocking)
         keywords = {"return_masks": True} if self.return_masks else {}
-        if self.offsets_key:
-            target = torch.cat([target, plain_tensor(batchdata[self.offsets_key], device, non_blocking)], dim=1)
         return seen, target, (), keywords

@@ -27,18 +27,15 @@ class WeightsLoader:
             with the running mean of the weights, which is taken then.
         network: module that gets the weights; the module inside where it is wrapped for several processes.
         map_location: device of the tensors that are read.
-        may_lack: beginning of the names of weights that the file may lack and that stay as they are, e.g.
-            ``"alignment."`` of a GeSeNet; '' for none.
 
     Raises:
         InputError: when the run starts, for a file that is missing, damaged, holds code, or fits another network.
     """
 
-    def __init__(self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu", may_lack: str = "") -> None:
+    def __init__(self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu") -> None:
         self.load_path = load_path
         self.network = network
         self.map_location = map_location
-        self.may_lack = may_lack
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -47,18 +44,13 @@ class WeightsLoader:
     def __call__(self, engine: Engine) -> None:
         """Load the weights; on an error the network is unchanged."""
         network = getattr(self.network, "module", self.network)
-        load_weights(
-            network, self.load_path, _REFUSAL, "", lambda content: self._state(content, network), self.map_location
-        )
+        load_weights(network, self.load_path, _REFUSAL, "", _averaged, self.map_location)
         engine.logger.info(f"weights of {Path(self.load_path).name} loaded")
 
-    def _state(self, content: Any, network: torch.nn.Module) -> Any:
-        state = weights_of(content)
-        if state is not content and "weight_average" in content:
-            # What the training validates and keeps, see shared_networks.handlers.WeightAverage.
-            state = content["weight_average"]["average"]
-        if self.may_lack and isinstance(state, dict):
-            state = {
-                name: value for name, value in network.state_dict().items() if name.startswith(self.may_lack)
-            } | state
-        return state
+
+def _averaged(content: Any) -> Any:
+    state = weights_of(content)
+    if state is not content and "weight_average" in content:
+        # What the training validates and keeps, see shared_networks.handlers.WeightAverage.
+        state = content["weight_average"]["average"]
+    return state

@@ -62,7 +62,6 @@ class BackgroundSkipping:
         if isinstance(network, torch.jit.ScriptModule) or hasattr(network, "_trt_compiler"):
             raise InputError("skip_background needs the network itself, not TorchScript or TensorRT: set it to False.")
         self.network = network
-        self.fuse = getattr(network, "fuse", network)
         self.margin = margin
         attentions = [module for module in network.modules() if isinstance(module, ChannelAttention)]
         self.pools = [attention.weigh[0] for attention in attentions]
@@ -80,9 +79,6 @@ class BackgroundSkipping:
             B x 1 x H x W, or B x 3 x H x W with the masks of both branches.
         """
         options = {"return_masks": True} if return_masks else {}
-        if getattr(self.network, "alignment", None) is not None:
-            # Offsets come from the whole picture: what is small, and strides count from its corner.
-            image = self.network.aligned(image, self.network.offsets(image))
         output = image.new_zeros(image.shape[0], 3 if return_masks else 1, *image.shape[2:])
         for index in range(image.shape[0]):
             box = content_box(image[index], self.margin)
@@ -90,10 +86,10 @@ class BackgroundSkipping:
                 continue
             crop = image[index : index + 1, :, box[0], box[1]]
             if crop.shape[2:] == image.shape[2:]:
-                output[index] = self.fuse(crop, **options)[0]
+                output[index] = self.network(crop, **options)[0]
             else:
                 with self._whole_picture(image[index : index + 1], box):
-                    output[index, :, box[0], box[1]] = self.fuse(crop, **options)[0]
+                    output[index, :, box[0], box[1]] = self.network(crop, **options)[0]
         return output
 
     @contextmanager
@@ -115,7 +111,7 @@ class BackgroundSkipping:
                 for pool in self.pools:
                     hook = pool.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
                     stack.enter_context(_removed(hook))
-                self.fuse(torch.zeros_like(image))
+                self.network(torch.zeros_like(image))
             self.black = {key: seen}
         return self.black[key]
 

@@ -5,7 +5,6 @@ from shared_networks.losses.gesenet import (
     EdgeLoss,
     GeSeNetLoss,
     MaskSparsityLoss,
-    OffsetLoss,
     StructuralSimilarityFusionLoss,
 )
 from shared_networks.losses.mutual_reinforcing import MutualReinforcingLoss, VisualFusionLoss
@@ -19,7 +18,6 @@ __all__ = [
     "GeSeNetLoss",
     "MaskSparsityLoss",
     "MutualReinforcingLoss",
-    "OffsetLoss",
     "RefinementDistance",
     "SemanticLoss",
     "SemanticPretrainingLoss",

@@ -7,7 +7,7 @@ from shared_networks.blocks.gradients import sobel_gradient_magnitude
 from shared_networks.losses.precision import in_single_precision
 from shared_networks.metrics import compute_ssim
 
-__all__ = ["EdgeLoss", "GeSeNetLoss", "MaskSparsityLoss", "OffsetLoss", "StructuralSimilarityFusionLoss"]
+__all__ = ["EdgeLoss", "GeSeNetLoss", "MaskSparsityLoss", "StructuralSimilarityFusionLoss"]
 
 
 class EdgeLoss(nn.Module):
@@ -72,31 +72,6 @@ class MaskSparsityLoss(nn.Module):
         return outside + inside
 
 
-class OffsetLoss(nn.Module):
-    """Mean absolute error of predicted offsets, in pixels; not in the paper.
-
-    Where the second source shows nothing an offset changes nothing and cannot be seen: a pixel there counts little.
-
-    Args:
-        threshold: values above it are content.
-        margin: how far content reaches, in pixels.
-        elsewhere: weight of a pixel without content, relative to one with.
-    """
-
-    def __init__(self, threshold: float = 0.05, margin: int = 4, elsewhere: float = 0.05) -> None:
-        super().__init__()
-        self.threshold = threshold
-        self.elsewhere = elsewhere
-        self.reach = nn.MaxPool2d(2 * margin + 1, stride=1, padding=margin)
-
-    @in_single_precision
-    def forward(self, offsets: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """offsets: B x 2 x H x W in pixels, target: aligned sources and known offsets, B x 4 x H x W -> scalar."""
-        content = self.reach((target[:, 1:2] > self.threshold).to(offsets.dtype))
-        weights = content + self.elsewhere * (1.0 - content)
-        return ((offsets - target[:, 2:4]).abs() * weights).sum() / (2.0 * weights.sum())
-
-
 class GeSeNetLoss(nn.Module):
     """Total loss (Eq. 9): ``L_E + alpha L_SSIM + beta L_S``, plus the terms that the paper does not have.
 
@@ -114,8 +89,6 @@ class GeSeNetLoss(nn.Module):
         quality_weight: weight of ``quality``.
         sparsity: module called as ``sparsity(masks, sources)``; None leaves it out (paper).
         sparsity_weight: weight of ``sparsity``; :class:`shared_networks.handlers.WeightRamp` lets it grow.
-        alignment: module called as ``alignment(offsets, target)``; None leaves it out (paper).
-        alignment_weight: weight of ``alignment``.
     """
 
     def __init__(
@@ -129,8 +102,6 @@ class GeSeNetLoss(nn.Module):
         quality_weight: float = 1.0,
         sparsity: nn.Module | None = None,
         sparsity_weight: float = 1.0,
-        alignment: nn.Module | None = None,
-        alignment_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.edge, self.alpha, self.beta = edge, alpha, beta
@@ -139,7 +110,6 @@ class GeSeNetLoss(nn.Module):
         self.semantic = semantic
         self.quality, self.quality_weight = quality, quality_weight
         self.sparsity, self.sparsity_weight = sparsity, sparsity_weight
-        self.alignment, self.alignment_weight = alignment, alignment_weight
         self.parts: dict[str, torch.Tensor] = {}
 
     @in_single_precision
@@ -147,9 +117,8 @@ class GeSeNetLoss(nn.Module):
         """Combine the terms.
 
         Args:
-            prediction: B x 1 x H x W fused images; behind them the masks of both branches where there is a sparsity
-                term, and two channels of offsets where the target holds known ones.
-            sources: B x 2 x H x W in [0, 1]; or B x 4 x H x W with the known offsets of the second source behind.
+            prediction: B x 1 x H x W fused images, or B x 3 x H x W with the masks of both branches behind.
+            sources: B x 2 x H x W in [0, 1].
 
         Returns:
             Scalar loss.
@@ -157,10 +126,6 @@ class GeSeNetLoss(nn.Module):
         Raises:
             ValueError: when a sparsity term is wanted but the prediction holds no masks.
         """
-        target, offsets_known = sources, sources.shape[1] == 4
-        if offsets_known:
-            prediction, offsets = prediction[:, :-2], prediction[:, -2:]
-            sources = sources[:, :2]
         fused = prediction[:, 0:1]
         terms: dict[str, tuple[float, torch.Tensor]] = {}
         if self.edge:
@@ -175,8 +140,6 @@ class GeSeNetLoss(nn.Module):
             if prediction.shape[1] != 3:
                 raise ValueError(f"the sparsity term needs masks: 3 channels, got {prediction.shape[1]}.")
             terms["L_mask"] = (self.sparsity_weight, self.sparsity(prediction[:, 1:3], sources))
-        if self.alignment_weight and self.alignment is not None and offsets_known:
-            terms["L_offsets"] = (self.alignment_weight, self.alignment(offsets, target))
         total = torch.stack([weight * value for weight, value in terms.values()]).sum()
         self.parts = {name: value.detach() for name, (_, value) in terms.items()} | {"L_total": total.detach()}
         return total

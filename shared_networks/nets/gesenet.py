@@ -7,7 +7,6 @@ from torch import nn
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 from shared_networks.blocks.edge_enhancement import EdgeEnhancement
 from shared_networks.blocks.global_refinement import GlobalRefinement
-from shared_networks.blocks.offset_field import OffsetField, move
 from shared_networks.blocks.region_mask import RegionMask
 
 __all__ = ["GeSeNet"]
@@ -80,9 +79,6 @@ class GeSeNet(nn.Module):
             that the gradient does not vanish.
         inference_form: ``"masked"``, ``"sparse"`` or ``"straight"``: how the region mask convolutions are computed
             outside training, with equal results, see :class:`shared_networks.blocks.region_mask.RegionMask`.
-        alignment: move the second source onto the MRI by a small field of offsets before anything else, see
-            :class:`shared_networks.blocks.offset_field.OffsetField` (75,170 parameters more; not in the paper). For
-            offsets of a few pixels; the state dict has further keys that begin with ``alignment``.
         black_background: where both sources are exactly 0 the fused picture is 0 too (not in the paper).
 
     Example:
@@ -101,7 +97,6 @@ class GeSeNet(nn.Module):
         mask_upsampling: str = "transposed",
         output_range: tuple[float, float] = (0.0, 1.0),
         inference_form: str = "masked",
-        alignment: bool = False,
         black_background: bool = False,
     ) -> None:
         super().__init__()
@@ -119,10 +114,9 @@ class GeSeNet(nn.Module):
             nn.LeakyReLU(0.2, inplace=True),
             nn.Conv2d(32, 1, 3, padding=1),
         )
-        self.alignment = OffsetField() if alignment else None
 
     def forward(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
-        """Align where the network can, and fuse pictures of any size.
+        """Fuse pictures of any size.
 
         Args:
             image: B x 2 x H x W in [0, 1]; channel 0 = MRI, channel 1 = CT or the luminance of PET or SPECT.
@@ -130,30 +124,8 @@ class GeSeNet(nn.Module):
 
         Returns:
             B x 1 x H x W fused luminance in [0, 1]; behind it, where asked for, two channels with the masks of the MRI
-            and the other branch; with ``alignment``, in training mode, two more with the offsets of the second source,
-            in pixels along columns and rows.
+            and the other branch.
         """
-        offsets = self.offsets(image)
-        fused = self.fuse(self.aligned(image, offsets), return_masks)
-        return torch.cat([fused, offsets], dim=1) if self.training and self.alignment is not None else fused
-
-    def offsets(self, image: torch.Tensor) -> torch.Tensor:
-        """B x 2 x H x W -> where the second source's pixels have to come from, B x 2 x H x W in pixels."""
-        if self.alignment is None:
-            return torch.zeros_like(image)
-        return self.alignment(image)
-
-    def aligned(self, image: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
-        """The sources with the second one moved by its offsets, both B x 2 x H x W; without ``alignment`` as it is.
-
-        No gradient goes from the fused picture to the offsets, which learn from known ones alone.
-        """
-        if self.alignment is None:
-            return image
-        return torch.cat([image[:, 0:1], move(image[:, 1:2], offsets.detach())], dim=1)
-
-    def fuse(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
-        """Fuse pictures that lie on each other; arguments and result are those of :meth:`forward`."""
         height, width = image.shape[2], image.shape[3]
         padded = F.pad(image, [0, width % 2, 0, height % 2], mode="replicate")
         edge_mri, masked_mri, principal_mri = self.mri(padded[:, 0:1])

@@ -1,5 +1,6 @@
 """Loading, degrading, colour and saving, as MONAI transforms."""
 
+from shared_networks.transforms.align_pictures import AlignPicturesd
 from shared_networks.transforms.colour import FuseColourd, PictureLuminanced
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.disturbances import DisturbPaird
@@ -19,6 +20,7 @@ from shared_networks.transforms.split_masks import SplitMasksd
 from shared_networks.transforms.split_segmentation import SplitSegmentationd
 
 __all__ = [
+    "AlignPicturesd",
     "CheckLabelsd",
     "DegradeMixtured",
     "DisturbPaird",

@@ -9,23 +9,18 @@ import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from shared_networks.blocks.offset_field import move
-
 __all__ = ["RandMisalignd"]
 
 
 class RandMisalignd(RandomizableTransform, MapTransform):
-    """Shift, rotate and bend one channel of a picture, in one interpolation, and tell the way back.
+    """Shift, rotate and bend one channel of a picture, in one interpolation.
 
     Shift and angle are uniform; the bending is a uniform offset at the points of a coarse grid, smooth between them.
     What comes in from outside repeats the border. (MONAI's ``Rand2DElastic`` bends pictures by pixels near their border
-    even at a magnitude of 0, and does not tell its offsets.)
+    even at a magnitude of 0.)
 
     Args:
         keys: one key of pictures, C x H x W.
-        offsets_key: where the offsets go, 2 x H x W in pixels along columns and rows: what belongs at ``q`` is found at
-            ``q + offsets[q]`` of the moved channel, as :func:`shared_networks.blocks.offset_field.move` takes them. 0
-            where nothing was changed.
         probability: of a change at all.
         shift: greatest shift along each axis, in pixels.
         rotation: greatest angle about the centre of the picture, in degrees.
@@ -40,7 +35,6 @@ class RandMisalignd(RandomizableTransform, MapTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        offsets_key: str = "offsets",
         probability: float = 0.5,
         shift: float = 5.0,
         rotation: float = 3.0,
@@ -52,22 +46,19 @@ class RandMisalignd(RandomizableTransform, MapTransform):
         MapTransform.__init__(self, keys)
         if min(shift, rotation, bending) < 0:
             raise ValueError(f"strengths must not be negative, got {shift}, {rotation} and {bending}.")
-        self.offsets_key = offsets_key
         self.shift, self.rotation, self.bending = shift, rotation, bending
         self.spacing = spacing
         self.channel = channel
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return ``data`` with the channel moved and the offsets that move it back."""
+        """Return ``data`` with the channel moved."""
         d = dict(data)
         self.randomize(None)
         for key in self.key_iterator(d):
             image = torch.as_tensor(d[key]).clone()
-            d[self.offsets_key] = image.new_zeros(2, *image.shape[1:])
             if self._do_transform:
                 taken = self._draw(image.shape[1], image.shape[2]).to(image.dtype)
-                image[self.channel] = move(image[self.channel][None, None], taken[None])[0, 0]
-                d[self.offsets_key] = _inverse(taken)
+                image[self.channel] = _take(image[self.channel], taken)
             d[key] = image
         return d
 
@@ -89,13 +80,10 @@ class RandMisalignd(RandomizableTransform, MapTransform):
         return bent + turned + torch.from_numpy(shift)[:, None, None]
 
 
-def _inverse(taken: torch.Tensor, steps: int = 4) -> torch.Tensor:
-    """Where ``taken`` is how far away each pixel was taken from: how far away it went, by fixed-point iteration.
-
-    A contraction as long as neighbours move alike: 3 degrees and a pixel of bending in 32 leave a tenth of the error
-    in each step.
-    """
-    offsets = -taken
-    for _ in range(steps):
-        offsets = -move(taken[None], offsets[None])[0]
-    return offsets
+def _take(picture: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """Every pixel of H x W from ``offsets`` (2 x H x W) columns and rows away, bilinear; the border repeats."""
+    height, width = picture.shape
+    x = (2.0 * (torch.arange(width) + offsets[0]) + 1.0) / width - 1.0
+    y = (2.0 * (torch.arange(height)[:, None] + offsets[1]) + 1.0) / height - 1.0
+    grid = torch.stack([x, y], dim=2)[None]
+    return F.grid_sample(picture[None, None], grid, padding_mode="border", align_corners=False)[0, 0]

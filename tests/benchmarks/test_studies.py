@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks import gesenet_ablation, gesenet_quality, gesenet_rivals, quick, rmr_severity, rmr_study
 from benchmarks.case_values import mean_over_cases, read_case_values
-from benchmarks.gesenet_jobs import METHODS, METRICS, evaluation, read_by_modality, write_pair_list
+from benchmarks.gesenet_jobs import AS_GIVEN, METHODS, METRICS, evaluation, read_by_modality, write_pair_list
 from benchmarks.paired_statistics import paired_difference
 from benchmarks.rmr_study_plan import CONTESTANTS, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import drop, table
@@ -198,7 +198,7 @@ def test_all_studies_in_their_quick_forms(tmp_path):
     assert set(reports) == set(quick.STUDIES)
     for name, report in reports.items():
         assert report["command"] == f"python -m benchmarks.{name} --quick"
-    for stem in ("rmr_study_losses", "rmr_study_heads", "rmr_severity", "gesenet_rivals_toy", "gesenet_disturbed"):
+    for stem in ("rmr_study_losses", "rmr_study_heads", "rmr_severity", "gesenet_rivals_toy", "gesenet_disturbed_toy"):
         with Image.open(tmp_path / f"{stem}.png") as picture:
             assert min(picture.size) > 300 and picture.convert("L").getextrema()[0] < 100
     for path in tmp_path.glob("*.md"):
@@ -222,6 +222,12 @@ def test_all_studies_in_their_quick_forms(tmp_path):
         for metrics in kinds.values():
             (first, clean), (last, disturbed) = metrics["SSIM"]
             assert first == 0 < last and disturbed < clean
+    told = reports["gesenet_disturbed"]["modalities"]["maximum"]
+    for kind, metric in (("noise_std", "SSIM"), ("shift", "Qabf")):
+        means = reports["gesenet_disturbed"]["methods"]["maximum"][kind][metric]
+        for index, (value, mean) in enumerate(means):
+            assert [values[index][0] for values in told[kind].values()] == [value] * len(told[kind])
+            assert mean == pytest.approx(np.mean([values[index][1] for values in told[kind].values()]))
 
 
 def test_quality_rows_by_hand():
@@ -234,9 +240,12 @@ def test_quality_rows_by_hand():
         "gesenet_noise": {"CT": both | {"SSIM": 0.65}},
         "gesenet_shift": {"CT": both | {"Qabf": 0.58}},
     }
-    found = dict(gesenet_quality.rows(means, ["gesenet", "released_gesenet", "guided_filter"]))
+    means |= {AS_GIVEN: {"CT": both | {"VIF": 0.81}}, f"{AS_GIVEN}_shift": {"CT": both | {"Qabf": 0.5}}}
+    found = dict(gesenet_quality.rows(means, ["gesenet", AS_GIVEN, "released_gesenet", "guided_filter"]))
     assert found["at least as good as the released weights"] == "10 of 12, worst 0.947 (CT SSIM)"
     assert found["Qabf minus the best rival's"] == "CT +0.100"
     assert found["VIF over the guided filter's"] == "CT 0.800"
     assert found["noise 0.05: loss of SSIM, GeSeNet, these weights"] == "0.250 (CT 0.250)"
     assert found["shift 3 pixels: loss of Qabf, GeSeNet, these weights"] == "0.120 (CT 0.120)"
+    assert found["shift 3 pixels: loss of Qabf, GeSeNet without align_pictures"] == "0.200 (CT 0.200)"
+    assert found["what align_pictures leaves of clean pairs' metrics"] == "worst 0.9877 (CT VIF)"

@@ -82,6 +82,24 @@ def test_grey_pair_is_what_the_network_gives(fuse, write_picture, noise, random_
     assert Image.open(out / "7" / "7_comparison.png").size[0] == 4 * 47 * 5 + 3 * 4
 
 
+def test_a_shifted_picture_is_moved_and_remarked_unless_that_is_off(fuse, write_picture, shifted_pair):
+    mri, ct, shifted = shifted_pair
+    paths = {"mri": write_picture("m/7.png", mri), "other": write_picture("o/ct.png", shifted)}
+    out = fuse(**paths)
+    report = json.loads((out / "7" / "7_report.json").read_text())
+    assert report["warnings"] == "ct.png: moved by 0 rows and -4 columns onto the MRI (align_pictures)"
+    assert json.loads((out / "run_report.json").read_text())["counts"]["warned"] == 1
+    fused, shown = (np.asarray(Image.open(out / "7" / f"7_{name}.png")) for name in ("fused", "comparison"))
+    # Other settings are another result, and registered pictures give the same one as shifted ones that were moved.
+    fuse(**paths, align_pictures=False)
+    assert json.loads((out / "7" / "7_report.json").read_text())["warnings"] == ""
+    assert not np.array_equal(np.asarray(Image.open(out / "7" / "7_fused.png")), fused)
+    fuse(mri=paths["mri"], other=write_picture("p/ct.png", ct))
+    assert json.loads((out / "7" / "7_report.json").read_text())["warnings"] == ""
+    assert np.array_equal(np.asarray(Image.open(out / "7" / "7_fused.png")), fused)
+    assert np.array_equal(np.asarray(Image.open(out / "7" / "7_comparison.png")), shown)
+
+
 def test_colour_of_the_pet_is_kept(fuse, write_picture, noise):
     # middle greys only, so that no channel is clipped and the chroma can be read back
     pet = 96 + noise((24, 20, 3), 1) // 8
@@ -115,7 +133,7 @@ def test_official_pictures_with_the_released_weights_and_output_rule(fuse, data_
     official = data_dir / "gesenet_official"
     convert_gesenet_checkpoint(official / "model" / "GeSeNet.pth", tmp_path / "released.pt")
     structure = {"mask_upsampling": "transposed", "output_range": [0.0, 1.0], "checkpoint": tmp_path / "released.pt"}
-    structure["black_background"] = False
+    structure |= {"black_background": False, "align_pictures": False}
     for modality in ("CT", "PET", "SPECT"):
         pairs = official / "test_images" / f"MRI_{modality}"
         out = fuse(mri=pairs / "MRI", other=pairs / modality, stretch=True, comparison=False, **structure)

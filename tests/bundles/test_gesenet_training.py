@@ -249,21 +249,8 @@ def test_the_network_sees_a_disturbed_copy_and_the_loss_the_clean_pair(trained, 
     same = [torch.equal(torch.as_tensor(item["image"]), torch.as_tensor(item["seen"])) for item in items]
     assert any(same) and not all(same)
     preset = json.loads((gesenet_bundle / "configs" / "paper.json").read_text())
-    assert preset["input_key"] == "image" and not preset["alignment"] and not preset["black_background"]
+    assert preset["input_key"] == "image" and not preset["align_pictures"] and not preset["black_background"]
     assert preset["weight_momentum"] == 0.0 and preset["mid_grey"] is None
-
-
-def test_alignment_is_trained_alone_on_weights_without_it(trained, gesenet_bundle, overrides, tmp_path):
-    folder, _ = trained
-    settings = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
-    settings["initial_checkpoint"] = str(folder / "model.pt")
-    workflow = run_workflow(gesenet_bundle, ["train", "train_alignment"], "train", **settings)
-    before = torch.load(folder / "model.pt", weights_only=True)
-    after = torch.load(tmp_path / "model.pt", weights_only=True)
-    assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert set(LossParts(workflow.parser.get_parsed_content("loss"))()) == {"L_offsets", "L_total"}
-    network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05), alignment=True)
-    network.load_state_dict(after)
 
 
 def test_volumes_are_a_modality_of_their_own(gesenet_bundle, overrides, tmp_path):
@@ -310,6 +297,39 @@ def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_
     assert json.loads((tmp_path / "tiny_gesenet.json").read_text())["parameters"] == 240_585
     table = (tmp_path / "tiny_comparison.md").read_text()
     assert "| gesenet |" in table and "| maximum |" in table and "0.676" in table
+
+
+def test_grey_pairs_are_aligned_after_the_disturbance_and_compared_as_loaded(
+    gesenet_bundle, write_picture, shifted_pair, tmp_path
+):
+    mri, ct, _ = shifted_pair
+    coloured = np.stack([ct, ct // 2, ct // 4], axis=-1)
+    items = [
+        {"mri": str(write_picture(f"{name}_mri.png", mri)), "other": str(write_picture(f"{name}.png", other))}
+        | {"modality": name, "case": name}
+        for name, other in (("grey", ct), ("coloured", coloured))
+    ]
+    (tmp_path / "pairs.json").write_text(json.dumps({"test": items}))
+    keys = {"bundle_root": str(gesenet_bundle), "device": "cpu", "datalist": str(tmp_path / "pairs.json")}
+
+    def evaluate(*configs, **given):
+        keys["output_dir"] = str(tmp_path / str(len(list(tmp_path.iterdir()))))
+        run_workflow(gesenet_bundle, ["train", "evaluate", "evaluate_average", *configs], "train", **keys, **given)
+        with next(Path(keys["output_dir"]).glob("*.csv")).open() as file:
+            return {row["modality"]: float(row["SCD"]) for row in csv.DictReader(file)}
+
+    clean = evaluate(align_pictures=True)
+    shifted = evaluate("evaluate_disturbed", shift=4)
+    aligned = evaluate("evaluate_disturbed", shift=4, align_pictures=True)
+    assert clean == evaluate()
+    assert aligned["grey"] == pytest.approx(clean["grey"], abs=1e-6)
+    assert shifted["grey"] < clean["grey"] - 0.05
+    assert aligned["coloured"] == shifted["coloured"] != clean["coloured"]
+    # A pair that was loaded with a shift is compared as it was loaded, though the average is of the aligned one.
+    items[0]["other"] = str(write_picture("off.png", shifted_pair[2]))
+    (tmp_path / "pairs.json").write_text(json.dumps({"test": items[:1]}))
+    given, moved = evaluate(), evaluate(align_pictures=True)
+    assert moved["grey"] < given["grey"] - 0.05
 
 
 @pytest.mark.full

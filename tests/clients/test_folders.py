@@ -31,7 +31,6 @@ LISTS = {
         *(f"train+without_{name}" for name in ABLATIONS),
         "train+mask_before_edge",
         "train+without_robust_training",
-        "train+train_alignment",
         "train+evaluate",
         "train+evaluate+multi_gpu_evaluate",
         "train+evaluate+evaluate_maximum",

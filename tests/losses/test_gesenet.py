@@ -7,7 +7,6 @@ from shared_networks.losses import (
     EdgeLoss,
     GeSeNetLoss,
     MaskSparsityLoss,
-    OffsetLoss,
     StructuralSimilarityFusionLoss,
 )
 
@@ -114,24 +113,3 @@ def test_the_sparsity_term_needs_masks(sources):
 def test_sparsity_share_must_be_a_share():
     with pytest.raises(ValueError, match=r"1\.5"):
         MaskSparsityLoss(target_share=1.5)
-
-
-def test_offsets_are_compared_in_pixels_where_the_second_source_shows_something():
-    target = torch.zeros(1, 4, 40, 40)
-    target[:, 1, :20] = 0.5
-    target[:, 2] = 3.0
-    offsets = torch.zeros(1, 2, 40, 40)
-    offsets[:, 0, :24] = 1.0  # wrong by 2 over the content and its margin of 4, by 3 elsewhere
-    weighted = (24 * 2 + 16 * 0.05 * 3) / (2 * (24 + 16 * 0.05))
-    torch.testing.assert_close(OffsetLoss()(offsets, target), torch.tensor(weighted))
-
-
-def test_offsets_join_the_total_and_leave_the_other_terms_alone():
-    sources, known = torch.rand(1, 2, 24, 24), torch.ones(1, 2, 24, 24)
-    fused, masks = torch.rand(1, 1, 24, 24), torch.rand(1, 2, 24, 24)
-    parts = {"edge": 1.0, "alpha": 0.5, "beta": 0.0, "sparsity": MaskSparsityLoss(), "sparsity_weight": 2.0}
-    plain = GeSeNetLoss(**parts)(torch.cat([fused, masks], 1), sources)
-    aligning = GeSeNetLoss(**parts, alignment=OffsetLoss(), alignment_weight=0.5)
-    total = aligning(torch.cat([fused, masks, 3 * known], 1), torch.cat([sources, known], 1))
-    torch.testing.assert_close(total, plain + 0.5 * 2.0)
-    assert set(aligning.parts) == {"L_E", "L_SSIM", "L_mask", "L_offsets", "L_total"}

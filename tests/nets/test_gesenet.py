@@ -158,34 +158,6 @@ def test_channels_last_changes_nothing():
 
 
 @torch.no_grad()
-def test_alignment_moves_the_second_source_before_fusion_and_keeps_the_other_names():
-    torch.manual_seed(0)
-    plain, aligning = GeSeNet().eval(), GeSeNet(alignment=True).eval()
-    added = set(aligning.state_dict()) - set(plain.state_dict())
-    assert set(plain.state_dict()) <= set(aligning.state_dict())
-    assert all(name.startswith("alignment.") for name in added)
-    assert sum(p.numel() for p in aligning.alignment.parameters()) < 100_000
-    missing, unexpected = aligning.load_state_dict(plain.state_dict(), strict=False)
-    assert set(missing) == added and not unexpected
-    # A field that answers two pixels everywhere: the same as fusing the pair that was moved by hand.
-    for name, parameter in aligning.alignment.named_parameters():
-        if name.startswith("offsets."):
-            parameter.zero_()
-    aligning.alignment.rounds = 1
-    aligning.alignment.offsets.bias[0] = 0.5
-    image = torch.rand(1, 2, 33, 40)
-    moved = image.clone()
-    moved[:, 1, :, :-2], moved[:, 1, :, -2:] = image[:, 1, :, 2:], image[:, 1, :, -1:]
-    torch.testing.assert_close(aligning(image), plain(moved), atol=1e-4, rtol=0)
-    torch.testing.assert_close(
-        aligning.offsets(image), torch.tensor([2.0, 0.0])[None, :, None, None].expand(1, 2, 33, 40)
-    )
-    trained = aligning.train()(image, return_masks=True)
-    assert trained.shape == (1, 5, 33, 40) and torch.equal(trained[:, 3:], aligning.offsets(image))
-    assert plain.train()(image).shape == (1, 1, 33, 40)
-
-
-@torch.no_grad()
 def test_black_background_is_black_by_construction():
     torch.manual_seed(0)
     grey, black = GeSeNet().eval(), GeSeNet(black_background=True).eval()
@@ -197,10 +169,3 @@ def test_black_background_is_black_by_construction():
     assert expected[:, :, :10].min() > 0.1
     expected[:, :, :10] = 0.0
     assert torch.equal(black(image), expected)
-
-
-@torch.no_grad()
-def test_alignment_scripts():
-    network = GeSeNet(alignment=True, black_background=True).eval()
-    image = torch.rand(1, 2, 34, 41)
-    torch.testing.assert_close(torch.jit.script(network)(image), network(image), atol=1e-5, rtol=0)
