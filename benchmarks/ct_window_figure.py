@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
+from shared_networks.io.source import Source
 from shared_networks.transforms import normalise_volume
 from shared_networks.transforms.hounsfield import CtWindow
-from shared_networks.transforms.source import Source
 
 __all__ = ["draw", "made_up_head"]
 

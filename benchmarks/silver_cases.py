@@ -8,6 +8,7 @@ label does not know becomes 255, "not labelled", which no loss counts:
 - white matter that is bright on FLAIR, above the midpoint between the medians of WM and of lesions: the lesion masks
   are the bright core only;
 - voxels with a neighbour of another tissue: where procedures draw a border differs, and only one of them is scored.
+  Grey matter that is as bright on FLAIR as the most of it stays: bright cortex is what must not be taken for lesion.
 """
 
 import argparse
@@ -28,7 +29,8 @@ def sure_labels(label: np.ndarray, flair: np.ndarray) -> np.ndarray:
     unsure = (label == WM) & (flair > middle)
     tissues = [(label == value) for value in (CSF, GM, WM)]
     borders = sum(ndimage.binary_dilation(tissue).astype(int) for tissue in tissues) > 1
-    unsure |= borders & (label > 0) & (label < LESION)
+    clear_cortex = (label == GM) & (flair >= np.median(flair[label == GM]))
+    unsure |= borders & (label > 0) & (label < LESION) & ~clear_cortex
     return np.where(unsure, NOT_LABELLED, label).astype(np.uint8)
 
 

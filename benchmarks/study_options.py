@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.bundle_jobs import ROOT
-from shared_networks.utils.one_line_errors import shorten_errors
+from shared_networks.runner.one_line_errors import shorten_errors
 
 __all__ = ["BRAINS", "PAIRS", "chosen_names", "parse_study", "print_study", "quick_run", "study_parser"]
 

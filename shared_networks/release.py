@@ -20,9 +20,9 @@ import yaml
 
 import shared_networks
 from shared_networks.errors import InputError
+from shared_networks.runner.config_keys import strings_of
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.utils.bundle_network import check_version, load_network, read_metadata
-from shared_networks.utils.config_keys import strings_of
 from shared_networks.utils.weights import MANIFEST
 from shared_networks.verify_release import unpack_release, verify_release
 

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.ndimage import affine_transform
 from skimage.filters import threshold_otsu
 
-from shared_networks.clinical.itk_volumes import to_itk
 from shared_networks.errors import InputError
+from shared_networks.io.itk_volumes import to_itk
 
 __all__ = ["correct_bias_field"]
 

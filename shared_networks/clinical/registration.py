@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 from skimage.filters import threshold_otsu
 from skimage.metrics import normalized_mutual_information
 
-from shared_networks.clinical.dicom_geometry import LPS_TO_RAS
-from shared_networks.clinical.itk_volumes import to_itk
 from shared_networks.errors import InputError
-from shared_networks.transforms.regular_grid import background_value
+from shared_networks.io.dicom_geometry import LPS_TO_RAS
+from shared_networks.io.itk_volumes import to_itk
+from shared_networks.io.regular_grid import background_value
 
 __all__ = ["RigidRegistration", "register_rigid", "resample_rigid"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import is_path
+from shared_networks.io.file_names import is_path
 
 __all__ = [
     "SECTIONS",

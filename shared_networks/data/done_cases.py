@@ -12,8 +12,9 @@ import torch
 
 import shared_networks
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import safe_name
-from shared_networks.utils.hashing import files_hash, weights_entry
+from shared_networks.io.content_hash import files_hash
+from shared_networks.io.file_names import safe_name
+from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["DoneCases"]
 
@@ -27,7 +28,7 @@ class DoneCases:
     Args:
         output_dir: folder of the results; '' is never done.
         checkpoint: file of the weights.
-        settings: what else decides the result, as text (:func:`shared_networks.utils.settings_hash`); with '' nothing
+        settings: what else decides the result, as text (:func:`shared_networks.runner.settings_hash`); with '' nothing
             is taken as done.
         skip: leave out cases that are done; false does every case again.
         files: from an item's ``image`` to every file that its result depends on

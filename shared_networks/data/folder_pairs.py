@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import file_kind, file_stem
+from shared_networks.io.file_names import file_kind, file_stem
 
 __all__ = ["dataset_folders", "pair_folders"]
 

@@ -15,8 +15,8 @@ from shared_networks.data.case_list import (
 from shared_networks.data.folder_pairs import dataset_folders, pair_folders
 from shared_networks.data.public_layouts import bids_cases, named_cases
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
-from shared_networks.utils.series_choice import split_choice
+from shared_networks.io.dicom_files import split_choice
+from shared_networks.io.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
 
 __all__ = ["FusionPairs", "resolve_pairs"]
 

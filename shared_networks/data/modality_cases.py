@@ -16,7 +16,7 @@ from shared_networks.data.case_list import (
 from shared_networks.data.modality_folders import csv_cases, folder_cases
 from shared_networks.data.public_layouts import bids_cases, named_cases
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import file_stem, safe_name
+from shared_networks.io.file_names import file_stem, safe_name
 
 __all__ = ["MASKS", "ModalityCases", "resolve_cases"]
 

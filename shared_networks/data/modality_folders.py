@@ -7,7 +7,7 @@ from typing import Any
 
 from shared_networks.data.case_list import SECTIONS, read_text, refuse_path_names, refused_item
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import file_kind, file_stem
+from shared_networks.io.file_names import file_kind, file_stem
 
 __all__ = ["csv_cases", "folder_cases"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from shared_networks.data.modality_cases import resolve_cases
 from shared_networks.errors import InputError
+from shared_networks.io.reading import read_source
 from shared_networks.transforms.label_maps import refuse_other_labels
-from shared_networks.transforms.reading import read_source
 
 __all__ = ["check_labels", "training_cases"]
 

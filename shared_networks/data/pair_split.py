@@ -7,7 +7,7 @@ from typing import Any
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.fusion_pairs import resolve_pairs
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import file_kind
+from shared_networks.io.file_names import file_kind
 
 __all__ = ["split_pairs", "training_pairs"]
 

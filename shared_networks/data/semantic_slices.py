@@ -10,9 +10,9 @@ from monai.transforms import Orientation
 
 from shared_networks.data.tissue_classes import pair_tissue_classes
 from shared_networks.errors import InputError
-from shared_networks.transforms.geometry_checks import check_affine, check_same_grid
-from shared_networks.transforms.reading import read_source
-from shared_networks.transforms.source_pair import on_grid_of
+from shared_networks.io.geometry_checks import check_affine, check_same_grid
+from shared_networks.io.reading import read_source
+from shared_networks.io.source_pair import on_grid_of
 
 __all__ = ["brain_slices", "labelled_slices", "pair_slices"]
 

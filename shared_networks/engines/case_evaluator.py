@@ -4,8 +4,8 @@ from typing import Any
 
 from monai.engines import SupervisedEvaluator
 
+from shared_networks.runner.one_line_errors import find_input_error
 from shared_networks.utils.memory import is_memory_error
-from shared_networks.utils.one_line_errors import find_input_error
 
 __all__ = ["CaseEvaluator"]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from monai.bundle import ReferenceResolver
 
-from shared_networks.utils.hashing import collect_settings, items_hash, weights_entry
+from shared_networks.io.content_hash import items_hash
+from shared_networks.runner.settings_hash import collect_settings
+from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["TrainingOrigin"]
 
@@ -48,7 +50,7 @@ class TrainingOrigin:
     they are first asked for: for the first checkpoint, or for a comparison.
 
     Args:
-        training: items of the training data, see :func:`shared_networks.utils.hashing.items_hash`.
+        training: items of the training data, see :func:`shared_networks.io.content_hash.items_hash`.
         validation: items of the validation data, which chose the best weights so far.
         files: weights of other networks that the training uses; '' and missing ones count as none.
         also: ids of further settings.

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shared_networks.io.file_names import safe_name
 from shared_networks.metrics.lesion_regions import REGIONS
-from shared_networks.transforms.file_names import safe_name
 
 __all__ = ["case_flags", "case_row", "read_report", "row_columns"]
 

@@ -1,14 +1,14 @@
-"""Loading, colour and saving, as MONAI transforms and as plain functions."""
+"""Loading, degrading, colour and saving, as MONAI transforms."""
 
-from shared_networks.transforms.colour import FuseColourd, fuse_chroma, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
+from shared_networks.transforms.colour import FuseColourd, PictureLuminanced
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.disturbances import DisturbPaird
 from shared_networks.transforms.each_channel import RandEachChanneld
+from shared_networks.transforms.healed_lesions import RandHealLesionsd
 from shared_networks.transforms.label_maps import CheckLabelsd, MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
-from shared_networks.transforms.picture_luminance import PictureLuminanced
 from shared_networks.transforms.random_misalignment import RandMisalignd
 from shared_networks.transforms.random_slice import RandSliced, TakeSliced
 from shared_networks.transforms.save_fused import SaveFusedd
@@ -30,6 +30,7 @@ __all__ = [
     "RandDegradeEachd",
     "RandDegraded",
     "RandEachChanneld",
+    "RandHealLesionsd",
     "RandMisalignd",
     "RandModalityDropoutd",
     "RandSliced",
@@ -39,9 +40,5 @@ __all__ = [
     "SplitMasksd",
     "SplitSegmentationd",
     "TakeSliced",
-    "fuse_chroma",
     "normalise_volume",
-    "rgb_to_ycbcr",
-    "stretch_to_8_bit",
-    "ycbcr_to_rgb",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.source import Source
+from shared_networks.io.source import Source
 
 __all__ = ["HEAD_WINDOW", "CtWindow", "clear_ct_padding", "looks_like_hu"]
 

@@ -11,20 +11,11 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.background import find_foreground
-from shared_networks.transforms.file_names import file_kind, file_stem, header_beside
-from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
-from shared_networks.transforms.hounsfield import looks_like_hu
-from shared_networks.transforms.load_pair import normalise_volume
-from shared_networks.transforms.modality_checks import (
-    BRAIN_RANGES,
-    brain_remarks,
-    look_swapped,
-    overlap_remarks,
-    value_remarks,
-)
-from shared_networks.transforms.reading import Source, read_source
-from shared_networks.transforms.source_pair import (
+from shared_networks.io.background import find_foreground
+from shared_networks.io.file_names import file_kind, file_stem, header_beside
+from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.io.reading import Source, read_source
+from shared_networks.io.source_pair import (
     Preparation,
     absent,
     files_of,
@@ -33,6 +24,15 @@ from shared_networks.transforms.source_pair import (
     prepare_pair,
     prepare_single,
     read_pair,
+)
+from shared_networks.transforms.hounsfield import looks_like_hu
+from shared_networks.transforms.load_pair import normalise_volume
+from shared_networks.transforms.modality_checks import (
+    BRAIN_RANGES,
+    brain_remarks,
+    look_swapped,
+    overlap_remarks,
+    value_remarks,
 )
 
 __all__ = ["LoadModalitiesd"]
@@ -54,7 +54,7 @@ class LoadModalitiesd(MapTransform):
 
     Each modality is scaled so that two percentiles of its foreground become 0 and 1 (see
     :func:`shared_networks.transforms.normalise_volume`), and clipped; its background, see
-    :func:`shared_networks.transforms.background.find_foreground`, is 0. Nothing but the two images enters, so that a
+    :func:`shared_networks.io.background.find_foreground`, is 0. Nothing but the two images enters, so that a
     case is scaled in the same way in training and in inference.
 
     The result holds ``image`` (MetaTensor 2 x X x Y x Z, float32 in [0, 1], on the grid and with the affine of the
@@ -196,7 +196,7 @@ class LoadModalitiesd(MapTransform):
         return image, [brain, nothing] if there == 0 else [nothing, brain], remarks, source
 
     def depends_on(self, value: Any) -> list[Path]:
-        """Every file that the result of a case depends on (:func:`shared_networks.transforms.source_pair.files_of`)."""
+        """Every file that the result of a case depends on (:func:`shared_networks.io.source_pair.files_of`)."""
         return files_of(value, self._sibling, self.prepare)
 
     def _sibling(self, path: Path) -> Path:

@@ -11,13 +11,13 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.colour import NEUTRAL_CHROMA, fuse_chroma
-from shared_networks.transforms.file_names import INPUT_KINDS, file_stem
-from shared_networks.transforms.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.io.colour import NEUTRAL_CHROMA, fuse_chroma
+from shared_networks.io.file_names import INPUT_KINDS, file_stem
+from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.io.reading import Source
+from shared_networks.io.source_pair import Preparation, files_of, on_grid_of, prepare_pair, read_pair
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
 from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
-from shared_networks.transforms.reading import Source
-from shared_networks.transforms.source_pair import Preparation, files_of, on_grid_of, prepare_pair, read_pair
 
 __all__ = ["LoadFusionPaird", "darken_to_mid_grey", "normalise_volume"]
 
@@ -168,7 +168,7 @@ class LoadFusionPaird(MapTransform):
         return d
 
     def depends_on(self, value: Any) -> list[Path]:
-        """Every file that the result of a case depends on (:func:`shared_networks.transforms.source_pair.files_of`)."""
+        """Every file that the result of a case depends on (:func:`shared_networks.io.source_pair.files_of`)."""
         return files_of(value, self._sibling, self.prepare)
 
     def _sibling(self, mri: Path) -> Path:

@@ -13,7 +13,7 @@ from monai.transforms import SaveImaged
 
 import shared_networks
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import case_folder, safe_name
+from shared_networks.io.file_names import case_folder, safe_name
 from shared_networks.utils.atomic_folder import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 

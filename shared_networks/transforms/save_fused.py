@@ -11,9 +11,10 @@ import torch
 from monai.config import KeysCollection
 from PIL import Image
 
-from shared_networks.transforms.colour import ycbcr_to_rgb
+from shared_networks.io.colour import ycbcr_to_rgb
+from shared_networks.io.dicom_output import write_dicom_results
+from shared_networks.io.source_geometry import like_source
 from shared_networks.transforms.save_case import SaveCased, readable_json
-from shared_networks.transforms.source_geometry import like_source
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.side_by_side import side_by_side
 
@@ -26,7 +27,7 @@ class SaveFusedd(SaveCased):
     Pictures become PNG with the sources' bit depth. Volumes become NIfTI on the MRI's grid: float32 in [0, 1] with the
     MRI's header geometry (affines and their codes), or RGB24 for a coloured result. The report says of which images and
     weights they were made, and what was done to the images first. With ``dicom_output`` there is ``<case>_dicom/`` too,
-    see :func:`shared_networks.clinical.dicom_output.write_dicom_results`. The files of a case appear together or not at
+    see :func:`shared_networks.io.dicom_output.write_dicom_results`. The files of a case appear together or not at
     all. It is a ``SaveImaged`` so that MONAI Label, which writes results itself, leaves it out.
 
     When the files cannot be written (disk full, no permission), the case goes on without them, with the reason under
@@ -87,8 +88,6 @@ class SaveFusedd(SaveCased):
             else:
                 _write_volume(fused, paths[0], d[self.image_key].affine, meta["filename_or_obj"])
             if dicom:
-                from shared_networks.clinical.dicom_output import write_dicom_results
-
                 image = fused if fused.shape[0] == 3 else fused[0]
                 report["dicom"] = write_dicom_results(dicom, image, meta, "GeSeNet")
             if self.comparison:

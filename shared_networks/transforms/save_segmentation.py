@@ -12,10 +12,11 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 
+from shared_networks.io.dicom_output import write_dicom_results
+from shared_networks.io.source_geometry import like_source
 from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
 from shared_networks.transforms.save_case import SaveCased, readable_json
-from shared_networks.transforms.source_geometry import like_source
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.quality_control import quality_control_figure
 
@@ -35,7 +36,7 @@ class SaveFusedSegmentationd(SaveCased):
     - ``<case>_lesion_probability.nii.gz``: float32 in [0, 1], where the item holds the probability.
 
     With ``dicom_output`` there is ``<case>_dicom/`` too, see
-    :func:`shared_networks.clinical.dicom_output.write_dicom_results`.
+    :func:`shared_networks.io.dicom_output.write_dicom_results`.
 
     All volumes have the grid of the first modality's file, with its affines and their codes; all tensors must be on
     that grid already (``Invertd``). All files appear together or not at all. It is a ``SaveImaged`` so that MONAI
@@ -109,8 +110,6 @@ class SaveFusedSegmentationd(SaveCased):
         with atomic_files(folder, report["files"]) as paths, self.dicom_folder(folder, name) as dicom:
             fused_path, label_path, picture, *others, text = paths
             if dicom:
-                from shared_networks.clinical.dicom_output import write_dicom_results
-
                 report["dicom"] = write_dicom_results(dicom, fused, image.meta, "RMR-Fusion", label, self.class_names)
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)

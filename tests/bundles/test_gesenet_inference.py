@@ -17,8 +17,9 @@ from PIL import Image
 from shared_networks.convert import convert_gesenet_checkpoint
 from shared_networks.data import resolve_pairs
 from shared_networks.errors import InputError
+from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.nets import GeSeNet
-from shared_networks.transforms import LoadFusionPaird, normalise_volume, rgb_to_ycbcr
+from shared_networks.transforms import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.load_pair import darken_to_mid_grey
 from tests.bundles.bundle_runs import run_workflow
 

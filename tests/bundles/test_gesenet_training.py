@@ -17,7 +17,7 @@ from PIL import Image
 from shared_networks.handlers import LossParts
 from shared_networks.losses import SemanticLoss
 from shared_networks.nets import BilateralAttentionSegmenter, GeSeNet
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
 
 TINY = {

@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver, run
 
 from shared_networks.data import evaluation_cases
 from shared_networks.errors import InputError
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import HEADS, walk
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"

@@ -19,8 +19,8 @@ from PIL import Image
 
 import shared_networks
 from shared_networks.nets import RMRFusionNet
+from shared_networks.runner.one_line_errors import find_input_error
 from shared_networks.transforms import LoadModalitiesd
-from shared_networks.utils.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import SMALL_HEAD, network_of, on_brain, run_workflow
 
 SCHEMA = Path(__file__).resolve().parents[1] / "monai_schema" / "meta_schema_20240725.json"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
-from shared_networks.utils.two_stage import MARKER, PROGRAM, SHARED, join_stages, main, prefix_references
+from shared_networks.runner.two_stage import MARKER, PROGRAM, SHARED, join_stages, main, prefix_references
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
 
@@ -22,7 +22,7 @@ def test_two_stage_file_is_what_the_command_makes(tmp_path):
     main([str(tmp_path)])
     made = (tmp_path / "configs" / "two_stage.json").read_text(encoding="utf-8")
     assert made == (BUNDLE / "configs" / "two_stage.json").read_text(encoding="utf-8"), (
-        "run python -m shared_networks.utils.two_stage rmr_fusion_bundle"
+        "run python -m shared_networks.runner.two_stage rmr_fusion_bundle"
     )
 
 

@@ -10,12 +10,12 @@ import torch
 from nibabel.affines import apply_affine
 
 from shared_networks.clinical.registration import resample_rigid
-from shared_networks.transforms.reading import read_source
+from shared_networks.io.reading import read_source
 from tests.bundles.bundle_runs import SMALL_HEAD, network_of, run_workflow
 
 pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
 highdicom = pytest.importorskip("highdicom", reason="highdicom is not installed")
-series_writer = pytest.importorskip("tests.clinical.series_writer")
+series_writer = pytest.importorskip("tests.io.series_writer")
 
 ANGLE = np.deg2rad(7)
 MOTION = np.array(

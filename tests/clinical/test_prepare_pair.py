@@ -11,8 +11,8 @@ import pytest
 from shared_networks.clinical import PreparePair
 from shared_networks.clinical.registration import RigidRegistration
 from shared_networks.errors import InputError
+from shared_networks.io.reading import Source
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
-from shared_networks.transforms.reading import Source
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from nibabel.affines import apply_affine
 
 from shared_networks.clinical import PreparePair, trained_brain_mask
 from shared_networks.errors import InputError
+from shared_networks.io.reading import read_source
+from shared_networks.io.regular_grid import moved_onto
+from shared_networks.io.source import Source
 from shared_networks.transforms import LoadModalitiesd
-from shared_networks.transforms.reading import read_source
-from shared_networks.transforms.regular_grid import moved_onto
-from shared_networks.transforms.source import Source
 from shared_networks.utils.optional_packages import missing_packages
 
 HAS_DEEPBET = not missing_packages({name: name for name in ("deepbet", "cc3d", "fill_voids", "pandas")})

@@ -10,8 +10,9 @@ from monai.bundle import ConfigParser
 
 from shared_networks.clinical import PreparePair
 from shared_networks.data import DoneCases, FusionDataset
+from shared_networks.io.content_hash import files_hash
 from shared_networks.transforms import LoadModalitiesd
-from shared_networks.utils.hashing import files_hash, weights_entry
+from shared_networks.utils.hashing import weights_entry
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ CONFIG = {
     "network_def": {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": "@width", "kernel_size": 1},
     "writer": {"to": "$@place + '/'", "scale": "@network_def#out_channels"},
     "hash": {
-        "_target_": "shared_networks.utils.settings_hash",
+        "_target_": "shared_networks.runner.settings_hash",
         "parts": ["writer", "network_def"],
         "without": ["place"],
     },

@@ -6,7 +6,7 @@ from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 
 from shared_networks.handlers import FiniteTraining, TrainerState
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.runner.one_line_errors import find_input_error
 
 
 def trainer_of(loss, steps, interval=20, amp=True):

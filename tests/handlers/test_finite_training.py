@@ -9,7 +9,7 @@ from monai.engines import SupervisedTrainer
 
 from shared_networks.errors import InputError
 from shared_networks.handlers import BestCheckpoint, FiniteTraining, GradientClip, TrainingCheckpoints
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.runner.one_line_errors import find_input_error
 
 
 def trainer_of(loss, clip=None, epochs=3, names=True):

@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser
 
 from shared_networks.errors import InputError
 from shared_networks.handlers import TrainingOrigin, newest_checkpoint
-from shared_networks.utils.hashing import items_hash
+from shared_networks.io.content_hash import items_hash
 
 CONFIG = {
     "import_paths": "$None",

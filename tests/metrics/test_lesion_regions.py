@@ -14,7 +14,9 @@ def head(spacing):
     # Millimetres of every voxel's near corner from the corner of the head.
     places = [np.arange(count) * size - margin for count, size, margin in zip(shape, spacing, (2, 2, 6), strict=True)]
     x, y, z = np.meshgrid(*places, indexing="ij")
-    inside = [np.minimum(c, length - size - c) for c, length, size in zip((x, y, z), (100, 100, 96), spacing, strict=True)]
+    inside = [
+        np.minimum(c, length - size - c) for c, length, size in zip((x, y, z), (100, 100, 96), spacing, strict=True)
+    ]
     depth = np.minimum(np.minimum(inside[0], inside[1]), np.where(inside[2] >= 0, 1e3, -1))
     label = np.where(depth < 0, 0, np.where(depth < 3, 1, np.where(depth < 7, 2, 3)))
     middle = (abs(x - 50) < 10) & (abs(y - 50) < 10) & (abs(z - 48) < 12)

@@ -7,9 +7,10 @@ from PIL import Image
 
 from shared_networks import metrics
 from shared_networks.convert import convert_gesenet_state_dict
+from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.nets.gesenet import GeSeNet
 from shared_networks.nets.simple_fusion import MaximumFusion
-from shared_networks.transforms.colour import FuseColourd, rgb_to_ycbcr
+from shared_networks.transforms import FuseColourd
 
 CLASSES = {
     "SSIM": metrics.MultiExposureSSIMMetric,

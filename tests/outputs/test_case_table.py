@@ -94,7 +94,7 @@ def test_a_row_is_there_as_soon_as_its_case_is_decided(tmp_path):
 
 def test_a_refused_case_has_its_reason_and_no_numbers_of_an_earlier_run(tmp_path):
     write_report(tmp_path, "p1")
-    run(tmp_path, [[{"case": "p1"}]], step=lambda engine, batch: [{"refused": "disk full, \"really\""}])
+    run(tmp_path, [[{"case": "p1"}]], step=lambda engine, batch: [{"refused": 'disk full, "really"'}])
     row = read(tmp_path)["p1"]
     assert (row["status"], row["flags"], row["warnings"]) == ("refused", "refused", 'disk full, "really"')
     assert row["CSF_ml"] == row["lesion_count"] == row["seconds"] == ""

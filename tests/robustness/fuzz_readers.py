@@ -22,9 +22,9 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from shared_networks.errors import InputError
-from shared_networks.transforms.geometry_checks import check_affine
-from shared_networks.transforms.reading import read_source, read_stacked_volume
-from tests.clinical.series_writer import multi_frame
+from shared_networks.io.geometry_checks import check_affine
+from shared_networks.io.reading import read_source, read_stacked_volume
+from tests.io.series_writer import multi_frame
 from tests.robustness.dicom_files import write_series
 
 COUNTS = {"nii": 380, "nii.gz": 300, "png": 300, "dcm": 300, "mha": 120, "nrrd": 120, "mgz": 120, "hdr": 120}

@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from monai.bundle import run
 
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.runner.one_line_errors import find_input_error
 
 import_module("shared_networks.handlers")  # here, not in every fork
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import SMALL_HEAD, network_of, run_workflow
 from tests.robustness import bad_pictures, bad_volumes
 from tests.robustness.case_tables import items_of

@@ -15,8 +15,8 @@ from monai.bundle import ConfigParser
 from shared_networks import check
 from shared_networks.data import CaseLog
 from shared_networks.errors import InputError
-from shared_networks.transforms.file_names import file_stem
-from shared_networks.utils.one_line_errors import find_input_error
+from shared_networks.io.file_names import file_stem
+from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import run_workflow
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ from monai.transforms import SaveImaged
 from PIL import Image
 
 from shared_networks.data import CaseLog, FusionDataset
+from shared_networks.io.reading import read_source
 from shared_networks.transforms import LoadModalitiesd
-from shared_networks.transforms.reading import read_source
 from tests.bundles.bundle_runs import SMALL_HEAD
 
 FEW = settings(

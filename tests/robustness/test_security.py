@@ -13,10 +13,10 @@ from monai.bundle import ConfigWorkflow
 import shared_networks
 from shared_networks import check
 from shared_networks.errors import InputError
+from shared_networks.io.dicom_structure import check_dicom_structure
+from shared_networks.io.reading import read_source
 from shared_networks.transforms import LoadModalitiesd
-from shared_networks.transforms.dicom_structure import check_dicom_structure
 from shared_networks.transforms.modality_checks import BRAIN_RANGES
-from shared_networks.transforms.reading import read_source
 from tests.robustness.dicom_files import write_series
 from tests.robustness.file_maker import FileMaker, brain
 

@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 
 from shared_networks import check
 from shared_networks.data import CaseLog, FusionDataset
-from shared_networks.transforms.reading import read_source
+from shared_networks.io.reading import read_source
 
 FLAT = "the background is not one value"
 RMR = {

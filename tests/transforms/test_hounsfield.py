@@ -8,10 +8,10 @@ import pytest
 from monai.bundle import ConfigParser
 
 from shared_networks.errors import InputError
+from shared_networks.io.source import Source
 from shared_networks.transforms import LoadFusionPaird
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
-from shared_networks.transforms.source import Source
-from tests.transforms.test_background import ball
+from tests.io.test_background import ball
 
 SHAPE = (48, 48, 8)
 

@@ -8,7 +8,8 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImaged, SaveImaged
 
 from shared_networks.errors import InputError
-from shared_networks.transforms import LoadFusionPaird, normalise_volume, rgb_to_ycbcr
+from shared_networks.io.colour import rgb_to_ycbcr
+from shared_networks.transforms import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.load_pair import darken_to_mid_grey
 
 

@@ -1,0 +1,1 @@
+"""Images in and out: file names, reading with all checks, grids, colour, DICOM."""

@@ -1,0 +1,124 @@
+"""Which files are DICOM files, and which of a folder's files, and of its folders' files, belong to a series."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "VOLUME_SUFFIXES",
+    "begins_as_dicom",
+    "dicom_folders",
+    "is_dicom",
+    "is_series_folder",
+    "members_below",
+    "split_choice",
+]
+
+PICTURE_SUFFIXES = (
+    *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    *(".gif", ".webp", ".jp2", ".j2k", ".jpx"),
+)
+VOLUME_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
+_OTHER_SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".json", ".txt", ".xml", ".pdf", ".gz", ".zip", ".csv", ".db")
+# First elements that files without the 128 bytes of preamble begin with: group length, or the first ones of 0008.
+_FIRST_ELEMENTS = (
+    *(b"\2\0\0\0", b"\2\0\1\0", b"\2\0\2\0"),
+    *(b"\x08\0" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\6\0", b"\x08\0", b"\x16\0")),
+)
+_DEEPEST = 4  # patient, study, series, and one more
+_MOST_TRIED = 8  # files of a folder that are looked into before it is taken to hold no DICOM
+
+
+def is_dicom(path: Path) -> bool:
+    """A .dcm file, or one that begins as DICOM files do (scanners number them: ``IM0001``, ``1.3.12.2``).
+
+    With the preamble of PS3.10 that is certain; without it, the first element must be one that data sets begin with.
+    """
+    name = path.name.lower()
+    # A DICOMDIR lists the files of a disc, and holds no image.
+    if name.startswith("._") or name == "dicomdir" or not path.is_file():
+        return False
+    if name.endswith(".dcm"):
+        return True
+    if name.endswith(_OTHER_SUFFIXES):
+        return False
+    with path.open("rb") as stream:
+        return begins_as_dicom(stream.read(132))
+
+
+def begins_as_dicom(start: bytes) -> bool:
+    """Whether the first 132 bytes of a file are those of a DICOM file, with or without preamble."""
+    return start[128:132] == b"DICM" or (len(start) >= 132 and start[:4] in _FIRST_ELEMENTS)
+
+
+def is_series_folder(folder: Path, several: bool = False) -> bool:
+    """Whether a folder is one series: it holds DICOM files, or the folders below it hold those of one series.
+
+    Args:
+        folder: an existing one.
+        several: whether folders with several series below it count too (one of them was chosen).
+    """
+    members = _files(folder)
+    if any(map(is_dicom, members)):
+        return True
+    # A folder of pictures or volumes, however large its subfolders.
+    if any(entry.name.lower().endswith((*PICTURE_SUFFIXES, *VOLUME_SUFFIXES)) for entry in members):
+        return False
+    series = set()
+    for file in _first_files(folder):
+        series.add(_series_uid(file))
+        if len(series) > 1 and not several:
+            return False
+    return bool(series)
+
+
+def members_below(folder: Path) -> list[Path]:
+    """The files of a series folder: its own, or where no DICOM file is among them those of its folders, sorted."""
+    return [file for below in dicom_folders(folder) for file in sorted(_files(below))]
+
+
+def dicom_folders(folder: Path) -> list[Path]:
+    """The folder itself when it holds DICOM files, otherwise every folder below it that does, in order of name."""
+    if any(map(is_dicom, _files(folder))):
+        return [folder]
+    return sorted({file.parent for file in _first_files(folder)})
+
+
+def _files(folder: Path) -> list[Path]:
+    return [entry for entry in folder.iterdir() if entry.is_file()]
+
+
+def _first_files(folder: Path) -> Iterator[Path]:
+    """One DICOM file of every folder below that holds any."""
+    for root, names, files in os.walk(folder):
+        names.sort()
+        below = Path(root)
+        if len(below.relative_to(folder).parts) >= _DEEPEST:
+            names.clear()
+        likely = (below / name for name in sorted(files) if not name.startswith("."))
+        found = next(filter(is_dicom, itertools.islice(likely, _MOST_TRIED)), None)
+        if found is not None and below != folder:
+            yield found
+
+
+def _series_uid(file: Path) -> str:
+    """Series Instance UID, the file's own name where it cannot be read."""
+    import pydicom
+
+    try:
+        header = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+        return str(header.get("SeriesInstanceUID", file))
+    except Exception:  # whatever a damaged file leads pydicom to; its reader says what is wrong
+        return str(file)
+
+
+def split_choice(path: str | Path) -> tuple[Path, str]:
+    """Folder and choice of ``FOLDER#CHOICE``, one of several DICOM series in a folder.
+
+    The choice is '' where there is none; a name that exists as it is holds none, whatever its characters.
+    """
+    path = Path(path)
+    folder, mark, choice = str(path).rpartition("#")
+    return (Path(folder), choice.strip()) if mark and not path.exists() and Path(folder).is_dir() else (path, "")

@@ -1,0 +1,209 @@
+"""Read what a path names in DICOM: a series of slices (by ITK's GDCM reader), a file of several frames, a picture."""
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shared_networks.errors import InputError
+from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
+from shared_networks.io.dicom_frames import read_frames
+from shared_networks.io.dicom_geometry import numbers_of
+from shared_networks.io.dicom_series import (
+    find_series,
+    frame_count,
+    header_of,
+    how_stored,
+    locate_series,
+    pixels_of,
+)
+from shared_networks.io.header_checks import check_series_size
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+__all__ = ["DicomImage", "read_series"]
+
+_AIR = -1000.0
+_SLOPE, _INTERCEPT, _POSITION = "0028|1053", "0028|1052", "0020|0032"
+
+
+@dataclass
+class DicomImage:
+    """What was read.
+
+    Attributes:
+        voxels: X x Y x Z (columns, rows, slices) in the unit that the rescaling of the files gives, float32; or X x Y x
+            Z x 3, uint8, in colour; a picture is rows x columns x 3 or rows x columns.
+        affine: voxel to world (RAS) in mm, None for a picture.
+        highest: value of white in a picture or in colour.
+        patient: id and name, '' when there is none.
+        modality: as the files state it, '' when they do not.
+        window: lowest and highest value of the window that the files suggest, None without one.
+        remarks: for the user.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray | None
+    highest: float = 255.0
+    patient: str = ""
+    modality: str = ""
+    window: tuple[float, float] | None = None
+    remarks: list[str] = field(default_factory=list)
+
+
+def read_series(path: str | Path) -> DicomImage:
+    """Read the series that a path names, see :func:`shared_networks.io.dicom_series.find_series`.
+
+    Identical copies of slices are left out, padding (PixelPaddingValue) becomes air, each with a remark.
+
+    Raises:
+        InputError: see :func:`shared_networks.io.dicom_series.locate_series`.
+    """
+    path = Path(path)
+    given, _ = split_choice(path)
+    check_series_size(members_below(given) if given.is_dir() else [given])
+    found = find_series(path)
+    if len(found.files) == 1:
+        header = header_of(found.files[0])
+        if frame_count(header) > 1:
+            return _read_frames(path, found.files[0], found.patient)
+        if numbers_of(header, _POSITION, 3) is None:
+            picture = _read_picture(found.files[0])
+            if picture is not None:
+                return picture
+    series, affine = locate_series(path)
+    voxels = _slices(path, series.files)
+    first = _header(series.files[0])
+    remarks = []
+    if given.is_file() and _has_siblings(given, series.uid):
+        remarks.append(
+            f"{path.name}: one slice of its series, which has more in the same folder; give the folder for all"
+        )
+    if series.copies:
+        remarks.append(f"{path.name}: {series.copies} identical copies of slices were left out")
+    if voxels.ndim == 3:
+        scales = [_scale(header_of(file)) for file in series.files] if "PixelPaddingValue" in first else []
+        remarks += _clear_padding(voxels, scales, first, path.name)
+    window = _window([_header(file) for file in series.files] if "WindowWidth" in first else [])
+    modality = str(first.get("Modality", ""))
+    return DicomImage(voxels, affine, 255.0, series.patient, modality, window, remarks)
+
+
+def _has_siblings(file: Path, uid: str) -> bool:
+    """Whether a further file of the series lies beside this one; a few are looked at."""
+    others = (other for other in sorted(file.parent.iterdir()) if other != file and is_dicom(other))
+    return any(str(_header(other).get("SeriesInstanceUID", "")) == uid for other in itertools.islice(others, 4))
+
+
+def _read_frames(path: Path, file: Path, patient: str) -> DicomImage:
+    voxels, affine, header = read_frames(path, file)
+    groups = [
+        *(header.get("SharedFunctionalGroupsSequence") or []),
+        *(header.get("PerFrameFunctionalGroupsSequence") or []),
+    ]
+    windows = [item for group in groups for item in group.get("FrameVOILUTSequence") or []]
+    transforms = [item for group in groups for item in group.get("PixelValueTransformationSequence") or []]
+    remarks = []
+    scales = {(float(item.get("RescaleSlope", 1)), float(item.get("RescaleIntercept", 0))) for item in transforms}
+    if voxels.ndim == 3 and len(scales) <= 1:
+        remarks = _clear_padding(voxels, [*(scales or {(1.0, 0.0)})] * voxels.shape[2], header, path.name)
+    window = _window(windows or [header])
+    return DicomImage(voxels, affine, 255.0, patient, str(header.get("Modality", "")), window, remarks)
+
+
+def _slices(path: Path, files: tuple[Path, ...]) -> np.ndarray:
+    """Voxels of single-frame files in their order."""
+    import itk
+
+    reader = itk.GDCMImageIO.New()
+    reader.SetFileName(str(files[0]))
+    reader.ReadImageInformation()
+    colour = reader.GetNumberOfComponents() == 3
+    # float for grey values: each slice of a PET series has a scale of its own, and ITK would take the first one's type
+    pixel = itk.RGBPixel[itk.UC] if colour else itk.F
+    try:
+        slices = [pixels_of(file, pixel) for file in files]
+    except RuntimeError as error:
+        raise InputError(f"{path}: the pixels cannot be decoded{how_stored(files)}") from error
+    # Every file is 1 x Y x X, with the three colours last.
+    voxels = np.stack([one.reshape(one.shape[-3 if colour else -2 :]) for one in slices], axis=2 if colour else 0)
+    return np.ascontiguousarray(voxels.transpose(1, 0, 2, 3) if colour else voxels.T)
+
+
+def _read_picture(file: Path) -> DicomImage | None:
+    """A single image without a place in space: colour, or 8-bit grey; None for other grey values, of unknown range."""
+    import itk
+
+    reader = itk.GDCMImageIO.New()
+    reader.SetFileName(str(file))
+    reader.ReadImageInformation()
+    colour = reader.GetNumberOfComponents() == 3
+    bits = int(_header(file).get("BitsStored", 0))
+    if bits != 8:
+        return None
+    try:
+        pixel = itk.RGBPixel[itk.UC] if colour else itk.UC
+        pixels = pixels_of(file, pixel)
+    except RuntimeError as error:
+        raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
+    pixels = pixels.reshape(pixels.shape[-3 if colour else -2 :])
+    return DicomImage(pixels, None)
+
+
+def _header(file: Path) -> "Dataset":
+    import pydicom
+
+    return pydicom.dcmread(file, force=True, stop_before_pixels=True)
+
+
+def _scale(header: dict[str, str]) -> tuple[float, float]:
+    """Slope and intercept of a file's rescaling."""
+    slope, intercept = numbers_of(header, _SLOPE, 1), numbers_of(header, _INTERCEPT, 1)
+    return (
+        1.0 if slope is None or not slope[0] else float(slope[0]),
+        0.0 if intercept is None else float(intercept[0]),
+    )
+
+
+def _clear_padding(voxels: np.ndarray, scales: list[tuple[float, float]], header: "Dataset", name: str) -> list[str]:
+    """Set voxels that the header calls padding to air, in place; of other modalities than CT to 0, or lower."""
+    value = header.get("PixelPaddingValue")
+    if value is None or not scales:
+        return []
+    ends = [_stored(value, header), _stored(header.get("PixelPaddingRangeLimit", value), header)]
+    padding = np.zeros(voxels.shape, bool)
+    for number, (slope, intercept) in enumerate(scales):
+        stored = (voxels[..., number] - intercept) / slope
+        padding[..., number] = (stored > min(ends) - 0.5) & (stored < max(ends) + 0.5)
+    if not padding.any() or padding.all():
+        return []
+    air = _AIR if header.get("Modality") == "CT" else min(0.0, float(voxels[~padding].min()))
+    changed = int((voxels[padding] != air).sum())
+    voxels[padding] = air
+    return [f"{name}: {changed} voxels of padding were set to {air:g}"] if changed else []
+
+
+def _stored(value: object, header: "Dataset") -> int:
+    """A padding value as the pixels hold it: some programs write it with the wrong sign."""
+    number, bits = int(value), int(header.get("BitsAllocated", 16))
+    if header.get("PixelRepresentation", 0):
+        return number - 2**bits if number >= 2 ** (bits - 1) else number
+    return number + 2**bits if number < 0 else number
+
+
+def _window(headers: list) -> tuple[float, float] | None:
+    """Lowest and highest value of the first window, the median over slices (PS3.3, C.11.2.1.2)."""
+    found = []
+    for header in headers:
+        try:
+            centre, width = (float(np.atleast_1d(header[name].value)[0]) for name in ("WindowCenter", "WindowWidth"))
+        except (KeyError, TypeError, ValueError, IndexError):
+            continue
+        exact = header.get("VOILUTFunction", "LINEAR") == "LINEAR_EXACT"
+        low = centre - width / 2 if exact else centre - 0.5 - (width - 1) / 2
+        if width > 1:
+            found.append((low, low + (width if exact else width - 1)))
+    return tuple(float(value) for value in np.median(found, axis=0)) if found else None

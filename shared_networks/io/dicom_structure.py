@@ -1,0 +1,81 @@
+"""Whether every element of a DICOM file fits into it: GDCM takes the memory that a length asks for before it looks."""
+
+import struct
+from pathlib import Path
+
+from shared_networks.errors import InputError
+from shared_networks.io.dicom_files import begins_as_dicom
+
+__all__ = ["check_dicom_structure"]
+
+# Value representations: with a length of four bytes, and of two.
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
+_PIXELS, _TRANSFER_SYNTAX = (0x7FE0, 0x0010), (0x0002, 0x0010)
+_IMPLICIT, _DEFLATED, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+
+
+def check_dicom_structure(path: Path) -> None:
+    """Walk through the elements of a file by their lengths (DICOM PS3.5, Section 7), those of sequences too.
+
+    Args:
+        path: file with the preamble of a DICOM file, or without it; any other file passes.
+
+    Raises:
+        InputError: naming the file and what is wrong: damaged meta information (GDCM guesses then, and takes other
+            bytes for lengths), a deflated file, or the first element that is longer than what follows it.
+    """
+    data = path.read_bytes()
+    if not begins_as_dicom(data):
+        return
+    has_preamble = data[128:132] == b"DICM"
+    place, syntax = 132 if has_preamble else 0, ""
+    in_meta = has_preamble or data[:2] == b"\2\0"
+    # Without meta information nothing names the syntax: type letters behind the first tag do.
+    order, explicit, in_pixels = "<", in_meta or data[4:6] in _SHORT | _LONG, False
+    while place + 8 <= len(data):
+        if in_meta and data[place : place + 2] != b"\2\0":
+            in_meta = False
+            if not syntax:
+                raise _damaged(path)
+            if syntax == _DEFLATED:
+                raise InputError(f"{path}: a deflated DICOM file; save it without compression.")
+            order, explicit = ">" if syntax == _BIG_ENDIAN else "<", syntax != _IMPLICIT
+        tag = struct.unpack_from(f"{order}HH", data, place)
+        length, start = _length(data, place, order, explicit and tag[0] != 0xFFFE)
+        if in_meta and data[place + 4 : place + 6] not in _LONG | _SHORT:
+            raise _damaged(path)
+        if length == _UNDEFINED:
+            # What follows are items, up to their end.
+            in_pixels = in_pixels or tag == _PIXELS
+            place = start
+            continue
+        if length > len(data) - start:
+            name = f"({tag[0]:04x},{tag[1]:04x})"
+            raise InputError(
+                f"{path}: cannot be read, element {name} says {length} bytes and {len(data) - start} are left; copy or "
+                "export the file again."
+            )
+        if tag == _TRANSFER_SYNTAX and in_meta:
+            syntax = data[start : start + length].decode("ascii", "replace").strip("\0 ")
+        in_pixels = in_pixels and tag != _SEQUENCE_END
+        holds_items = data[start : start + 4] == struct.pack(f"{order}HH", *_ITEM)
+        is_open = not in_pixels and (tag == _ITEM or (holds_items and tag != _PIXELS))
+        place = start if is_open else start + length
+
+
+def _length(data: bytes, place: int, order: str, explicit: bool) -> tuple[int, int]:
+    """Length of the value of the element at ``place``, and where the value starts."""
+    kind = data[place + 4 : place + 6]
+    if explicit and kind in _SHORT:
+        return struct.unpack_from(f"{order}H", data, place + 6)[0], place + 8
+    if explicit and kind in _LONG and place + 12 <= len(data):
+        return struct.unpack_from(f"{order}I", data, place + 8)[0], place + 12
+    # Inside an element of unknown type (UN), an explicit file too holds implicit elements.
+    return struct.unpack_from(f"{order}I", data, place + 4)[0], place + 8
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path}: cannot be read, its meta information is damaged; copy or export the file again.")

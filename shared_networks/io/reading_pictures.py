@@ -1,0 +1,155 @@
+"""Read one picture (PNG, TIFF, BMP, JPEG, GIF, WebP, JPEG 2000) as values in [0, 1], upright and with black as 0."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from shared_networks.errors import InputError
+from shared_networks.io.header_checks import check_picture_size
+from shared_networks.io.source import Source, split_colour
+
+__all__ = ["picture_source", "read_picture"]
+
+# MPO is opened as JPEG. Without a list, Pillow would try every format it knows, some of which start other programs.
+_FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "GIF", "WEBP", "JPEG2000")
+_EXIF_ORIENTATION = 0x0112
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+# Orientation of TIFF and EXIF -> how rows and columns of the stored picture are put upright.
+_UPRIGHT = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
+    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+
+
+def read_picture(path: Path) -> Source:
+    """Read a file as a picture.
+
+    The orientation that EXIF or TIFF state is applied, TIFFs in which 0 is white are inverted.
+
+    Raises:
+        InputError: when it holds several pages, or values whose range nothing tells.
+        Exception: what Pillow raises for a damaged file.
+    """
+    # From memory: a file would be asked for as many bytes as a damaged header says, and room for them made first.
+    Image.init()
+    with io.BytesIO(path.read_bytes()) as stream, Image.open(stream, formats=_FORMATS) as picture:
+        check_picture_size(picture, path)
+        _refuse_pages(picture, path)
+        deep = any(";16" in str(tile.args) for tile in picture.tile)  # before getexif, which decodes a PNG
+        # Pillow puts a TIFF upright by itself, where it decodes it.
+        stated = picture.getexif().get(_EXIF_ORIENTATION, 1)
+        pixels, highest, decoded = _pixels(picture, path, deep, stated)
+        turn = _UPRIGHT.get(1 if picture.format == "TIFF" and decoded else stated, _UPRIGHT[1])
+    return picture_source(path, turn(pixels), highest)
+
+
+def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
+    """A source of pixels H x W or H x W x channels (grey, grey and alpha, RGB, RGBA) from 0 to ``highest``."""
+    bit_depth = 8 if highest == 255 else 16
+    values = pixels.astype(np.float32) / np.float32(highest)
+    remarks = []
+    if values.ndim == 3 and values.shape[-1] in (2, 4):
+        alpha = values[..., -1:]
+        if alpha.min() < 1.0:
+            remarks.append(f"{path.name}: transparent pixels were put on black")
+        values = values[..., :-1] * alpha
+    if values.ndim == 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    chroma = None
+    if values.ndim == 3:
+        values, chroma = split_colour(values)
+    if highest == 65535 and 0 < values.max() < 1 / 8:
+        remarks.append(f"{path.name}: a 16-bit picture that uses less than 1/8 of its range; scale it to 0..65535")
+    return Source(path, np.ascontiguousarray(values), chroma, bit_depth=bit_depth, normalised=True, warnings=remarks)
+
+
+def _refuse_pages(picture: Image.Image, path: Path) -> None:
+    """Several pages are refused, but for the copies that cameras and phones store behind a JPEG (MPO)."""
+    count = getattr(picture, "n_frames", 1)
+    if count > 1 and not (picture.format == "MPO" and _frames_are_copies(picture, count)):
+        raise InputError(f"{path}: {count} pages in one file; expected one picture, or a NIfTI volume.")
+
+
+def _frames_are_copies(picture: Image.Image, count: int) -> bool:
+    """Whether the further frames of an MPO are thumbnails of the first one, or equal to it."""
+    try:
+        first = np.asarray(picture)
+        for number in range(1, count):
+            kind = picture.mpinfo[0xB002][number]["Attribute"]["MPType"]
+            picture.seek(number)
+            if "Thumbnail" not in kind and not np.array_equal(first, np.asarray(picture)):
+                return False
+    finally:
+        picture.seek(0)
+    return True
+
+
+def _pixels(picture: Image.Image, path: Path, deep: bool, stated: int) -> tuple[np.ndarray, float, bool]:
+    """Pixels H x W or H x W x channels, the value of white, and whether Pillow decoded them."""
+    picture.load()
+    if deep and picture.mode in ("RGB", "RGBA", "LA"):
+        return _deep_colour(path, picture, stated), 65535, False
+    is_tiff = picture.format == "TIFF"
+    inverted = is_tiff and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    if picture.mode.startswith("I;16") or (deep and picture.mode == "I"):
+        pixels = np.asarray(picture)
+        if pixels.min() < 0:
+            raise InputError(f"{path}: negative pixel values; save it as an unsigned 8- or 16-bit picture.")
+        bits = picture.tag_v2.get(_BITS, (16,))[0] if is_tiff else 16
+        highest = 2 ** int(bits) - 1
+        # Pillow inverts 8 bit, and not 16.
+        return (highest - pixels.astype(np.int32) if inverted else pixels), highest, True
+    if picture.mode == "F":
+        return _fractions(np.asarray(picture), inverted, path), 1.0, True
+    if picture.mode == "I":
+        raise InputError(f"{path}: 32-bit pixels (mode {picture.mode}); save it as an 8- or 16-bit picture.")
+    if picture.mode == "1" or picture.mode == "L":
+        return np.asarray(picture.convert("LA" if "transparency" in picture.info else "L")), 255, True
+    if picture.format == "JPEG2000" and _bits_of_jpeg2000(picture) > 8:
+        raise InputError(f"{path}: JPEG 2000 colour of more than 8 bit; save it as PNG or TIFF.")
+    if picture.mode in ("LA", "RGBA"):
+        return np.asarray(picture), 255, True
+    transparent = picture.mode == "PA" or "transparency" in picture.info
+    return np.asarray(picture.convert("RGBA" if transparent else "RGB")), 255, True
+
+
+def _deep_colour(path: Path, picture: Image.Image, stated: int) -> np.ndarray:
+    """16-bit colour, which Pillow cuts down to 8 bit without a word, as it is stored."""
+    if picture.format == "TIFF" and stated != 1:
+        # ITK does the same to a TIFF that is not upright.
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            return np.moveaxis(page.asarray(), 0, -1) if page.axes.startswith("S") else page.asarray()
+    import itk
+
+    pixel_type = itk.Vector[itk.F, len(picture.getbands())]
+    return itk.array_from_image(itk.imread(str(path), pixel_type=pixel_type))
+
+
+def _bits_of_jpeg2000(picture: Image.Image) -> int:
+    """Bits of the first component (ISO/IEC 15444-1, A.5.1: marker SIZ), which Pillow cuts down to 8 in colour."""
+    picture.fp.seek(0)
+    content = picture.fp.read()
+    place = content.find(b"\xff\x4f\xff\x51")
+    return (content[place + 42] & 0x7F) + 1 if 0 <= place < len(content) - 42 else 8
+
+
+def _fractions(pixels: np.ndarray, inverted: bool, path: Path) -> np.ndarray:
+    """Floating-point pixels, of which only 0 to 1 has one meaning."""
+    low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
+    if not 0.0 <= low <= high <= 1.0:
+        raise InputError(
+            f"{path}: 32-bit pixels from {low:.4g} to {high:.4g}, of which nothing says what is white; scale them to "
+            "0..1, or save an 8- or 16-bit picture."
+        )
+    return 1.0 - pixels if inverted else pixels

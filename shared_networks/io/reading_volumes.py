@@ -1,0 +1,234 @@
+"""Read one volume: NIfTI, Analyze and MGH by nibabel, NRRD and MetaImage by ITK; always in mm, voxel to RAS."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from shared_networks.errors import InputError
+from shared_networks.io.file_names import header_beside
+from shared_networks.io.header_checks import (
+    MOST_VOXELS,
+    check_nifti_size,
+    orientation_remarks,
+    overflow_remarks,
+    unit_factor,
+)
+from shared_networks.io.source import Source, split_colour
+
+__all__ = ["Voxels", "read_volume", "read_voxels", "volume_files"]
+
+_ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_HEADER = 2**16  # bytes of a text header that are looked at
+_DEFLATE = 1032  # most bytes that one byte can be unpacked to
+# Where a text header names its data file; LOCAL means behind the header.
+_DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(.*?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass
+class Voxels:
+    """What a volume's file holds.
+
+    Attributes:
+        array: X x Y x Z and further axes, float32 grey values, or uint8 colour with R, G, B (and A) last.
+        affine: voxel to world (RAS) in mm, 4 x 4.
+        colour: whether the last axis holds R, G, B (and A).
+        stored: type of the numbers in the file.
+        remarks: for the user.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    colour: bool
+    stored: np.dtype
+    remarks: list[str] = field(default_factory=list)
+
+
+def volume_files(path: str | Path) -> list[Path]:
+    """Every file that a volume consists of: header and image, or header and the data file that it names."""
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith((".hdr", ".img", ".img.gz")):
+        header = header_beside(path) or path
+        stem = header.name[: -len(".hdr")] if header.name.lower().endswith(".hdr") else header.name
+        # SPM keeps a matrix beside an Analyze image.
+        beside = [header.with_name(stem + ending) for ending in (".img", ".IMG", ".img.gz", ".mat")]
+        return [header, *(file for file in beside if file != header and file.is_file())]
+    if name.endswith((".nrrd", ".nhdr", ".mhd", ".mha")):
+        named = _data_file(path)
+        return [path] if named is None else [path, named]
+    return [path]
+
+
+def read_volume(path: Path) -> Source:
+    """Read a file as a grey or colour volume; a file of one slice becomes X x Y x 1.
+
+    Raises:
+        InputError: when it holds several volumes, complex values, or less than its header says.
+        Exception: what the reading libraries raise for a damaged file.
+    """
+    voxels = read_voxels(path)
+    array, remarks = voxels.array, voxels.remarks
+    channels = array.shape[-1:] if voxels.colour else ()
+    shape = array.shape[: array.ndim - len(channels)]
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 3:
+        raise InputError(
+            f"{path}: {len(shape)}D image of shape {shape}; expected a 3D volume (colour as NIfTI RGB24): "
+            "extract one volume first."
+        )
+    if len(shape) < 2:
+        raise InputError(f"{path}: {len(shape)}D image of shape {shape}; expected a 3D volume: give the whole volume.")
+    is_slice = len(shape) == 2
+    array = array.reshape(*shape, *((1,) if is_slice else ()), *channels)
+    if not voxels.colour:
+        remarks += overflow_remarks(array, voxels.stored, path)
+        return Source(path, array, affine=voxels.affine, is_slice=is_slice, warnings=remarks)
+    rgb = array[..., :3].astype(np.float32) / 255.0
+    if array.shape[-1] == 4:
+        alpha = array[..., 3:]
+        # Opacity that is 0 everywhere was never set.
+        if alpha.any() and alpha.min() < 255:
+            rgb *= alpha.astype(np.float32) / 255.0
+            remarks.append(f"{path.name}: transparent voxels were put on black")
+    values, chroma = split_colour(rgb)
+    return Source(path, values, chroma, affine=voxels.affine, normalised=True, is_slice=is_slice, warnings=remarks)
+
+
+def read_voxels(path: Path) -> Voxels:
+    """Read a file as it is, see :class:`Voxels`.
+
+    Raises:
+        InputError, Exception: see :func:`read_volume`.
+    """
+    return _read_by_itk(path) if path.name.lower().endswith(_ITK_SUFFIXES) else _read_by_nibabel(path)
+
+
+def _read_by_nibabel(path: Path) -> Voxels:
+    opened = header_beside(path) or path
+    image = nib.load(opened)
+    remarks = [*check_nifti_size(image, path), *orientation_remarks(image, path)]
+    factor, remark = unit_factor(image, path)
+    affine = np.array(image.affine, dtype=np.float64)
+    affine[:3] *= factor
+    remarks += [remark] if remark else []
+    stored = image.get_data_dtype()
+    if stored.names is not None:
+        voxels = np.asarray(image.dataobj)
+        array = np.stack([voxels[name] for name in stored.names], axis=-1)
+        return Voxels(array, affine, True, stored, remarks)
+    if np.issubdtype(stored, np.complexfloating):
+        raise InputError(f"{path}: complex values; save the magnitude as a real volume.")
+    # Bytes in three channels: in the fourth axis as many programs write them, or as the vector of the standard.
+    shape = image.shape
+    vector = len(shape) == 5 and shape[3] == 1 and shape[4] in (3, 4)
+    if stored == np.uint8 and (vector or (len(shape) == 4 and shape[3] == 3)) and not _is_scaled(image):
+        remarks.append(f"{path.name}: {shape[-1]} channels of 8 bit in the last axis were read as colour")
+        return Voxels(np.asarray(image.dataobj).reshape(*shape[:3], shape[-1]), affine, True, stored, remarks)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = image.get_fdata(dtype=np.float32, caching="unchanged")
+    return Voxels(values, affine, False, stored, remarks)
+
+
+def _is_scaled(image: Any) -> bool:
+    """Whether the stored numbers are not the values."""
+    return (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
+
+
+def _read_by_itk(path: Path) -> Voxels:
+    import itk
+
+    names = volume_files(path)
+    reader = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
+    if reader is None:
+        raise InputError(f"{path}: cannot be read, it does not begin as its name says; copy or export it again.")
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    shape = tuple(int(reader.GetDimensions(axis)) for axis in range(reader.GetNumberOfDimensions()))
+    components, size = int(reader.GetNumberOfComponents()), int(reader.GetComponentSize())
+    _check_itk_size(path, names[-1], shape, components * size)
+    kind = reader.GetComponentTypeAsString(reader.GetComponentType())
+    axes = len(shape)
+    if components == 1 and 2 <= axes <= 4:
+        image = itk.imread(str(path), pixel_type=itk.F)
+        array = itk.array_from_image(image).T
+    elif components in (3, 4) and kind == "unsigned_char" and axes in (2, 3):
+        image = itk.imread(str(path), pixel_type=itk.RGBPixel[itk.UC] if components == 3 else itk.RGBAPixel[itk.UC])
+        array = itk.array_from_image(image)
+        array = np.moveaxis(array, -1, 0).T if axes == 2 else array.transpose(2, 1, 0, 3)
+    else:
+        raise InputError(
+            f"{path}: {axes} axes and {components} values of type {kind} a voxel; expected a 3D volume of grey values, "
+            "or of colour with 8 bit: extract one volume first."
+        )
+    array = array.reshape(*shape, *((components,) if components > 1 else ()))
+    affine, remarks = np.eye(4), []
+    used = min(axes, 3)
+    direction = itk.array_from_matrix(image.GetDirection())[:used, :used]
+    affine[:used, :used] = direction @ np.diag(list(image.GetSpacing())[:used])
+    affine[:used, 3] = list(image.GetOrigin())[:used]
+    entries = reader.GetMetaDataDictionary()
+    keys = set(entries.GetKeys())
+    if path.name.lower().endswith((".nrrd", ".nhdr")) and "NRRD_space" not in keys:
+        remarks.append(f"{path.name}: the header names no orientation; left and right are a guess")
+    factor = _nrrd_unit(entries, keys)
+    affine[:3] *= factor
+    if factor != 1.0:
+        remarks.append(f"{path.name}: the header gives lengths in another unit, which were turned into mm")
+    return Voxels(np.ascontiguousarray(array), _LPS_TO_RAS @ affine, components > 1, np.dtype(np.float32), remarks)
+
+
+def _nrrd_unit(entries: Any, keys: set[str]) -> float:
+    """Millimetres in the unit of the first axis of space."""
+    units = [str(entries[key]) for key in sorted(keys) if "unit" in key.lower()]
+    text = " ".join(units).lower()
+    if re.search(r"\b(microns?|micrometers?|um|µm)\b", text):
+        return 1e-3
+    return 1e3 if re.search(r"\b(m|meters?|metres?)\b", text) else 1.0
+
+
+def _check_itk_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int) -> None:
+    """Refuse a header that asks for more than can be fused, or than the data file can hold."""
+    count = math.prod(shape)
+    if min(shape, default=0) < 1:
+        raise InputError(f"{path}: the header says shape {shape}; expected lengths of at least 1: export it again.")
+    if count > MOST_VOXELS:
+        raise InputError(
+            f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
+            "it again if it is smaller."
+        )
+    header = _header(path).lower()
+    is_packed = any(
+        word in header for word in (b"compresseddata = true", b"encoding: gz", b"encoding: text", b": ascii")
+    )
+    held = data.stat().st_size
+    if count * voxel > held * (_DEFLATE if is_packed else 1):
+        raise InputError(
+            f"{path}: cannot be read, the header says {count * voxel} bytes and {data.name} holds {held}; copy or "
+            "export it again."
+        )
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_HEADER)
+
+
+def _data_file(path: Path) -> Path | None:
+    """The file that a text header keeps its voxels in; None when they follow the header."""
+    found = _DATA_FILE.search(_header(path).split(b"\n\n", 1)[0] if path.suffix.lower() != ".mhd" else _header(path))
+    name = found[1].decode("utf-8", "replace") if found else ""
+    if not found or name.upper() == "LOCAL":
+        return None
+    if not name or name.upper().startswith("LIST") or "%" in name:
+        raise InputError(f"{path}: its voxels lie in several files; save it as one file.")
+    data = path.parent / name
+    if not data.is_file():
+        raise InputError(f"{path}: {data.name}, which holds its voxels, is not there; copy both files.")
+    return data

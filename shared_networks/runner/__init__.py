@@ -1,0 +1,6 @@
+"""What knows about MONAI's runner and its configs."""
+
+from shared_networks.runner.run_check import check_run
+from shared_networks.runner.settings_hash import settings_hash
+
+__all__ = ["check_run", "settings_hash"]

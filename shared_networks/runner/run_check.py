@@ -1,0 +1,171 @@
+"""The first item of every bundle's ``initialize``: refuse, in one line, a run that cannot mean what its user wants."""
+
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import (
+    ConfigExpression,
+    ConfigParser,
+    ConfigWorkflow,
+    ReferenceResolver,
+    create_workflow,
+    run,
+    run_workflow,
+)
+
+from shared_networks.errors import InputError
+from shared_networks.io.dicom_files import split_choice
+from shared_networks.runner.call_stack import calling_frames
+from shared_networks.runner.config_keys import (
+    is_referred_to,
+    look_up,
+    mistaken_booleans,
+    switches_as_text,
+    unknown_keys,
+)
+from shared_networks.runner.devices import check_devices
+from shared_networks.runner.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
+from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
+
+__all__ = ["check_run"]
+
+
+def check_run(
+    required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[str] = (), missing: Sequence[str] = ()
+) -> None:
+    """Check the override keys and the inputs of a bundle run before anything is built.
+
+    MONAI's runner takes any ``--name value`` without a word, also a mistyped one, and a missing folder shows up as a
+    traceback from some inner part. A config uses this function like so (MONAI has no way to pass it the overrides, so
+    it finds the workflow that is being initialised on the call stack)::
+
+        "check_run": {
+            "_target_": "shared_networks.runner.check_run",
+            "_requires_": "@import_paths",
+            "required": [
+                {"any_of": ["dataset_dir", "datalist"], "remedy": "give --dataset_dir FOLDER or --datalist FILE"},
+                {"any_of": ["semantic_checkpoint"], "needed": "$@beta > 0", "remedy": "train it with ..."}
+            ],
+            "not_empty": ["train#dataset#data"]
+        },
+        "initialize": ["@import_paths", "@check_run"]
+
+    What is checked depends on who asks:
+
+    - ``python -m monai.bundle run``: override keys, devices, ``missing``, ``required``, ``not_empty``. A failure ends
+      the process with one line and exit code 1; a later error is printed as one line too. Paths are taken as they were
+      typed, see :mod:`shared_networks.runner.typed_arguments`.
+    - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
+    - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
+    - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
+
+    Args:
+        required: what must be given. ``any_of``: ids of paths of which at least one must be set; each one that is
+            set must exist. ``remedy``: what the user can do. ``needed`` (default true): whether the requirement
+            holds. A requirement whose ids nothing in the config refers to any more, because an override or an overlay
+            replaced what used them, is passed over.
+        not_empty: ids of lists; they are built and counted, so that what they say about the input is said first.
+        missing: what this machine lacks for the run, in words
+            (:func:`shared_networks.utils.missing_for_tensorrt`); anything in it refuses the run.
+
+    Raises:
+        InputError: see above; the message is one line.
+        SystemExit: the same, when the process is the stock runner.
+    """
+    frames = calling_frames()
+    initialize = frames.get(ConfigWorkflow.initialize.__code__)
+    creation = frames.get(create_workflow.__code__)
+    if initialize is None or creation is None:
+        return
+    workflow: ConfigWorkflow = initialize.f_locals["self"]
+    is_command = runs_as_bundle_command()
+    if is_command:
+        shorten_errors()
+    try:
+        typed = typed_values(sys.argv[1:]) if is_command else {}
+        paths = [key for requirement in required for key in requirement["any_of"]]
+        _check_keys(workflow, creation.f_locals["config_file"], creation.f_locals["_args"], typed, paths)
+        if run.__code__ in frames or run_workflow.__code__ in frames:
+            if missing:
+                raise InputError(f"this run needs {', and '.join(missing)}; leave out the config that asks for it")
+            check_devices(workflow.parser)
+            for requirement in required:
+                _check_requirement(workflow.parser, **requirement)
+            for key in not_empty:
+                _check_list(workflow.parser, key)
+    except InputError as error:
+        if is_command:
+            raise SystemExit(f"error: {error}") from None
+        raise
+
+
+def _check_keys(
+    workflow: ConfigWorkflow,
+    config_file: str | Sequence[str] | None,
+    arguments: Mapping[str, Any],
+    typed: Mapping[str, str | None],
+    paths: Sequence[str],
+) -> None:
+    own = set(inspect.signature(ConfigWorkflow.__init__).parameters)
+    ids = {workflow.init_id, workflow.run_id, workflow.final_id}
+    given = {key: value for key, value in arguments.items() if key not in own | ids}
+    files = ConfigParser.load_config_files(config_file)
+    parser = workflow.parser
+    meant, faults = as_typed(given, typed, files, paths)
+    faults += unknown_keys(given, files, parser.get()) + mistaken_booleans(given, files)
+    if faults:
+        raise InputError("; ".join(faults))
+    for key, meaning in switches_as_text(given, files).items():
+        _set(parser, key, meaning)
+    texts = {key: value for key, value in meant.items() if value != given[key]}
+    for key, text in (texts | texts_with_marks(files, meant)).items():
+        _set_text(parser, key, text)
+
+
+def _set(parser: ConfigParser, key: str, value: Any) -> None:
+    """Change a value while the parser resolves another one: assigning to the parser would forget what it is doing."""
+    *parents, name = ReferenceResolver.split_id(key)
+    section = look_up(parser.get(), parents)
+    section[int(name) if isinstance(section, list) else name] = value
+    resolver = parser.ref_resolver
+    resolver.items[ReferenceResolver.normalize_id(key)].update_config(value)
+    resolver.resolved_content.pop(ReferenceResolver.normalize_id(key), None)
+
+
+def _set_text(parser: ConfigParser, key: str, text: str) -> None:
+    """Set a text as it is, whatever its characters: as an expression, which MONAI leaves alone."""
+    key = ReferenceResolver.normalize_id(key)
+    expression = "$" + ascii(text).replace("#", r"\x23").replace("@", r"\x40")
+    parser.ref_resolver.items[key] = ConfigExpression(config=expression, id=key, globals=parser.globals)
+    _set(parser, key, expression)
+
+
+def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str, needed: bool = True) -> None:
+    in_use = [key for key in any_of if is_referred_to(key, parser.get())]
+    if not (needed and in_use):
+        return
+    values = {key: parser.get_parsed_content(key) for key in in_use}
+    paths = {key: Path(str(value)) for key, value in values.items() if value not in ("", None)}
+    if not paths:
+        raise InputError(f"{' or '.join(in_use)} is not set: {remedy}")
+    for key, path in paths.items():
+        if not split_choice(path)[0].exists():
+            raise InputError(f"{key}: {path} does not exist: {remedy}")
+
+
+def _check_list(parser: ConfigParser, key: str) -> None:
+    try:
+        count = len(parser.get_parsed_content(key))
+    except Exception as error:
+        fault = find_input_error(error)
+        # What is not the input's fault keeps its traceback.
+        if fault is None:
+            raise
+        raise fault from None
+    if not count:
+        raise InputError(
+            f"{' '.join(ReferenceResolver.split_id(key))} is empty: check the folder or data list that was given"
+        )

@@ -1,0 +1,104 @@
+"""The values of a command line as the user typed them: what Python Fire and MONAI make of them may be something else.
+
+Fire reads every value as Python where it can: ``2024_06_30`` becomes the number 20240630, ``out,a`` a tuple, and
+``run#2`` loses what looks like a comment. MONAI turns ``#`` into ``::`` in every text of a config, because ids may be
+written with either.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from monai.bundle import ConfigParser, ReferenceResolver
+
+from shared_networks.runner.config_keys import look_up
+
+__all__ = ["as_typed", "texts_with_marks", "typed_values"]
+
+_EXPRESSION = ("$", "@", "%")
+_PATH_NAMES = ("dir", "root", "checkpoint", "datalist", "file", "path")
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+
+
+def typed_values(arguments: Sequence[str]) -> dict[str, str | None]:
+    """``--key value`` and ``--key=value`` of a command line; None for a key without a value.
+
+    The rules are Fire's: a flag begins with ``--``, or with ``-`` and a letter; the last one of a name counts.
+
+    Args:
+        arguments: without the program's name.
+    """
+    found: dict[str, str | None] = {}
+    words = list(arguments)
+    for number, word in enumerate(words):
+        if not _is_flag(word):
+            continue
+        key, equals, value = word.lstrip("-").partition("=")
+        following = words[number + 1 : number + 2]
+        has_next = not equals and following and not _is_flag(following[0])
+        found[key.replace("-", "_")] = value if equals else following[0] if has_next else None
+    return found
+
+
+def as_typed(
+    given: Mapping[str, Any], typed: Mapping[str, str | None], files: Mapping[str, Any], paths: Iterable[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """The overrides, with the text that was typed for every key that holds a text.
+
+    A key holds a text when its value in the files is one, or an expression that joins a path. For texts that are no
+    path, lists and dictionaries stay what Fire read (a label map may be given as ``"{1: 2}"``); so do ``None`` and text
+    in quotes.
+
+    Args:
+        given: override keys and values as MONAI got them.
+        typed: see :func:`typed_values`.
+        files: content of the config files, merged, before the overrides.
+        paths: keys that are known to be paths.
+
+    Returns:
+        ``given`` with typed values, and a text for each such key that was given without a value.
+    """
+    known = set(paths)
+    values, faults = dict(given), []
+    for key, value in given.items():
+        default = look_up(files, ReferenceResolver.split_id(key))
+        if key not in typed or not _holds_text(default):
+            continue
+        text = typed[key]
+        if text is None:
+            faults.append(f"{key} was given without a value")
+        elif value is None or (isinstance(value, str) and _QUOTED.fullmatch(text)):
+            continue
+        elif not isinstance(value, list | dict | tuple) or text[:1] not in "[{(" or _is_path(key, default, known):
+            values[key] = text
+    return values, faults
+
+
+def texts_with_marks(files: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """Texts that hold a ``#`` and are neither reference nor expression, by id, as files and overrides have them."""
+    raw = ConfigParser(config=deepcopy(dict(files)))
+    for key, value in given.items():
+        raw[key] = value
+    return dict(_marked("", raw.get()))
+
+
+def _marked(prefix: str, config: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(config, str):
+        if "#" in config and not config.startswith(_EXPRESSION):
+            yield prefix, config
+    elif isinstance(config, dict | list):
+        for _, key, value in ReferenceResolver.iter_subconfigs(prefix, config):
+            yield from _marked(key, value)
+
+
+def _holds_text(default: Any) -> bool:
+    return isinstance(default, str) and (not default.startswith(_EXPRESSION) or "os.path.join(" in default)
+
+
+def _is_path(key: str, default: str, known: set[str]) -> bool:
+    return key in known or "os.path.join(" in default or key.endswith(_PATH_NAMES)
+
+
+def _is_flag(word: str) -> bool:
+    return word.startswith("--") or bool(re.match("-[a-zA-Z]", word))

@@ -1,0 +1,153 @@
+"""What is background of a volume, and what NaN may be cleared."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.ndimage import binary_fill_holes, shift
+
+from shared_networks.data import resolve_cases
+from shared_networks.io.background import clear_nan_outside, find_foreground
+from shared_networks.io.source import Source
+from shared_networks.transforms import LoadModalitiesd
+
+SHAPE = (40, 44, 36)
+
+
+def ball(radius=14, shape=SHAPE):
+    axes = np.meshgrid(*(np.arange(length) - length / 2 for length in shape), indexing="ij")
+    return sum(axis**2 for axis in axes) <= radius**2
+
+
+def brain(seed=0):
+    """Values 300 to 1000 in a ball, 0 around and in three cavities."""
+    inside = ball()
+    inside[18:21, 20:24, 18] = False
+    inside[25, 22, 18] = False
+    values = np.random.default_rng(seed).uniform(300, 1000, SHAPE).astype(np.float32)
+    return values * inside
+
+
+def test_a_clean_volume_keeps_its_values_and_only_gains_its_holes():
+    values = brain()
+    found = find_foreground(values)
+    assert found.values is values and found.remark == ""
+    assert np.array_equal(found.mask, ball())
+    assert np.array_equal(found.mask, binary_fill_holes(values != 0))
+
+
+@pytest.mark.parametrize("level", [-1.0, -0.83, 25.0])
+def test_another_lowest_value_is_moved_to_zero(level):
+    found = find_foreground(brain() + np.float32(level))
+    assert np.allclose(found.values, brain(), atol=1e-3) and not found.values[~ball()].any()
+    assert np.array_equal(found.mask, ball()) and found.remark == ""
+
+
+def test_standardised_inside_only():
+    values = (brain() - 650) * ball()
+    values[20, 22, 30] = 0  # an average voxel, not a hole in anything
+    found = find_foreground(values)
+    assert found.values is values and np.array_equal(found.mask, ball()) and values.min() < -300
+
+
+def test_a_crop_that_cuts_the_brain():
+    values = brain()[:, 12:, 8:-8] - 1
+    found = find_foreground(values)
+    # In the face that is cut, the cavities are closed in the plane and stay part of the brain.
+    assert np.array_equal(found.mask, ball()[:, 12:, 8:-8])
+
+
+SURROUNDINGS = {
+    "rounding": lambda random: random.uniform(-4e-4, 4e-4, SHAPE),
+    "small positive": lambda random: random.uniform(0, 1e-4, SHAPE) + 1e-6,
+    "noise": lambda random: np.abs(random.normal(0, 20, SHAPE)),
+    "negative noise": lambda random: random.normal(0, 15, SHAPE),
+}
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_low_surroundings_that_are_not_flat_are_background(name):
+    values = brain() + SURROUNDINGS[name](np.random.default_rng(1))
+    found = find_foreground(values.astype(np.float32))
+    assert "the background is not one value" in found.remark
+    # Noise of three standard deviations that touches the brain cannot be told from it.
+    assert np.count_nonzero(found.mask != ball()) <= (0.01 * ball().sum() if "noise" in name else 0)
+    assert not found.values[~found.mask].any()
+
+
+def test_ringing_of_a_spline_is_background():
+    """Cubic interpolation of a stripped volume overshoots by a tenth; its surroundings are not exactly 0 any more."""
+    moved = shift(brain(), (0.4, 0.3, -0.3), order=3)
+    assert np.mean((moved != 0) & ~binary_fill_holes(shift(ball().astype(float), (0.4, 0.3, -0.3), order=1) > 0)) > 0.1
+    found = find_foreground(moved)
+    surface = binary_fill_holes(shift(ball().astype(float), (0.4, 0.3, -0.3), order=1) > 0)
+    assert found.remark and np.count_nonzero(found.mask & ~surface) < 0.03 * surface.sum()
+    assert np.count_nonzero(~found.mask & ball(12)) == 0
+
+
+def test_what_fills_its_box_has_no_background():
+    values = np.random.default_rng(0).uniform(1, 100, (12, 11, 10))
+    found = find_foreground(values)
+    assert found.mask.all() and found.values is values and found.remark == ""
+    for shape in ((1, 1, 2), (5, 4, 1), (7, 6)):
+        values = np.random.default_rng(0).integers(0, 3, shape).astype(float)
+        assert find_foreground(values).mask.shape == shape
+
+
+def test_a_single_slice_has_holes_too():
+    values = brain()[:, :, 18:19]
+    assert np.array_equal(find_foreground(values).mask, ball()[:, :, 18:19])
+
+
+def source(values):
+    return Source(Path("t1.nii.gz"), values.astype(np.float32), affine=np.eye(4))
+
+
+def test_nan_around_the_brain_becomes_zero():
+    values = np.where(ball(), brain(), np.nan)
+    given = source(values)
+    assert clear_nan_outside(given) and np.array_equal(given.values, brain())
+    assert given.warnings == [f"t1.nii.gz: {np.isnan(values).sum()} NaN around the contents were set to 0"]
+    gaps = source(np.where(brain() == 0, np.nan, brain()))
+    assert clear_nan_outside(gaps) and "13 of them in small gaps inside" in gaps.warnings[0]
+
+
+def test_nan_in_a_corner_of_the_background_becomes_zero():
+    values = brain()
+    values[:2, :2, :2] = np.nan
+    given = source(values)
+    assert clear_nan_outside(given) and np.array_equal(given.values, brain())
+
+
+@pytest.mark.parametrize("place", ["inside", "inside with NaN around", "at a cut", "infinite"])
+def test_nan_in_the_brain_stays(place):
+    values = brain()[:, 12:]
+    if place == "inside with NaN around":
+        values[~ball()[:, 12:]] = np.nan
+    if place == "infinite":
+        values[0, 0, 0] = np.inf
+    elif place == "at a cut":
+        values[19:22, :2, 17:19] = np.nan
+    else:
+        values[22:25, 14:17, 16:19] = np.nan
+    given = source(values)
+    assert not clear_nan_outside(given)
+    assert np.array_equal(given.values, values.astype(np.float32), equal_nan=True) and given.warnings == []
+
+
+def test_real_stripped_volumes_change_by_filled_holes_only(data_dir):
+    """Every stripped T1 and FLAIR: the values stay, nothing of the foreground is lost, and what is added are holes."""
+    names = ("open_ms-07", "mahdi_ms5-105074", "longitudinal-12s1")
+    for case in (case for case in resolve_cases(dataset_dir=data_dir / "brain") if case["case"] in names):
+        masks = []
+        for path in case["image"]:
+            values = nib.load(path).get_fdata(dtype=np.float32)
+            found = find_foreground(values)
+            assert found.values is values and found.remark == ""
+            assert found.mask[values != 0].all() and not values[found.mask & (values == 0)].any()
+            assert np.count_nonzero(found.mask & (values == 0)) <= 0.01 * np.count_nonzero(values)
+            masks.append(found.mask)
+        loaded = LoadModalitiesd(label_key="", foreground_key="foreground")(case)
+        assert np.array_equal(loaded["foreground"].numpy().astype(bool), np.stack(masks))
+        assert np.array_equal(loaded["brain"][0].numpy().astype(bool), masks[0] | masks[1])

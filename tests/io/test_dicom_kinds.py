@@ -1,0 +1,274 @@
+"""DICOM that is no folder of plain slices: frames, single files, no preamble, nested, copies, colour, padding, tilt."""
+
+import shutil
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from shared_networks.clinical import PreparePair
+from shared_networks.data import resolve_pairs
+from shared_networks.errors import InputError
+from shared_networks.io.file_names import file_kind
+from shared_networks.io.reading import read_source
+from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
+from tests.io.series_writer import LPS, NM_IMAGE, change, multi_frame, write_series
+from tests.io.test_dicom_series import AXIAL, CORONAL, SAGITTAL, SHAPE, TILT, voxels
+
+CT_IMAGE, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
+
+
+def is_series(folder, values, affine=AXIAL):
+    source = read_source(folder)
+    assert file_kind(folder) == "series"
+    assert np.array_equal(source.values, values) and np.allclose(source.affine, affine, atol=1e-4)
+    return source
+
+
+@pytest.mark.parametrize("affine", [AXIAL, TILT @ SAGITTAL, TILT @ CORONAL])
+def test_enhanced_frames_are_slices_in_the_order_of_their_places(tmp_path, affine):
+    path = multi_frame(tmp_path / "s" / "a.dcm", voxels(), affine, order=[3, 0, 4, 1, 2])
+    plain = read_source(tmp_path / "s")
+    write_series(tmp_path / "plain", voxels(), affine)
+    expected = read_source(tmp_path / "plain")
+    assert np.array_equal(plain.values, expected.values) and np.allclose(plain.affine, expected.affine, atol=1e-4)
+    assert np.array_equal(read_source(path).values, expected.values) and plain.patient == expected.patient
+    geometry = highdicom.imread(path).get_volume_geometry()
+    corner = LPS @ plain.affine @ [0, 0, 0, 1]
+    assert any(
+        np.allclose(place, corner[:3], atol=1e-3)
+        for place in geometry.map_indices_to_reference(np.array([[i, 0, 0] for i in (0, SHAPE[2] - 1)]))
+    )
+
+
+def test_every_frame_has_its_own_scale(tmp_path):
+    slopes = [1.0, 0.5, 2.0, 3.0, 0.25]
+    path = multi_frame(tmp_path / "pet.dcm", voxels(), AXIAL, slopes=slopes)
+    source = read_source(path)
+    assert np.allclose(source.values, voxels() * np.array(slopes))
+
+
+@pytest.mark.parametrize("affine", [AXIAL, TILT @ AXIAL, AXIAL @ np.diag([1.0, 1, -1, 1])])
+def test_spect_is_one_file_of_frames(tmp_path, affine):
+    path = multi_frame(tmp_path / "nm.dcm", voxels(), affine, NM_IMAGE)
+    source = read_source(path)
+    write_series(tmp_path / "plain", voxels(), affine)
+    expected = read_source(tmp_path / "plain")
+    assert np.array_equal(source.values, expected.values) and np.allclose(source.affine, expected.affine, atol=1e-4)
+    assert source.modality == "NM"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sop_class": NM_IMAGE, "EnergyWindowVector": [1, 1, 1, 2, 2]}, "frames of several energies, phases, times"),
+        (
+            {"sop_class": NM_IMAGE, "DetectorInformationSequence": pydicom.Sequence([Dataset()])},
+            "slices without position|cannot",
+        ),
+        ({"PerFrameFunctionalGroupsSequence": None}, "film and not a volume|slices without position|cannot be read"),
+        ({"order": [0, 1, 1, 2, 3]}, "lie where another one lies"),
+        ({"order": [0, 1, 2, 4, 4]}, "lie where another one lies"),
+    ],
+)
+def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
+    lost = [key for key, value in changes.items() if value is None]
+    given = {key: value for key, value in changes.items() if value is not None}
+    path = multi_frame(tmp_path / "a.dcm", voxels(), AXIAL, **given)
+    if lost:
+        change(path, **dict.fromkeys(lost))
+    with pytest.raises(InputError, match=message) as caught:
+        read_source(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_several_files_of_frames_name_one_of_them(tmp_path):
+    first = multi_frame(tmp_path / "s" / "a.dcm", voxels(), AXIAL)
+    second = tmp_path / "s" / "b.dcm"
+    shutil.copy(first, second)
+    change(second, SOPInstanceUID=generate_uid())
+    with pytest.raises(
+        InputError, match=r"2 files of several frames in one DICOM series; give one of them, as in .*\.dcm"
+    ):
+        read_source(tmp_path / "s")
+    assert np.array_equal(read_source(second).values, read_source(first).values)
+
+
+def test_frames_give_no_dicom_output(tmp_path):
+    paths = [str(multi_frame(tmp_path / f"{name}.dcm", voxels(seed), AXIAL)) for seed, name in enumerate(("m", "c"))]
+    with pytest.raises(InputError, match="dicom_output"):
+        LoadFusionPaird(prepare=PreparePair(dicom_output=True))({"image": paths})
+
+
+def test_one_file_is_one_slice(tmp_path):
+    write_series(tmp_path / "s", voxels(), AXIAL)
+    source = read_source(tmp_path / "s" / "0005.dcm")  # written from the last to the first
+    assert source.values.shape == (7, 6, 1) and np.array_equal(source.values[..., 0], voxels()[..., 0])
+    assert np.allclose(source.affine[:3, 3], AXIAL[:3, 3]) and np.linalg.norm(source.affine[:3, 2]) == pytest.approx(3)
+    assert "one slice of its series, which has more in the same folder" in source.warnings[0]
+
+
+def without_preamble(path, meta=True):
+    content = path.read_bytes()
+    length = int.from_bytes(content[140:144], "little")
+    path.write_bytes(content[132 if meta else 144 + length :])
+
+
+@pytest.mark.parametrize("meta", [True, False])
+def test_files_without_preamble(tmp_path, meta):
+    write_series(tmp_path / "s", voxels(), AXIAL, name="IM{number:04d}")
+    for path in (tmp_path / "s").iterdir():
+        without_preamble(path, meta)
+    is_series(tmp_path / "s", voxels())
+    content = (tmp_path / "s" / "IM0002").read_bytes()
+    (tmp_path / "s" / "IM0002").write_bytes(content[: len(content) - 40])
+    with pytest.raises(InputError, match=r"element \(7fe0,0010\) says 84 bytes and 44 are left"):
+        read_source(tmp_path / "s")
+
+
+def test_a_series_below_other_folders(tmp_path):
+    write_series(tmp_path / "PATIENT" / "STUDY" / "SERIES", voxels(), AXIAL)
+    (tmp_path / "PATIENT" / "report.txt").write_text("no image")
+    (tmp_path / "PATIENT" / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(200))
+    is_series(tmp_path / "PATIENT", voxels())
+
+
+def test_slices_of_one_series_in_several_folders(tmp_path):
+    write_series(tmp_path / "a", voxels(), AXIAL)
+    (tmp_path / "a" / "x").mkdir()
+    (tmp_path / "a" / "y").mkdir()
+    for number, path in enumerate(sorted((tmp_path / "a").glob("*.dcm"))):
+        path.rename(path.parent / "xy"[number % 2] / path.name)
+    is_series(tmp_path / "a", voxels())
+
+
+def test_several_series_below_a_folder_are_listed_and_can_be_chosen(tmp_path):
+    for number, name in ((3, "t1"), (7, "flair")):
+        write_series(tmp_path / "STUDY" / name, voxels(number), AXIAL, SeriesNumber=number, SeriesDescription=name)
+    with pytest.raises(
+        InputError, match=r"more than one DICOM series: 3 't1' .*; 7 'flair' .*; choose one, as in .*#3"
+    ):
+        read_source(tmp_path / "STUDY")
+    for choice, number in (("3", 3), ("flair", 7)):
+        assert np.array_equal(read_source(f"{tmp_path / 'STUDY'}#{choice}").values, voxels(number))
+
+
+def test_folders_of_series_are_pairs_and_not_series(tmp_path):
+    for side in ("mri", "other"):
+        for case in ("p1", "p2"):
+            write_series(tmp_path / side / case, voxels(), AXIAL)
+    assert file_kind(tmp_path / "mri") == ""
+    pairs = resolve_pairs(str(tmp_path / "mri"), str(tmp_path / "other"))
+    assert [pair["case"] for pair in pairs] == ["p1", "p2"]
+
+
+def test_copies_of_slices_are_left_out(tmp_path):
+    write_series(tmp_path / "s", voxels(), AXIAL)
+    shutil.copy(tmp_path / "s" / "0002.dcm", tmp_path / "s" / "0002 copy.dcm")
+    shutil.copy(tmp_path / "s" / "0004.dcm", tmp_path / "s" / "again.dcm")
+    change(tmp_path / "s" / "again.dcm", SOPInstanceUID=generate_uid())
+    source = is_series(tmp_path / "s", voxels())
+    assert source.warnings == ["s: 2 identical copies of slices were left out"]
+    pixels = pydicom.dcmread(tmp_path / "s" / "0004.dcm").PixelData
+    change(tmp_path / "s" / "again.dcm", PixelData=b"\1\0" + pixels[2:])
+    with pytest.raises(InputError, match="1 slices of the DICOM series lie where another one lies"):
+        read_source(tmp_path / "s")
+
+
+def capture(path, pixels, **attributes):
+    """A secondary capture without a place in space."""
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = SECONDARY_CAPTURE, generate_uid()
+    image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
+    image.Modality, image.Rows, image.Columns = "OT", *pixels.shape[:2]
+    image.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+    image.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
+    if pixels.ndim == 3:
+        image.PlanarConfiguration = 0
+    bits = 8 * pixels.dtype.itemsize
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = bits, bits, bits - 1, 0
+    image.PixelData = pixels.tobytes()
+    for key, value in attributes.items():
+        setattr(image, key, value)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_a_colour_capture_is_a_picture(tmp_path, noise, write_picture):
+    pixels = noise((8, 6, 3))
+    source = read_source(capture(tmp_path / "pet.dcm", pixels))
+    assert source.affine is None and source.bit_depth == 8
+    assert np.allclose(source.values, pixels @ [0.299, 0.587, 0.114] / 255, atol=1e-6) and source.chroma is not None
+    loaded = LoadFusionPaird()({"image": [str(write_picture("mri.png", noise((8, 6)))), str(tmp_path / "pet.dcm")]})
+    assert loaded["image"].shape == (2, 8, 6)
+    with pytest.raises(InputError, match="a 2D image; expected a 3D volume"):
+        LoadModalitiesd()({"image": [str(tmp_path / "pet.dcm"), str(write_picture("m.png", noise((8, 6))))]})
+
+
+def test_grey_captures(tmp_path, noise):
+    pixels = noise((8, 6))
+    assert np.allclose(read_source(capture(tmp_path / "a.dcm", pixels)).values, pixels / 255, atol=1e-6)
+    inverted = capture(tmp_path / "b.dcm", pixels, PhotometricInterpretation="MONOCHROME1")
+    assert np.allclose(read_source(inverted).values, 1 - pixels / 255, atol=1e-6)
+    with pytest.raises(InputError, match="slices without position"):
+        read_source(capture(tmp_path / "c.dcm", pixels.astype(np.uint16) * 9))
+
+
+@pytest.mark.parametrize("facts", [{"PixelPaddingValue": -2000}, {"PixelPaddingValue": 63536}, {}])
+def test_padding_of_ct_is_air(tmp_path, facts):
+    values = np.random.default_rng(0).integers(-900, 900, SHAPE).astype(np.int16)
+    padded = values.copy()
+    padded[:2] = -2000
+    attributes = {"SOPClassUID": CT_IMAGE, "Modality": "CT", "RescaleSlope": "1", "RescaleIntercept": "-24"}
+    write_series(tmp_path / "s", padded, AXIAL, **attributes)
+    for path in (tmp_path / "s").iterdir() if facts else ():
+        image = pydicom.dcmread(path)
+        image.add_new((0x0028, 0x0120), "SS" if facts["PixelPaddingValue"] < 0 else "US", facts["PixelPaddingValue"])
+        image.save_as(path)
+    source = read_source(tmp_path / "s")
+    if facts:
+        assert (source.values[:2] == -1000).all() and np.array_equal(source.values[2:], values[2:] - 24.0)
+        assert source.warnings == [f"s: {2 * 6 * 5} voxels of padding were set to -1000"]
+    assert source.modality == "CT"
+
+
+def test_the_window_of_the_files(tmp_path):
+    attributes = {
+        "SOPClassUID": CT_IMAGE,
+        "Modality": "CT",
+        "WindowCenter": ["40", "400"],
+        "WindowWidth": ["81", "2000"],
+    }
+    write_series(tmp_path / "ct", voxels() - 500, AXIAL, **attributes)
+    source = read_source(tmp_path / "ct")
+    assert source.window == (-0.5, 79.5)  # PS3.3 C.11.2.1.2.1: c - 0.5 -+ (w - 1) / 2
+    write_series(tmp_path / "mri", voxels(1), AXIAL)
+    loaded = LoadFusionPaird(ct_window="dicom")({"image": [str(tmp_path / "mri"), str(tmp_path / "ct")]})
+    assert np.allclose(loaded["image"][1].numpy(), ((voxels() - 500 + 0.5) / 80).clip(0, 1), atol=1e-5)
+    for path in (tmp_path / "ct").iterdir():
+        change(path, VOILUTFunction="LINEAR_EXACT")
+    assert read_source(tmp_path / "ct").window == (-0.5, 80.5)
+
+
+def test_a_tilted_gantry_is_resampled_when_asked(tmp_path):
+    sheared = AXIAL.copy()
+    sheared[1, 2] = 3 * np.tan(np.deg2rad(15))
+    sheared[2, 2] = 3
+    folder = tmp_path / "ct"
+    write_series(folder, voxels(), AXIAL, SOPClassUID=CT_IMAGE, Modality="CT")
+    for path in folder.iterdir():
+        number = 5 - int(path.stem)  # written from the last to the first
+        position = (LPS @ sheared @ [0, 0, number, 1])[:3]
+        change(path, ImagePositionPatient=[f"{value:.8g}" for value in position])
+    write_series(tmp_path / "mri", voxels(1), AXIAL)
+    paths = [str(tmp_path / "mri"), str(folder)]
+    assert np.allclose(read_source(folder).affine, sheared, atol=1e-4)
+    with pytest.raises(InputError, match=r"the affine is sheared.*--resample True"):
+        LoadFusionPaird()({"image": paths})
+    loaded = LoadFusionPaird(resample=True)({"image": paths})
+    assert loaded["image"].shape == (2, *SHAPE) and np.allclose(loaded["image"].affine, AXIAL, atol=1e-4)

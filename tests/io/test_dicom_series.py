@@ -1,0 +1,208 @@
+"""Series folders: what is read of good ones, and what bad ones are told."""
+
+import shutil
+
+import numpy as np
+import pytest
+from nibabel.affines import apply_affine
+
+from shared_networks.errors import InputError
+from shared_networks.io.file_names import file_kind
+from shared_networks.io.reading import read_source
+from shared_networks.transforms import LoadModalitiesd
+
+pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
+series_writer = pytest.importorskip("tests.io.series_writer")
+change, write_series = series_writer.change, series_writer.write_series
+
+SHAPE = (7, 6, 5)
+ANGLES = np.deg2rad([20, -15])
+TILT = np.eye(4)
+TILT[:3, :3] = np.array(
+    [[np.cos(ANGLES[0]), -np.sin(ANGLES[0]), 0], [np.sin(ANGLES[0]), np.cos(ANGLES[0]), 0], [0, 0, 1]]
+) @ np.array([[1, 0, 0], [0, np.cos(ANGLES[1]), -np.sin(ANGLES[1])], [0, np.sin(ANGLES[1]), np.cos(ANGLES[1])]])
+AXIAL = np.array([[-0.9, 0, 0, 80], [0, -1.1, 0, 90], [0, 0, 3, -40], [0, 0, 0, 1.0]])
+SAGITTAL = np.array([[0, 0, 2, -20], [-1, 0, 0, 100], [0, -0.8, 0, 70], [0, 0, 0, 1.0]])
+CORONAL = np.array([[-1, 0, 0, 90], [0, 0, -2.5, -50], [0, -0.7, 0, 60], [0, 0, 0, 1.0]])
+
+
+def voxels(seed=0, shape=SHAPE):
+    return np.random.default_rng(seed).integers(1, 1000, shape).astype(np.int16)
+
+
+@pytest.mark.parametrize("affine", [AXIAL, TILT @ AXIAL, TILT @ SAGITTAL, TILT @ CORONAL])
+def test_voxels_and_affine_are_those_that_were_written(tmp_path, affine):
+    assert np.linalg.det(affine) > 0
+    write_series(tmp_path / "t1", voxels(), affine)
+    source = read_source(tmp_path / "t1")
+    assert source.values.dtype == np.float32 and np.array_equal(source.values, voxels())
+    assert np.allclose(source.affine, affine, atol=1e-6)
+    assert source.patient == "P1 Doe^Jane" and source.warnings == []
+
+
+def test_slices_of_a_left_handed_stack_are_turned_round_with_their_affine(tmp_path):
+    mirrored = TILT @ AXIAL @ np.diag([1, 1, -1, 1])
+    write_series(tmp_path / "t1", voxels(), mirrored)
+    source = read_source(tmp_path / "t1")
+    assert np.array_equal(source.values, voxels()[:, :, ::-1])
+    assert np.allclose(apply_affine(source.affine, [2, 3, 0]), apply_affine(mirrored, [2, 3, SHAPE[2] - 1]), atol=1e-6)
+
+
+def test_names_without_suffix_and_files_that_are_no_images(tmp_path):
+    write_series(tmp_path / "t1", voxels(), AXIAL, name="1.3.12.{number}")
+    (tmp_path / "t1" / "readme.txt").write_text("exported")
+    report = pydicom.dcmread(tmp_path / "t1" / "1.3.12.1", stop_before_pixels=True)
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+    for name in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel"):
+        delattr(report, name)
+    report.save_as(tmp_path / "t1" / "report.dcm")
+    assert file_kind(tmp_path / "t1") == "series"
+    assert np.array_equal(read_source(tmp_path / "t1").values, voxels())
+
+
+def test_every_slice_has_its_own_rescaling(tmp_path):
+    slopes = np.array([1.0, 0.5, 0.37, 2.25, 1.5])
+    write_series(tmp_path / "pet", voxels(), AXIAL, slopes=slopes)
+    assert np.allclose(read_source(tmp_path / "pet").values, voxels() * slopes, rtol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEGLSLossless"])
+def test_lossless_compression_is_read(tmp_path, syntax):
+    if syntax == "JPEGLSLossless":
+        pytest.importorskip("jpeg_ls", reason="pyjpegls, which compresses the images of this test, is not installed")
+    shape = (16, 12, 3)
+    write_series(tmp_path / "t1", voxels(shape=shape), AXIAL)
+    for path in (tmp_path / "t1").iterdir():
+        image = pydicom.dcmread(path)
+        image.compress(getattr(pydicom.uid, syntax), generate_instance_uid=False)
+        image.save_as(path)
+    assert np.array_equal(read_source(tmp_path / "t1").values, voxels(shape=shape))
+
+
+def test_a_single_slice_is_as_thick_as_it_says(tmp_path):
+    write_series(tmp_path / "t1", voxels(shape=(7, 6, 1)), AXIAL)
+    assert np.allclose(read_source(tmp_path / "t1").affine, AXIAL, atol=1e-6)
+    change(tmp_path / "t1" / "0001.dcm", SliceThickness=None)
+    with pytest.raises(InputError, match="a single slice without a thickness"):
+        read_source(tmp_path / "t1")
+
+
+def test_one_of_several_series_is_chosen_by_number_description_or_uid(tmp_path):
+    write_series(tmp_path / "study", voxels(0), AXIAL, name="a{number}.dcm")
+    uid = write_series(
+        tmp_path / "study", voxels(1), AXIAL, name="b{number}.dcm", SeriesNumber=12, SeriesDescription="t2 flair"
+    )
+    with pytest.raises(InputError) as caught:
+        read_source(tmp_path / "study")
+    text = str(caught.value)
+    assert "more than one DICOM series" in text and "\n" not in text
+    assert "3 't1 mprage' (5 images, " in text and f"12 't2 flair' (5 images, {uid})" in text
+    assert f"as in {tmp_path / 'study'}#3." in text
+    for choice in ("12", "t2 flair", uid):
+        assert np.array_equal(read_source(f"{tmp_path / 'study'}#{choice}").values, voxels(1))
+    with pytest.raises(InputError, match="0 series fit '4'; there are: 3 't1 mprage'"):
+        read_source(f"{tmp_path / 'study'}#4")
+    both = LoadModalitiesd(label_key="")({"image": [f"{tmp_path / 'study'}#{number}" for number in (3, 12)]})
+    assert both["image"].shape == (2, *SHAPE)
+
+
+def gap(folder):
+    (folder / "0003.dcm").unlink()
+
+
+def truncated_end(folder):
+    # seen from its ends the stack is regular without it
+    content = (folder / "0001.dcm").read_bytes()
+    (folder / "0001.dcm").write_bytes(content[:-20])
+
+
+def two_echoes(folder):
+    for path in sorted(folder.iterdir()):
+        shutil.copy(path, folder / f"e{path.name}")
+        # another volume at the same places
+        change(folder / f"e{path.name}", SOPInstanceUID=pydicom.uid.generate_uid(), PixelData=bytes(2 * 7 * 6))
+
+
+def localiser(folder):
+    change(folder / "0002.dcm", ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+
+
+def other_size(folder):
+    change(folder / "0002.dcm", Rows=3)
+
+
+def other_spacing(folder):
+    change(folder / "0002.dcm", PixelSpacing=[2, 2])
+
+
+def no_position(folder):
+    change(folder / "0002.dcm", ImagePositionPatient=None)
+
+
+def frames(folder):
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    content = pydicom.dcmread(folder / "0001.dcm").PixelData
+    change(folder / "0001.dcm", NumberOfFrames=2, PixelData=content * 2)
+
+
+def unknown_compression(folder):
+    for path in folder.iterdir():
+        image = pydicom.dcmread(path)
+        image.PixelData = pydicom.encaps.encapsulate([b"\xff\x4f\xff\x51" + b"\0" * 60])
+        image["PixelData"].is_undefined_length = True
+        image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.201"  # high-throughput JPEG 2000
+        image.save_as(path)
+
+
+def no_images(folder):
+    for path in folder.iterdir():
+        change(path, PixelData=None, Rows=None, Columns=None)
+
+
+def text_only(folder):
+    for path in folder.iterdir():
+        path.write_text("no image")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (gap, r"missing or unevenly spaced \(6 mm between slices 2 and 3 of 4, elsewhere 3 mm\)"),
+        (truncated_end, r"0001\.dcm: cannot be read"),
+        (two_echoes, "5 slices of the DICOM series lie where another one lies"),
+        (localiser, "slices in different directions"),
+        (other_size, r"0002\.dcm: cannot be read|slices of different size"),
+        (other_spacing, "slices of different size or pixel spacing"),
+        (no_position, "slices without position"),
+        (frames, "2 frames without position, a film and not a volume"),
+        (unknown_compression, r"the pixels cannot be decoded \(transfer syntax 1\.2\.840\.10008\.1\.2\.4\.201\); if"),
+        (no_images, "none of its 5 DICOM files can be read as an image"),
+        (text_only, "none of its 5 DICOM files can be read as an image"),
+    ],
+)
+def test_bad_series_are_refused_in_one_line(tmp_path, spoil, message):
+    folder = tmp_path / "t1"
+    write_series(folder, voxels(), AXIAL)
+    spoil(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        read_source(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_tilted_gantry_is_refused(tmp_path):
+    write_series(tmp_path / "a", voxels(), AXIAL)
+    for number in range(5):
+        path = tmp_path / "a" / f"{number + 1:04d}.dcm"
+        place = [float(value) for value in pydicom.dcmread(path).ImagePositionPatient]
+        change(path, ImagePositionPatient=[place[0], place[1] + 0.5 * number, place[2]])
+    write_series(tmp_path / "b", voxels(1), AXIAL)
+    with pytest.raises(InputError, match="the affine is sheared"):
+        LoadModalitiesd(label_key="")({"image": [str(tmp_path / "a"), str(tmp_path / "b")]})
+
+
+@pytest.mark.parametrize("name", ["none", "note.txt"])
+def test_folders_without_dicom_are_refused(tmp_path, name):
+    (tmp_path / name).write_text("no image")
+    with pytest.raises(InputError, match=r"not a supported image; expected a .* folder of one DICOM series"):
+        read_source(tmp_path)

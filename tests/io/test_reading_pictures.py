@@ -1,0 +1,229 @@
+"""Pictures of every kind become H x W with rows as in the picture, in [0, 1]."""
+
+import itk
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared_networks.errors import InputError
+from shared_networks.io.reading import read_source
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_8_bit_grey_rows_are_rows(write_picture, noise, suffix):
+    pixels = noise((5, 7))
+    source = read_source(write_picture(f"a.{suffix}", pixels))
+    assert source.bit_depth == 8 and source.chroma is None and source.affine is None
+    assert np.array_equal(source.values, pixels.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_grey(write_picture, suffix):
+    pixels = np.arange(35, dtype=np.uint16).reshape(5, 7) * 1900
+    source = read_source(write_picture(f"a.{suffix}", pixels))
+    assert source.bit_depth == 16 and source.warnings == []
+    assert np.allclose(source.values, pixels / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_keeps_its_low_bits(tmp_path, suffix, channels):
+    pixels = np.random.default_rng(0).integers(0, 65536, (6, 5, channels), dtype=np.uint16)
+    pixels[..., 3:] = 65535
+    path = tmp_path / f"a.{suffix}"
+    itk.imwrite(itk.image_from_array(pixels, is_vector=True), str(path))
+    source = read_source(path)
+    expected = pixels[..., :3].astype(np.float64) @ [0.299, 0.587, 0.114] / 65535
+    assert source.bit_depth == 16 and source.chroma.shape == (2, 6, 5)
+    assert np.abs(source.values - expected).max() < 1e-6
+
+
+def test_12_bit_values_in_16_bit_are_remarked(write_picture):
+    source = read_source(write_picture("a.png", np.full((4, 4), 4095, dtype=np.uint16)))
+    assert "less than 1/8 of its range" in source.warnings[0]
+
+
+def test_grey_stored_as_rgb_is_grey(write_picture, noise):
+    pixels = noise((5, 7))
+    source = read_source(write_picture("a.png", np.repeat(pixels[..., None], 3, axis=-1)))
+    assert source.chroma is None
+    assert np.array_equal(source.values, pixels.astype(np.float32) / 255)
+
+
+def test_palette_is_resolved(tmp_path, noise):
+    pixels = noise((6, 8, 3))
+    picture = Image.fromarray(pixels).quantize(16)
+    picture.save(tmp_path / "a.png")
+    expected = np.asarray(picture.convert("RGB")).astype(np.float64)
+    source = read_source(tmp_path / "a.png")
+    assert np.allclose(source.values, expected @ [0.299, 0.587, 0.114] / 255, atol=1e-6)
+    blue_difference = (expected[..., 2] - expected @ [0.299, 0.587, 0.114]) / 1.772
+    assert np.allclose(source.chroma[0], 128 + blue_difference, atol=1e-3)
+
+
+def test_opaque_alpha_is_dropped_and_transparency_is_black(write_picture, noise):
+    pixels = noise((5, 7, 4))
+    pixels[..., 3] = 255
+    opaque = read_source(write_picture("a.png", pixels))
+    assert opaque.warnings == []
+    assert np.allclose(opaque.values, pixels[..., :3] @ [0.299, 0.587, 0.114] / 255, atol=1e-6)
+    pixels[0, 0, 3] = 0
+    source = read_source(write_picture("b.png", pixels))
+    assert source.values[0, 0] == 0
+    assert np.allclose(source.values[1:], opaque.values[1:])
+    assert "transparent" in source.warnings[0]
+
+
+def test_black_and_white_and_grey_with_alpha(tmp_path):
+    bits = np.array([[True, False, True]])
+    Image.fromarray(bits).save(tmp_path / "a.png")
+    assert read_source(tmp_path / "a.png").values.tolist() == [[1.0, 0.0, 1.0]]
+    Image.fromarray(np.array([[[200, 255], [200, 0]]], dtype=np.uint8), "LA").save(tmp_path / "b.png")
+    assert np.allclose(read_source(tmp_path / "b.png").values, [[200 / 255, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("missing.png", lambda path: None, "file not found"),
+        ("empty.png", lambda path: path.write_bytes(b""), "the file is empty"),
+        ("text.png", lambda path: path.write_text("no picture"), "cannot be read"),
+        ("notes.txt", lambda path: path.write_text("no picture"), "not a supported image"),
+        ("folder", lambda path: path.mkdir(), "not a supported image"),
+        ("float.tif", lambda path: Image.fromarray(np.full((4, 4), 1.1, np.float32)).save(path), "32-bit pixels from"),
+        ("int.tif", lambda path: Image.fromarray(np.zeros((4, 4), np.int32)).save(path), "32-bit pixels"),
+        (
+            "pages.tif",
+            lambda path: Image.new("L", (4, 4)).save(path, save_all=True, append_images=[Image.new("L", (4, 4))]),
+            "2 pages in one file",
+        ),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(tmp_path, name, make, message):
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=message) as caught:
+        read_source(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_truncated_picture_is_refused(write_picture, noise):
+    path = write_picture("a.png", noise((64, 64)))
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"a\.png: cannot be read"):
+        read_source(path)
+
+
+def test_file_without_permission_is_refused(write_picture, noise, monkeypatch):
+    path = write_picture("a.png", noise((4, 4)))
+
+    def deny(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", deny)  # root may read everything, so that chmod would not do
+    with pytest.raises(InputError, match="Permission denied"):
+        read_source(path)
+
+
+def stored_as(upright, orientation):
+    """The rows and columns that a file with this EXIF orientation holds for an upright picture."""
+    changes = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: a.swapaxes(0, 1)[::-1],
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        8: lambda a: a.swapaxes(0, 1)[:, ::-1],
+    }
+    return np.ascontiguousarray(changes[orientation](upright))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp", "rgb.png", "deep.png"])
+def test_pictures_are_turned_upright(tmp_path, noise, orientation, name):
+    upright = (
+        noise((16, 24, 3)) if name == "rgb.png" else noise((16, 24)).astype(np.uint16 if "deep" in name else np.uint8)
+    )
+    picture = Image.fromarray(stored_as(upright, orientation))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"tiffinfo": {274: orientation}} if name == "a.tif" else {"exif": exif}
+    options |= {"lossless": True} if name == "a.webp" else {}
+    picture.save(tmp_path / name, **options)
+    expected = upright @ [0.299, 0.587, 0.114] if upright.ndim == 3 else upright
+    assert np.allclose(read_source(tmp_path / name).values, expected / (65535 if "deep" in name else 255), atol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_jpeg_is_turned_upright(tmp_path, orientation):
+    upright = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (16, 1))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored_as(upright, orientation)).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    assert np.abs(read_source(tmp_path / "a.jpg").values - upright / 255).max() < 0.02
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_16_bit_colour_tiff_is_turned_upright(tmp_path, orientation):
+    import tifffile
+
+    upright = np.random.default_rng(0).integers(0, 65536, (6, 9, 3), dtype=np.uint16)
+    tag = (274, "H", 1, orientation, True)
+    tifffile.imwrite(tmp_path / "a.tif", stored_as(upright, orientation), photometric="rgb", extratags=[tag])
+    expected = upright @ [0.299, 0.587, 0.114] / 65535
+    assert np.abs(read_source(tmp_path / "a.tif").values - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize(("kind", "highest"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_tiff_in_which_zero_is_white_is_inverted(tmp_path, kind, highest):
+    import tifffile
+
+    pixels = np.random.default_rng(0).integers(0, highest + 1, (6, 9)).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
+    tifffile.imwrite(tmp_path / "b.tif", pixels, photometric="minisblack")
+    assert np.allclose(read_source(tmp_path / "a.tif").values, 1 - pixels / highest, atol=1e-6)
+    assert np.allclose(read_source(tmp_path / "b.tif").values, pixels / highest, atol=1e-6)
+
+
+def test_floating_point_tiff_from_zero_to_one(tmp_path):
+    pixels = np.random.default_rng(0).random((6, 9)).astype(np.float32)
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    source = read_source(tmp_path / "a.tif")
+    assert np.array_equal(source.values, pixels) and source.bit_depth == 16 and source.warnings == []
+    for bad in (pixels * 255, pixels - 0.5, np.where(pixels > 0.5, np.nan, pixels)):
+        Image.fromarray(bad.astype(np.float32)).save(tmp_path / "b.tif")
+        with pytest.raises(InputError, match=r"32-bit pixels from|NaN"):
+            read_source(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "jp2", "png", "jfif"])
+def test_further_formats(tmp_path, suffix):
+    pixels = np.tile(np.arange(0, 256, 8, dtype=np.uint8), (16, 1))
+    options = {"webp": {"lossless": True}, "jp2": {"irreversible": False}, "jfif": {"format": "JPEG", "quality": 95}}
+    Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **options.get(suffix, {}))
+    source = read_source(tmp_path / f"a.{suffix}")
+    assert np.abs(source.values - pixels / 255).max() <= (0.02 if suffix == "jfif" else 1e-6)
+    assert source.chroma is None and source.bit_depth == 8
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "mpo"])
+def test_several_frames_are_refused(tmp_path, noise, suffix):
+    frames = [Image.fromarray(noise((16, 16, 3), number)) for number in range(2)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="2 pages in one file"):
+        read_source(tmp_path / f"a.{suffix}")
+
+
+def test_copies_behind_a_jpeg_do_not_count(tmp_path):
+    pixels = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (16, 1))
+    Image.fromarray(pixels).save(tmp_path / "a.mpo", save_all=True, append_images=[Image.fromarray(pixels)])
+    (tmp_path / "a.mpo").rename(tmp_path / "a.jpg")
+    assert np.abs(read_source(tmp_path / "a.jpg").values - pixels / 255).max() < 0.03
+
+
+def test_deep_jpeg_2000(tmp_path):
+    pixels = np.arange(96, dtype=np.uint16).reshape(8, 12) * 682
+    Image.fromarray(pixels).save(tmp_path / "a.jp2", irreversible=False)
+    source = read_source(tmp_path / "a.jp2")
+    assert source.bit_depth == 16 and np.abs(source.values - pixels / 65535).max() < 1e-6

@@ -1,0 +1,102 @@
+"""Which override keys a configuration knows."""
+
+import pytest
+
+from shared_networks.runner.config_keys import is_referred_to, mistaken_booleans, switches_as_text, unknown_keys
+
+FILES = {
+    "epochs": 2,
+    "learning_rate": 0.1,
+    "weights": {"edge": 1.0},
+    "total": "$sum(@weights.values())",
+    "train": {
+        "trainer": {"_target_": "SupervisedTrainer", "max_epochs": "@epochs"},
+        "list": [{"_target_": "Flipd", "keys": "image"}],
+        "free": {"_target_": "builtins.dict", "a": 1},
+        "open": {"_target_": "monai.bundle.ConfigWorkflow", "config_file": "x.json"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("epoch", "unknown key 'epoch' (did you mean 'epochs'?)"),
+        ("t2", "unknown key 't2' (known here: epochs, learning_rate, total)"),
+        ("train#trainer#max_epoch", "unknown key 'train#trainer#max_epoch' (did you mean 'train#trainer#max_epochs'?)"),
+        ("train::trainr", "unknown key 'train::trainr' (did you mean 'train#trainer'?)"),
+        ("train#list#0#key", "unknown key 'train#list#0#key' (did you mean 'train#list#0#keys'?)"),
+    ],
+)
+def test_unknown(key, expected):
+    assert unknown_keys([key], FILES, FILES) == [expected]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "epochs",
+        "train#trainer#max_epochs",
+        "train#trainer#amp",  # not in the file, but an argument of the trainer
+        "train#trainer#_disabled_",
+        "train#list#0#spatial_axis",
+        "train#free#b",  # a constructor that does not say what it takes
+        "train#open#b",  # **override
+        "weights#detail",  # @weights is used as a whole
+        "_meta_#version",
+    ],
+)
+def test_known(key):
+    assert unknown_keys([key], FILES, FILES) == []
+
+
+def test_new_key_that_another_override_uses_is_known():
+    overrides = {"rate": 0.2, "learning_rate": "@rate"}
+    assert unknown_keys(overrides, FILES, FILES | overrides) == []
+    assert unknown_keys(["rate"], FILES, FILES) != []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@data", True),
+        ("$len(@data) + 1", True),
+        ("@data#0", True),
+        ("$@data::first", True),
+        ("@database", False),
+        ("see @data", False),  # not an expression, so MONAI leaves the text alone
+        ("data", False),
+    ],
+)
+def test_is_referred_to(text, expected):
+    assert is_referred_to("data", {"a": [{"b": text}]}) is expected
+
+
+@pytest.mark.parametrize("text", ["no", "yes", "1", ""])
+def test_text_for_a_switch_is_a_mistake(text):
+    files = {"train": {"amp": False}}
+    assert mistaken_booleans({"train#amp": text}, files) == [f"train#amp must be True or False, got '{text}'"]
+    assert switches_as_text({"train#amp": text}, files) == {}
+
+
+@pytest.mark.parametrize("text", ["false", "true", "False", "TRUE"])
+def test_switch_in_other_letters_is_what_it_says(text):
+    files = {"train": {"amp": False}, "name": "x"}
+    given = {"train#amp": text, "name": "no"}
+    assert switches_as_text(given, files) == {"train#amp": text.lower() == "true"}
+    assert mistaken_booleans(given, files) == []
+
+
+def test_switch_that_is_an_expression_in_the_file():
+    files = {"amp": "$torch.cuda.is_available()", "name": "x"}
+    assert switches_as_text({"amp": "false", "name": "False"}, files) == {"amp": False}
+
+
+@pytest.mark.parametrize("value", [True, False, 0, "$@device.type == 'cuda'", "@other", "%other"])
+def test_good_value_for_a_switch(value):
+    assert mistaken_booleans({"resume": value}, {"resume": True}) == []
+
+
+def test_reference_to_the_whole_counts_for_the_part():
+    assert is_referred_to("data#first", {"a": "@data"})
+    assert not is_referred_to("data#first", {"a": "@data#second"})

@@ -1,0 +1,102 @@
+"""What a user types is what a bundle takes: values that Fire reads as Python, and texts with a #."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fire
+import pytest
+from monai.bundle import run
+
+from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {"t1": "", "output_dir": "$os.path.join(@bundle_root, 'eval')", "label_map": "tissue", "epochs": 3}
+
+
+def test_typed_values_reads_flags_as_fire_does():
+    words = ["inferring", "--t1", "a#1", "--out-put=x=y", "-k", "-5", "--net#b", "1", "--last", "--t1", "b"]
+    expected = {"t1": "b", "out_put": "x=y", "k": "-5", "net#b": "1", "last": None}
+    assert typed_values(words) == expected
+    by_fire = fire.Fire(lambda *_, **keys: keys, command=words, serialize=lambda _: "")
+    assert {key: str(value) for key, value in by_fire.items()} == expected | {"last": "True"}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2024_06_30", 20240630),
+        ("1e3", 1000.0),
+        ("out,a", ("out", "a")),
+        ("run#2", "run"),
+        ("[a]", ["a"]),
+        ("0x1f", 31),
+    ],
+)
+def test_a_path_is_what_was_typed(text, read):
+    assert fire.parser.DefaultParseValue(text) == read
+    assert as_typed({"output_dir": read}, {"output_dir": text}, FILES) == ({"output_dir": text}, [])
+    assert as_typed({"t1": read}, {"t1": text}, FILES, paths=["t1"]) == ({"t1": text}, [])
+
+
+@pytest.mark.parametrize(("key", "text", "read"), [("label_map", "{1: 2}", {1: 2}), ("epochs", "1e3", 1000.0)])
+def test_what_is_no_path_stays_as_fire_read_it(key, text, read):
+    assert as_typed({key: read}, {key: text}, FILES) == ({key: read}, [])
+
+
+def test_quotes_and_none_keep_their_meaning():
+    given, typed = {"output_dir": "a b", "t1": None}, {"output_dir": "'a b'", "t1": "None"}
+    assert as_typed(given, typed, FILES) == (given, [])
+
+
+def test_a_path_without_value_is_a_fault():
+    assert as_typed({"output_dir": True}, {"output_dir": None}, FILES)[1] == ["output_dir was given without a value"]
+
+
+def test_texts_with_marks_finds_them_at_any_depth_and_leaves_the_files_alone():
+    files = {"a": {"b": ["x#y", "@c#d", "plain"]}, "e": ""}
+    assert texts_with_marks(files, {"e": "/r#1", "a#b#2": "z#"}) == {"a::b::0": "x#y", "e": "/r#1", "a::b::2": "z#"}
+    assert files == {"a": {"b": ["x#y", "@c#d", "plain"]}, "e": ""}
+
+
+CONFIG = {
+    "imports": ["$import json", "$from pathlib import Path"],
+    "bundle_root": ".",
+    "dataset_dir": "",
+    "output_dir": "$os.path.join(@bundle_root, 'eval')",
+    "names": ["a"],
+    "part": {"_target_": "builtins.dict", "literal": "", "folder": "@dataset_dir"},
+    "check_run": {"_target_": "shared_networks.runner.check_run"},
+    "initialize": ["@check_run"],
+    "run": ["$Path('seen.json').write_text(json.dumps([@bundle_root, @dataset_dir, @output_dir, @names, @part]))"],
+}
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A config that writes what it was given; the working folder is ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "configs" / "c.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(CONFIG))
+    return str(path)
+
+
+def test_marks_reach_every_item_that_refers_to_the_key(config):
+    texts = {"bundle_root": "/b#1", "dataset_dir": "C:\\a#b@c's", "output_dir": "/o#", "names": ["s#1", "t"]}
+    run(config_file=config, **texts, **{"part#literal": "l#1"})
+    part = {"literal": "l#1", "folder": texts["dataset_dir"]}
+    assert json.loads(Path("seen.json").read_text()) == [*texts.values(), part]
+
+
+def test_stock_runner_takes_paths_as_typed(config):
+    """One process, because each takes seconds to start."""
+    texts = {"bundle_root": "2024_06_30", "dataset_dir": "run#2", "output_dir": "out,a"}
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config]
+    command += [part for key, value in texts.items() for part in (f"--{key}", value)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, "--names", "[1, 2]"], env=environment, capture_output=True, check=True)
+    part = {"literal": "", "folder": "run#2"}
+    assert json.loads(Path("seen.json").read_text()) == ["2024_06_30", "run#2", "out,a", [1, 2], part]
