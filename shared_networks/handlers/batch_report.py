@@ -107,7 +107,7 @@ class BatchReport:
         seconds = round((now - self._decided_at) / max(1, len(engine.state.batch)), 2)
         self._decided_at = now
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-            reasons = {key: output[key] for key in ("refused",) if key in output}
+            reasons = {key: output[key] for key in ("refused",) if output.get(key)}
             self.log.add({**item, **reasons, **({} if reasons else {"seconds": seconds})})
         if not self._is_writer:
             return

@@ -40,7 +40,7 @@ class CaseTable:
         self.rows: list[dict[str, Any]] = []
         self.path = Path("cases.csv")
         self.logger = logging.getLogger(type(self).__name__)
-        self._seconds: dict[str, str] = {}
+        self._seconds: dict[str, float] = {}
 
     def start(self, folder: Path, mark: str) -> None:
         """Begin an empty table in a folder that exists.
@@ -85,10 +85,10 @@ class CaseTable:
             writer.writerows(self.rows)
 
 
-def _seconds_of(path: Path) -> dict[str, str]:
+def _seconds_of(path: Path) -> dict[str, float]:
     """Case -> seconds in an earlier table; {} when there is none that can be read."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            return {row["case"]: row["seconds"] for row in csv.DictReader(stream) if row.get("seconds")}
-    except (OSError, ValueError, KeyError, csv.Error):
+            return {row["case"]: float(row["seconds"]) for row in csv.DictReader(stream) if row["seconds"]}
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
         return {}

@@ -42,9 +42,9 @@ def make_preview(
         class_names: class number -> name; 0 is the background.
 
     Returns:
-        Ready for JSON: ``slices``, numbers of voxels X, Y and Z; ``start``, the voxel in the largest lesion's middle, or
-        in the middle of the brain; ``images``, name -> WebP picture, and ``labels``, PNG of class numbers, as data URLs;
-        ``classes``, a list of number, name and colour; ``thumbnail``.
+        Ready for JSON: ``slices``, numbers of voxels X, Y and Z; ``start``, the slices with most lesion, or those
+        through the middle of the brain; ``images``, name -> WebP picture, and ``labels``, PNG of class numbers, as data
+        URLs; ``classes``, a list of number, name and colour; ``thumbnail``, an axial slice.
     """
     turn = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt("LAS"))
     volume = np.stack([*(np.asarray(image, np.float32) for image in images.values()), label.astype(np.float32)])
@@ -107,7 +107,9 @@ class SavePreviewd(SaveCased):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the file; return ``data`` as it is."""
-        return dict(data) if data.get("refused") else super().__call__(data) | {"refused": ""}
+        if not data.get("refused"):
+            super().__call__(data)
+        return dict(data)
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
         """Write the preview."""
