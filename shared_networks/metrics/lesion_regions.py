@@ -108,10 +108,12 @@ def ventricle_mask(csf: np.ndarray, outside: np.ndarray, sizes: np.ndarray) -> n
 
 
 def _depth(outside: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Distance of every voxel to what is outside the brain, or to the border of the volume, in mm, on a coarse grid."""
+    """Distance of every voxel to what is outside the brain in mm, on a coarse grid; a cut through the brain is no edge."""
     steps = np.maximum(1, np.floor(_COARSE_MM / sizes)).astype(int)
-    coarse = np.pad(outside[tuple(slice(None, None, step) for step in steps)], 1, constant_values=True)
-    depth = ndimage.distance_transform_edt(~coarse, sampling=sizes * steps)[1:-1, 1:-1, 1:-1]
+    coarse = outside[tuple(slice(None, None, step) for step in steps)]
+    if not coarse.any():
+        return np.full(outside.shape, np.inf)
+    depth = ndimage.distance_transform_edt(~coarse, sampling=sizes * steps)
     for axis, (step, length) in enumerate(zip(steps, outside.shape, strict=True)):
         depth = depth.take(np.arange(length) // step, axis=axis)
     return depth

@@ -93,7 +93,7 @@ class BidsDataset:
         }
         inside = folder.resolve().relative_to(self.folder.resolve()) if self._holds(folder) else Path()
         if inside.parts:
-            files[".bidsignore"] = f"{inside.parts[0]}/\n"
+            files[".bidsignore"] = f"{inside.parts[0]}\n"  # with a slash behind it the validator reports the folder
         for name, text in files.items():
             with atomic_path(self.folder / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -174,12 +174,16 @@ class SaveBidsDerivativesd(SaveCased):
                 _array(d[self.fused_key])[0].clip(0.0, 1.0),
                 {"Description": "T1 and T2-FLAIR fused into one volume in [0, 1]", "SkullStripped": True},
             ),
-            f"label-{short}_mask": ((label == lesion).astype(np.uint8), {"Type": "Lesion"}),
-            "dseg": (table[label], {"Manual": False}),
+            f"label-{short}_mask": (
+                (label == lesion).astype(np.uint8),
+                {"Description": "Lesions of the white matter", "Type": "Lesion"},
+            ),
+            "dseg": (table[label], {"Description": "Tissues and lesions", "Manual": False}),
         }
         if self.probability_key in d:
             probability = _array(d[self.probability_key])[0].clip(0.0, 1.0)
-            volumes = {f"label-{short}_probseg": (probability, {"Manual": False})} | volumes
+            facts = {"Description": "Probability of lesions", "Manual": False}
+            volumes = {f"label-{short}_probseg": (probability, facts)} | volumes
         names = [f"{stem}_{ending}.{kind}" for ending in volumes for kind in ("nii.gz", "json")]
         affine = np.asarray(meta["original_affine"], np.float64)
         # The table stands before the label map's side-car, which is the last: it says that the others are there.

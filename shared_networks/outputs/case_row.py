@@ -24,7 +24,7 @@ def row_columns(inputs: Sequence[str], class_names: Sequence[str] = (), by_regio
     volumes = [f"{name}_ml" for name in class_names[1:]]
     lesions = list(_LESIONS) if class_names else []
     regions = [f"{region}_{what}" for region in REGIONS for what in ("count", "ml")] if by_region else []
-    return ["case", "status", *volumes, *lesions, *regions, "flags", "seconds", "warnings", *inputs]
+    return ["case", "status", "flags", *volumes, *lesions, *regions, "seconds", "warnings", *inputs]
 
 
 def case_row(

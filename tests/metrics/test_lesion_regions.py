@@ -61,6 +61,14 @@ def test_reach_of_the_ventricle(gap, region):
     assert lesions_by_region(label, affine)[region]["count"] == 1
 
 
+def test_a_slab_is_cut_off_and_has_no_surface_there():
+    label, affine, places, middle = head((1.0, 1.0, 1.0))
+    paint(label, places, (61, 50, 48))
+    slab = slice(50, 58)
+    assert np.array_equal(ventricle_mask(label[..., slab] == 1, label[..., slab] == 0, np.ones(3)), middle[..., slab])
+    assert lesions_by_region(label[..., slab], affine)["periventricular"]["count"] == 1
+
+
 def test_a_deep_nucleus_is_no_cortex():
     label, affine, (x, y, z), _ = head((1.0, 1.0, 1.0))
     label[(abs(x - 30) < 4) & (abs(y - 50) < 4) & (abs(z - 48) < 4)] = 2

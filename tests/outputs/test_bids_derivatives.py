@@ -84,7 +84,7 @@ def test_files_values_and_side_cars(source, tmp_path):
     description = json.loads((out / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Name"] == "RMR-Fusion"
     assert description["SourceDatasets"] == [{"URL": source.as_uri()}]
-    assert (out / ".bidsignore").read_text() == "reports/\n"
+    assert (out / ".bidsignore").read_text() == "reports\n"
 
 
 def test_a_refused_case_leaves_nothing(source, tmp_path):
