@@ -108,7 +108,7 @@ def ventricle_mask(csf: np.ndarray, outside: np.ndarray, sizes: np.ndarray) -> n
 
 
 def _depth(outside: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Distance of every voxel to what is outside the brain in mm, on a coarse grid; a cut through the brain is no edge."""
+    """Distance of every voxel to what is outside the brain in mm, on a coarse grid; a cut through it is no edge."""
     steps = np.maximum(1, np.floor(_COARSE_MM / sizes)).astype(int)
     coarse = outside[tuple(slice(None, None, step) for step in steps)]
     if not coarse.any():

@@ -25,7 +25,7 @@ _STANDARD = {"background": 0, "GM": 1, "WM": 2, "CSF": 3, "WML": 7}
 _NAMES = {"GM": "grey matter", "WM": "white matter", "WML": "white matter lesion", "CSF": "cerebrospinal fluid"}
 _ABBREVIATIONS = {"background": "BG", "WML": "L"}
 _SUFFIXES = {"t1": "T1w", "t2": "T2w", "pd": "PDw", "flair": "FLAIR"}
-_KEPT = ("acq", "run")
+_KEPT = ("acq", "ce", "rec", "run", "part", "chunk")
 """Entities of the source, beside subject and session, that tell images of one session apart."""
 _LINK = "raw"
 
@@ -168,21 +168,19 @@ class SaveBidsDerivativesd(SaveCased):
         table[list(codes)] = list(codes.values())
         lesion = len(self.class_names) - 1
         short = _ABBREVIATIONS.get(self.class_names[lesion], re.sub(r"\W", "", self.class_names[lesion]))
+        called = _NAMES.get(self.class_names[lesion], self.class_names[lesion])
         common = {"Sources": self._sources(meta), "SpatialReference": self._sources(meta)[0]}
         volumes = {
             f"desc-fused_{self.suffix}": (
                 _array(d[self.fused_key])[0].clip(0.0, 1.0),
                 {"Description": "T1 and T2-FLAIR fused into one volume in [0, 1]", "SkullStripped": True},
             ),
-            f"label-{short}_mask": (
-                (label == lesion).astype(np.uint8),
-                {"Description": "Lesions of the white matter", "Type": "Lesion"},
-            ),
+            f"label-{short}_mask": ((label == lesion).astype(np.uint8), {"Description": called, "Type": "Lesion"}),
             "dseg": (table[label], {"Description": "Tissues and lesions", "Manual": False}),
         }
         if self.probability_key in d:
             probability = _array(d[self.probability_key])[0].clip(0.0, 1.0)
-            facts = {"Description": "Probability of lesions", "Manual": False}
+            facts = {"Description": f"Probability of {called}", "Manual": False}
             volumes = {f"label-{short}_probseg": (probability, facts)} | volumes
         names = [f"{stem}_{ending}.{kind}" for ending in volumes for kind in ("nii.gz", "json")]
         affine = np.asarray(meta["original_affine"], np.float64)
