@@ -23,7 +23,7 @@ from shared_networks.errors import CaseStatus, InputError
 from shared_networks.transforms import CheckLabelsd, LoadFusionPaird, LoadModalitiesd
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["check_cases", "main"]
+__all__ = ["check_cases", "holds_pairs", "main"]
 
 
 def check_cases(cases: Sequence[dict[str, Any]], loader: Any, log: CaseLog) -> Iterator[dict[str, str]]:
@@ -102,7 +102,7 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
         given.gesenet
         or given.mri
         or given.other
-        or not (given.t1 or given.flair or given.modalities or not _holds_pairs(given))
+        or not (given.t1 or given.flair or given.modalities or not holds_pairs(given.datalist, given.dataset_dir))
     ):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
         window = given.ct_window.split(",") if "," in given.ct_window else given.ct_window
@@ -134,14 +134,14 @@ def _allowed_labels(given: argparse.Namespace, modalities: Sequence[str]) -> str
     return [*range(classes), *ignored] if classes else []
 
 
-def _holds_pairs(given: argparse.Namespace) -> bool:
+def holds_pairs(datalist: str, dataset_dir: str) -> bool:
     """Whether a data list, or the folder of one, is GeSeNet's: its items hold mri and other."""
-    folder = Path(given.dataset_dir)
-    datalist = Path(given.datalist) if given.datalist else folder / "datalist.json"
-    if given.datalist or (given.dataset_dir and datalist.is_file()):
-        items = [item for items in read_datalist(datalist).values() for item in items]
+    folder = Path(dataset_dir)
+    listed = Path(datalist) if datalist else folder / "datalist.json"
+    if datalist or (dataset_dir and listed.is_file()):
+        items = [item for items in read_datalist(listed).values() for item in items]
         return any(isinstance(item, dict) and "mri" in item for item in items)
-    return bool(given.dataset_dir) and folder.is_dir() and any(True for _ in dataset_folders(folder))
+    return bool(dataset_dir) and folder.is_dir() and any(True for _ in dataset_folders(folder))
 
 
 if __name__ == "__main__":

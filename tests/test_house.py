@@ -27,7 +27,7 @@ LEVELS = [
     {"blocks", "io", "visualize"},
     {"inferers", "metrics", "nets", "runner"},
     {"clinical", "engines", "losses", "transforms"},
-    {"data"},
+    {"data", "outputs"},
     {"handlers"},
     {COMMANDS},
 ]

@@ -13,12 +13,12 @@ class CaseLog:
     """Collects one entry a case, in the order in which the cases were decided.
 
     An entry is a dict with ``case``, ``status`` (``"ok"``, ``"warned"``, ``"refused"`` or ``"skipped"``) and ``reason``
-    ('' when ok), and ``inputs_sha256`` and ``fingerprint`` where they are known. Loader and handlers of a run share
-    one log.
+    ('' when ok), and ``seconds``, ``inputs_sha256`` and ``fingerprint`` where they are known. Loader and handlers of a
+    run share one log.
     """
 
     def __init__(self) -> None:
-        self.entries: list[dict[str, str]] = []
+        self.entries: list[dict[str, Any]] = []
         self.logger = logging.getLogger(type(self).__name__)
 
     def add(self, item: dict[str, Any]) -> None:
@@ -31,8 +31,8 @@ class CaseLog:
         reason = reasons.get(status, "")
         if status != CaseStatus.OK:
             self.logger.log(logging.DEBUG if skipped else logging.WARNING, f"{case} {status}: {reason}")
-        hashes = {key: item[key] for key in ("inputs_sha256", "fingerprint") if key in item}
-        self.entries.append({"case": case, "status": status, "reason": reason, **hashes})
+        known = {key: item[key] for key in ("seconds", "inputs_sha256", "fingerprint") if key in item}
+        self.entries.append({"case": case, "status": status, "reason": reason, **known})
 
     def counts(self) -> dict[str, int]:
         """Number of cases with each status."""

@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, Protocol
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
@@ -17,17 +19,31 @@ from shared_networks.errors import CaseStatus, InputError
 from shared_networks.utils.atomic import atomic_path, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
-__all__ = ["BatchReport"]
+__all__ = ["BatchReport", "RunFile"]
 
 _SHARE = 0.05
 """Of the time of a run that goes into its report."""
 
 
+class RunFile(Protocol):
+    """A file beside the report that is about all cases: table, page, colour tables."""
+
+    def start(self, folder: Path, mark: str) -> None:
+        """Begin, before the first case, in a folder that exists; names end with ``mark`` where two runs share it."""
+
+    def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Take the cases that were decided since the last call."""
+
+    def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """End, with the entries of all cases, also when the run breaks off."""
+
+
 class BatchReport:
     """Enters every finished case in a log, and writes the log to ``<output_dir>/run_report.json``.
 
-    The file holds ``counts`` (ok, warned, refused, skipped), ``cases`` (one entry each with case, status, reason and
-    hashes), ``complete``, the times of start and last writing, and what the cases share (weights, settings, versions).
+    The file holds ``counts`` (ok, warned, refused, skipped), ``cases`` (one entry each with case, status, reason,
+    seconds since the case before and hashes), ``complete``, the times of start and last writing, and what the cases
+    share (weights, settings, versions).
     While the run goes on it is replaced as often as a twentieth of the time allows, because it grows with the cases;
     ``run_report.jsonl`` beside it gets a line a case at once. It goes when the file is complete, so that a run that is
     killed leaves it: every case that was done is there.
@@ -40,18 +56,23 @@ class BatchReport:
         log: shared with the loader, which enters refused and skipped cases.
         output_dir: folder of the report, made when the run starts; '' writes nothing.
         done: says what the cases share; None says nothing.
+        beside: further files about all cases, which are written with the report.
     """
 
-    def __init__(self, log: CaseLog, output_dir: str = "", done: DoneCases | None = None) -> None:
+    def __init__(
+        self, log: CaseLog, output_dir: str = "", done: DoneCases | None = None, beside: Sequence[RunFile | None] = ()
+    ) -> None:
         self.log = log
         self.output_dir = str(output_dir)
         self.done = done
+        self.beside = [file for file in beside if file is not None]
         self.path = Path(self.output_dir) / "run_report.json"
         self.logger = logging.getLogger(type(self).__name__)
         self._started = ""
         self._lock = ExitStack()
         self._appended = 0  # entries that are in the lines
         self._may_write_at = 0.0
+        self._decided_at = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator whose batches are decollated lists of items."""
@@ -62,7 +83,7 @@ class BatchReport:
 
     def _prepare(self, engine: Engine) -> None:
         """Find out before the first case whether the folder can be written."""
-        self._started = _now()
+        self._started, self._decided_at = _now(), time.monotonic()
         if not self._is_writer:
             return
         folder = Path(self.output_dir)
@@ -76,17 +97,23 @@ class BatchReport:
                 self.logger.warning(f"another run reports into {folder}: the report of this one is {self.path.name}")
             self._lines.unlink(missing_ok=True)
             self._write(complete=False)
+            for file in self.beside:
+                file.start(folder, self.path.stem.removeprefix("run_report"))
         except OSError as error:
             raise self._not_writable(error) from error
 
     def _enter(self, engine: Engine) -> None:
+        now = time.monotonic()
+        seconds = round((now - self._decided_at) / max(1, len(engine.state.batch)), 2)
+        self._decided_at = now
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-            self.log.add({**item, **{key: output[key] for key in (CaseStatus.REFUSED,) if key in output}})
+            reasons = {key: output[key] for key in (CaseStatus.REFUSED,) if output.get(key)}
+            self.log.add({**item, **reasons, **({} if reasons else {"seconds": seconds})})
         if not self._is_writer:
             return
         with suppress(OSError):  # the cases tell of a full disk, and the end does
             self._append()
-            if time.monotonic() >= self._may_write_at:
+            if now >= self._may_write_at:
                 self._write(complete=False)
 
     def _append(self) -> None:
@@ -95,12 +122,15 @@ class BatchReport:
         self._appended = len(self.log.entries)
         with self._lines.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in new)
+        for file in self.beside:
+            file.add(new)
 
     def _finish(self, engine: Engine) -> None:
         if idist.get_world_size() > 1:
             self.log.entries = [entry for part in idist.all_gather(self.log.entries, group=None) for entry in part]
         try:
             self._write(complete=True)
+            self._finish_beside()
             self._lines.unlink(missing_ok=True)
         except OSError as error:
             raise self._not_writable(error) from error
@@ -112,9 +142,14 @@ class BatchReport:
     def _break_off(self, engine: Engine, error: Exception) -> None:
         with suppress(OSError):  # the first error is the one to show
             self._write(complete=False)
+            self._finish_beside()
             self._lines.unlink(missing_ok=True)
         self._lock.close()
         raise error
+
+    def _finish_beside(self) -> None:
+        for file in self.beside if self._is_writer else ():
+            file.finish(self.log.entries)
 
     @property
     def _is_writer(self) -> bool:

@@ -16,6 +16,7 @@ from nibabel.affines import voxel_sizes
 from shared_networks.errors import CaseStatus
 from shared_networks.io.dicom_output import write_dicom_results
 from shared_networks.io.source_geometry import like_source
+from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
 from shared_networks.transforms.save_case import SaveCased, readable_json
 from shared_networks.utils.atomic import atomic_files
@@ -25,19 +26,21 @@ __all__ = ["SaveFusedSegmentationd"]
 
 
 class SaveFusedSegmentationd(SaveCased):
-    """Write the four results of a case into ``<output_dir>/<case>/``.
+    """Write the results of a case into ``<output_dir>/<case>/``.
 
     - ``<case>_fused.nii.gz``: float32 in [0, 1];
     - ``<case>_seg.nii.gz``: class numbers, uint8;
-    - ``<case>_report.json``: volumes and lesions (:func:`shared_networks.metrics.compute_volume_report`), inputs, grid,
+    - ``<case>_report.json``: volumes and lesions (:func:`shared_networks.metrics.compute_volume_report`,
+      :func:`shared_networks.metrics.lesion_regions.lesions_by_region`), inputs, grid,
       remarks of the loader, SHA-256 of the weights and of the settings, version of the package;
     - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
-      lesion if there is one.
+      lesion if there is one;
+    - ``<case>_lesion_probability.nii.gz``: float32 in [0, 1], where the item holds the probability.
 
     With ``dicom_output`` there is ``<case>_dicom/`` too, see
     :func:`shared_networks.io.dicom_output.write_dicom_results`.
 
-    Both volumes have the grid of the first modality's file, with its affines and their codes; all tensors must be on
+    All volumes have the grid of the first modality's file, with its affines and their codes; all tensors must be on
     that grid already (``Invertd``). All files appear together or not at all. It is a ``SaveImaged`` so that MONAI
     Label, which writes results itself, leaves it out.
 
@@ -56,6 +59,10 @@ class SaveFusedSegmentationd(SaveCased):
         checkpoint: file of the weights, for the report; '' leaves it out.
         settings: what else decided the result, for the report; anything that JSON can hold.
         dicom_output: write the results as DICOM too; the first modality must be a DICOM series.
+        probability_key: probability of lesions, 1 x X x Y x Z; may be missing.
+        small_key: number and volume of the lesions that were left out as too small; may be missing.
+        region_classes: numbers of CSF, grey matter and lesions, by which lesions are told apart by region; None
+            leaves that out.
     """
 
     def __init__(
@@ -71,8 +78,14 @@ class SaveFusedSegmentationd(SaveCased):
         checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
         dicom_output: bool = False,
+        probability_key: str = "lesion_probability",
+        small_key: str = "small_lesions",
+        region_classes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(keys, output_dir, warning_key, case_key, checkpoint, dicom_output)
+        self.probability_key = probability_key
+        self.small_key = small_key
+        self.region_classes = region_classes
         self.fused_key = fused_key
         self.image_key = image_key
         self.class_names = dict(enumerate(class_names))
@@ -97,16 +110,22 @@ class SaveFusedSegmentationd(SaveCased):
         )
         source = str(image.meta["filename_or_obj"])
         with atomic_files(folder, report["files"]) as paths, self.dicom_folder(folder, name) as dicom:
-            fused_path, label_path, picture, text = paths
+            fused_path, label_path, picture, *others, text = paths
             if dicom:
                 report["dicom"] = write_dicom_results(dicom, fused, image.meta, "RMR-Fusion", label, self.class_names)
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)
+            for path in others:
+                probability = _array(d[self.probability_key])[0].clip(0.0, 1.0)
+                nib.save(like_source(probability, affine, source, "probability of lesions"), path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
             text.write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
-        endings = ("fused.nii.gz", "seg.nii.gz", "qc.png", "report.json")
+        endings = ["fused.nii.gz", "seg.nii.gz", "qc.png"]
+        endings += ["lesion_probability.nii.gz"] if self.probability_key in d else []
+        endings += ["report.json"]
+        small = d.get(self.small_key)
         settings = json.dumps(self.settings, sort_keys=True)
         meta = d[self.image_key].meta
         inputs = self.source_files(meta, self.modalities)
@@ -123,12 +142,19 @@ class SaveFusedSegmentationd(SaveCased):
                 "orientation": "".join(nib.aff2axcodes(affine)),
             },
             **compute_volume_report(label, affine, self.class_names),
+            **({"small_lesions": small} if small else {}),
+            **self._regions(label, affine),
             "preparation": json.loads(meta.get("preparation") or "{}"),
             **self.origin(d, [f"{name}_{ending}" for ending in endings]),
             "settings": json.loads(settings),
             "settings_sha256": hashlib.sha256(settings.encode()).hexdigest(),
             "note": "For research only, not for diagnosis. The segmentation was made automatically.",
         }
+
+    def _regions(self, label: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
+        if self.region_classes is None:
+            return {}
+        return {"lesions_by_region": lesions_by_region(label, affine, self.region_classes)}
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -20,7 +20,8 @@ class SplitSegmentationd(MapTransform):
     The last channel is the fused volume F, the others are the logits S of the classes (Eq. 6). The label map is
     1 x X x Y x Z, uint8, the class with the largest logit; with ``lesion_threshold``, lesion is where the probability
     of lesions reaches it, and the most probable other class elsewhere. Lesions (26-connected) smaller than
-    ``smallest_lesion_ml`` become the most probable other class. All results keep the meta data of the output.
+    ``smallest_lesion_ml`` become the most probable other class, and are counted. All results keep the meta data of the
+    output.
 
     Args:
         keys: network output, (J + 1) x X x Y x Z.
@@ -29,6 +30,8 @@ class SplitSegmentationd(MapTransform):
         lesion_threshold: probability from which a voxel is lesion, in (0, 1); None for the largest logit.
         smallest_lesion_ml: volume of the smallest lesion that stays, in ml; 0 keeps all.
         probability_key: where the probability of lesions goes, 1 x X x Y x Z float32; '' for nowhere.
+        small_key: where ``count`` and ``volume_ml`` of the small lesions go, where small ones are left out.
+        mask_key: brain, 1 x X x Y x Z; small lesions are counted inside it. May be missing.
 
     Raises:
         ValueError: for a threshold outside (0, 1) or a negative volume.
@@ -42,6 +45,8 @@ class SplitSegmentationd(MapTransform):
         lesion_threshold: float | None = None,
         smallest_lesion_ml: float = 0.0,
         probability_key: str = "",
+        small_key: str = "small_lesions",
+        mask_key: str = "brain",
     ) -> None:
         super().__init__(keys)
         if lesion_threshold is not None and not 0.0 < lesion_threshold < 1.0:
@@ -53,6 +58,8 @@ class SplitSegmentationd(MapTransform):
         self.lesion_threshold = lesion_threshold
         self.smallest_lesion_ml = smallest_lesion_ml
         self.probability_key = probability_key
+        self.small_key = small_key
+        self.mask_key = mask_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return ``data`` with the label map under the key and the fused volume under ``fused_key``."""
@@ -73,21 +80,29 @@ class SplitSegmentationd(MapTransform):
                 lesion = logits.argmax(dim=0, keepdim=True) == self.lesion_class
             else:
                 lesion = probability >= self.lesion_threshold
-            lesion = self._large(lesion, output)
+            lesion, small = self._large(lesion, output, d.get(self.mask_key))
+            if small is not None:
+                d[self.small_key] = small
             d[key] = torch.where(lesion, self.lesion_class, others).to(torch.uint8)
             if self.probability_key:
                 d[self.probability_key] = probability
         return d
 
-    def _large(self, lesion: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """The lesions without the small ones; voxels are 1 mm wide where the output has no affine."""
+    def _large(
+        self, lesion: torch.Tensor, output: torch.Tensor, brain: torch.Tensor | None
+    ) -> tuple[torch.Tensor, dict[str, float] | None]:
+        """The lesions without the small ones, and those in numbers; voxels are 1 mm wide where there is no affine."""
         if not self.smallest_lesion_ml:
-            return lesion
+            return lesion, None
         sizes = voxel_sizes(np.asarray(output.affine)) if isinstance(output, MetaTensor) else np.ones(3)
         mask = np.asarray(lesion.cpu())[0] > 0
         parts, count = ndimage.label(mask, np.ones((3, 3, 3)))
-        volumes = np.bincount(parts.ravel(), minlength=count + 1) * float(np.prod(sizes)) / 1000.0
+        voxel_ml = float(np.prod(sizes)) / 1000.0
+        volumes = np.bincount(parts.ravel(), minlength=count + 1) * voxel_ml
         # Half a voxel's rounding must not decide about a lesion that is exactly as large.
         keep = volumes >= self.smallest_lesion_ml * (1 - 1e-6)
         keep[0] = False
-        return torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None]
+        inside = parts if brain is None else parts[np.asarray(brain.cpu())[0] > 0]
+        small = np.bincount(inside.ravel(), minlength=count + 1)[1:][~keep[1:]]
+        counted = {"count": int(np.count_nonzero(small)), "volume_ml": round(float(small.sum()) * voxel_ml, 4)}
+        return torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None], counted

@@ -21,7 +21,7 @@ from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.load_sources import darken_to_mid_grey
-from tests.bundles.bundle_runs import run_workflow
+from tests.bundles.bundle_runs import RUN_FILES, run_workflow
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_datalist_and_dataset_dir(fuse, write_picture, noise, tmp_path):
         write_picture(f"d/PET/test/mri/{name}.png", noise((16, 16)))
         write_picture(f"d/PET/test/other/{name}.png", noise((16, 16, 3)))
     out = fuse(dataset_dir=tmp_path / "d")
-    assert sorted(path.name for path in out.iterdir()) == ["PET_1", "PET_2", "run_report.json"]
+    assert {path.name for path in out.iterdir()} == {"PET_1", "PET_2", *RUN_FILES}
     item = {"mri": "PET/test/mri/1.png", "other": "PET/test/other/1.png", "name": "mine"}
     (tmp_path / "d" / "list.json").write_text(json.dumps({"test": [item]}))
     out = fuse(datalist=tmp_path / "d" / "list.json")

@@ -1,5 +1,6 @@
 """inference.json of rmr_fusion_bundle from end to end, mostly in process; the stock runner for what only it shows."""
 
+import csv
 import hashlib
 import json
 import re
@@ -21,7 +22,15 @@ import shared_networks
 from shared_networks.nets import RMRFusionNet
 from shared_networks.runner.one_line_errors import find_input_error
 from shared_networks.transforms import LoadModalitiesd
-from tests.bundles.bundle_runs import SMALL_HEAD, network_of, on_brain, run_workflow
+from tests.bundles.bundle_runs import (
+    CASE_FILES,
+    COLOUR_TABLES,
+    RUN_FILES,
+    SMALL_HEAD,
+    network_of,
+    on_brain,
+    run_workflow,
+)
 
 SCHEMA = Path(__file__).resolve().parents[1] / "monai_schema" / "meta_schema_20240725.json"
 SHAPE = (14, 17, 9)
@@ -146,9 +155,7 @@ def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case,
     affine = AFFINES[name]
     t1, flair = write_case(f"data/{name}", affine=affine)
     out = infer(t1=t1, flair=flair) / name
-    assert sorted(path.name for path in out.iterdir()) == [
-        f"{name}_{ending}" for ending in ("fused.nii.gz", "qc.png", "report.json", "seg.nii.gz")
-    ]
+    assert sorted(path.name for path in out.iterdir()) == [f"{name}_{ending}" for ending in CASE_FILES]
     item = Compose([LoadModalitiesd(label_key=""), Orientationd(["image", "brain"], axcodes="RAS", labels=None)])(
         {"image": [str(t1), str(flair)]}
     )
@@ -236,7 +243,15 @@ def test_folder_of_cases_and_datalist(infer, write_case, tmp_path):
     for name, length in (("a", 9), ("b", 6)):
         write_case(f"data/{name}", (14, 12, length))
     out = infer(dataset_dir=tmp_path / "data")
-    assert sorted(path.name for path in out.iterdir()) == ["a", "b", "run_report.json"]
+    assert {path.name for path in out.iterdir()} == {"a", "b", "colour_tables", *RUN_FILES}
+    with (out / "cases.csv").open(encoding="utf-8", newline="") as stream:
+        rows = {row["case"]: row for row in csv.DictReader(stream)}
+    for name in "ab":
+        report = json.loads((out / name / f"{name}_report.json").read_text(encoding="utf-8"))
+        assert {key: rows[name][f"{key}_ml"] for key in report["volumes_ml"]} == {
+            key: str(volume) for key, volume in report["volumes_ml"].items()
+        }
+        assert rows[name]["small_lesion_count"] == str(report["small_lesions"]["count"])
     assert json.loads((out / "run_report.json").read_text())["counts"]["refused"] == 0
     assert [nib.load(out / name / f"{name}_seg.nii.gz").shape[2] for name in "ab"] == [9, 6]
     # a label in the list is not read: inference must not depend on it
@@ -342,8 +357,9 @@ def test_stock_runner_refuses_bad_cases_one_line_each_and_goes_on(
         assert reason in reasons[case]
         assert (done.stdout + done.stderr).count(f"{case} refused: {reasons[case]}") == 1
     assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == {
-        "run_report.json",
-        *(f"good/good_{ending}" for ending in ("fused.nii.gz", "qc.png", "report.json", "seg.nii.gz")),
+        *RUN_FILES,
+        *(f"colour_tables/{name}" for name in COLOUR_TABLES),
+        *(f"good/good_{ending}" for ending in CASE_FILES),
     }
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from shared_networks.runner.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import SMALL_HEAD, network_of, run_workflow
+from tests.bundles.bundle_runs import CASE_FILES, COLOUR_TABLES, RUN_FILES, SMALL_HEAD, network_of, run_workflow
 from tests.robustness import bad_pictures, bad_volumes
 from tests.robustness.case_tables import items_of
 from tests.robustness.dicom_files import write_series
@@ -109,12 +109,13 @@ def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
     expected = expectations(VOLUMES, tables) | dict.fromkeys(("good", "text", "scan"), ("ok", ""))
     check_report(out, code, expected, caplog)
     done = [case for case, (status, _) in expected.items() if status != "refused"]
-    endings = ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")
-    assert files_below(out) == {"run_report.json", *(f"{case}/{case}_{end}" for case in done for end in endings)}
+    endings = ("fused.nii.gz", "seg.nii.gz")
+    colours = {f"colour_tables/{name}" for name in COLOUR_TABLES}
+    assert files_below(out) == {*RUN_FILES, *colours, *(f"{case}/{case}_{end}" for case in done for end in CASE_FILES)}
     for case in done:
         report = json.loads((out / case / f"{case}_report.json").read_text(encoding="utf-8"))
         assert re.search(expected[case][1], report["warnings"]) if expected[case][1] else report["warnings"] == ""
-        fused, labels = (nib.load(out / case / f"{case}_{end}") for end in endings[:2])
+        fused, labels = (nib.load(out / case / f"{case}_{end}") for end in endings)
         assert fused.get_fdata().min() >= 0 and fused.get_fdata().max() <= 1
         assert set(np.unique(labels.dataobj)) <= set(range(5))
     assert files_below(tmp_path) - files_below(tmp_path / "data") >= {"cases.json"}
@@ -122,9 +123,9 @@ def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
 
     # The good one is what it is without the others; names that are paths are refused.
     code, alone = run_batch(rmr_bundle, rmr_keys, tmp_path, [good, *paths], "alone")
-    assert code == 2 and {path.name for path in alone.iterdir()} == {"good", "run_report.json"}
+    assert code == 2 and {path.name for path in alone.iterdir()} == {"good", "colour_tables", *RUN_FILES}
     assert not list(tmp_path.rglob("*evil*"))
-    for end in endings[:2]:
+    for end in endings:
         one, other = (np.asarray(nib.load(folder / "good" / f"good_{end}").dataobj) for folder in (out, alone))
         assert np.array_equal(one, other)
 
@@ -148,14 +149,14 @@ def test_pictures(gesenet_bundle, random_checkpoint, tmp_path, caplog):
     check_report(out, code, expected, caplog)
     pictures = [case for case, (status, _) in expected.items() if status != "refused" and case != "scan"]
     assert files_below(out) == {
-        "run_report.json",
+        *RUN_FILES,
         "scan/scan_fused.nii.gz",
         "scan/scan_comparison.png",
         *(f"{case}/{case}_{end}.png" for case in pictures for end in ("fused", "comparison")),
         *(f"{case}/{case}_report.json" for case in (*pictures, "scan")),
     }
     code, alone = run_batch(gesenet_bundle, keys, tmp_path, [good, *paths], "alone")
-    assert code == 2 and {path.name for path in alone.iterdir()} == {"good", "run_report.json"}
+    assert code == 2 and {path.name for path in alone.iterdir()} == {"good", *RUN_FILES}
     assert not list(tmp_path.rglob("*evil*"))
     one, other = (np.asarray(Image.open(folder / "good" / "good_fused.png")) for folder in (out, alone))
     assert one.shape == (24, 20) and np.abs(one.astype(int) - other).max() <= 1

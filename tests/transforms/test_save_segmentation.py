@@ -82,6 +82,19 @@ def test_report(case, tmp_path):
     assert '"lesion_volumes_ml": [0.024, 0.006],\n' in (folder / "p1_report.json").read_text()
 
 
+def test_probability_small_lesions_and_regions(case, tmp_path):
+    probability = torch.linspace(0, 1, int(np.prod(SHAPE))).reshape(1, *SHAPE)
+    case |= {"lesion_probability": MetaTensor(probability), "small_lesions": {"count": 2, "volume_ml": 0.01}}
+    _, folder = save(case, tmp_path / "out", region_classes=(1, 2, 4))
+    written = nib.load(folder / "p1_lesion_probability.nii.gz")
+    assert written.get_data_dtype() == np.float32 and np.array_equal(written.get_fdata(), probability[0].numpy())
+    assert np.array_equal(written.affine, nib.load(case["paths"][0]).affine)
+    report = json.loads((folder / "p1_report.json").read_text())
+    assert report["files"][-2:] == ["p1_lesion_probability.nii.gz", "p1_report.json"]
+    assert report["small_lesions"] == {"count": 2, "volume_ml": 0.01}
+    assert report["lesions_by_region"]["deep_white_matter"] == {"count": 2, "volume_ml": 0.03}
+
+
 def test_hash_of_the_settings_depends_on_values_and_not_on_order(case, tmp_path):
     hashes = []
     for number, settings in enumerate(({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3})):

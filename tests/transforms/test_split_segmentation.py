@@ -52,6 +52,21 @@ def test_lesions_below_the_smallest_volume_become_the_other_class():
         assert (labels[labels != 2] == 1).all()
 
 
+def test_small_lesions_are_counted_inside_the_brain():
+    lesion = torch.zeros(6, 5, 4)
+    lesion[0, 0, 0] = lesion[3, 0, 0] = lesion[5, 4, 3] = 1
+    lesion[0, 4, 0:3] = 1
+    probability = torch.stack([0.4 * (1 - lesion), 0.6 - 0.2 * lesion, 0.6 * lesion])
+    affine = torch.diag(torch.tensor([2.0, 2.5, 10.0, 1.0], dtype=torch.float64))  # 0.05 ml a voxel
+    split = SplitSegmentationd(lesion_class=2, smallest_lesion_ml=0.1)
+    item = {"pred": output_of(probability, affine)}
+    assert split(item)["small_lesions"] == {"count": 3, "volume_ml": 0.15}
+    brain = torch.ones(1, 6, 5, 4)
+    brain[0, 5] = 0
+    assert split(item | {"brain": brain})["small_lesions"] == {"count": 2, "volume_ml": 0.1}
+    assert "small_lesions" not in SplitSegmentationd(lesion_class=2)(item)
+
+
 def test_without_a_lesion_class_the_largest_logit_decides():
     probability = torch.tensor([[0.1, 0.3], [0.2, 0.3], [0.7, 0.4]]).view(3, 2, 1, 1)
     split = SplitSegmentationd(lesion_class=None, lesion_threshold=0.85, smallest_lesion_ml=1.0)

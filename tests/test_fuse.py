@@ -1,0 +1,99 @@
+"""The short command and the BIDS app: which long command they stand for."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from shared_networks.__main__ import fuse_arguments
+from shared_networks.bids_app import app_arguments
+from shared_networks.errors import InputError
+
+
+def split(words):
+    """Bundle and keys of the runner's arguments."""
+    assert words[:3] == ["run", "inferring", "--config_file"] and words[3].endswith("inference.json")
+    keys = {key.removeprefix("--"): value for key, value in zip(words[4::2], words[5::2], strict=True)}
+    return keys.pop("bundle_root").replace("\\", "/").rpartition("/")[2], keys
+
+
+def test_the_arguments_choose_the_bundle(tmp_path):
+    command = ["fuse", "--t1", "a.nii.gz", "--flair", "b.nii.gz", "--align", "True"]
+    expected = {"t1": "a.nii.gz", "flair": "b.nii.gz", "output_dir": "fused", "align": "True"}
+    assert split(fuse_arguments(command)) == ("rmr_fusion_bundle", expected)
+    command = ["fuse", "--mri", "a", "--other", "b", "--output_dir", "o"]
+    assert split(fuse_arguments(command)) == ("gesenet_bundle", {"mri": "a", "other": "b", "output_dir": "o"})
+    for name, key in (("gesenet_bundle", "mri"), ("rmr_fusion_bundle", "t1")):
+        path = tmp_path / f"{key}.json"
+        path.write_text(json.dumps({"test": [{key: "a.nii.gz"}]}))
+        assert split(fuse_arguments(["fuse", "--datalist", str(path)]))[0] == name
+    folder = tmp_path / "anything"
+    folder.mkdir()
+    assert split(fuse_arguments(["fuse", "--dataset_dir", str(folder)]))[0] == "rmr_fusion_bundle"
+    assert split(fuse_arguments(["fuse", "--gesenet", "--dataset_dir", str(folder)]))[0] == "gesenet_bundle"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["fuse"], "nothing to fuse: give --t1 and --flair"),
+        (["join"], "invalid choice: 'join'"),
+        (["fuse", "a.nii.gz", "--t1", "b"], "unexpected 'a.nii.gz'"),
+        (
+            ["fuse", "--t1", "a", "--bundle_root", "nowhere"],
+            r"nowhere.*not found; give the folder of rmr_fusion_bundle",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(command, message):
+    with pytest.raises(InputError, match=message):
+        fuse_arguments(command)
+
+
+def test_help_fits_a_screen():
+    done = subprocess.run([sys.executable, "-m", "shared_networks", "--help"], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and 10 < len(lines) <= 30 and max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_it_is_the_runner(is_known, tmp_path):
+    """What the runner says of a missing file, and of a mistyped key, on one line with its exit code."""
+    words = ["fuse", "--t1", "no#such.nii.gz", "--flair", "b.nii.gz", "--output_dir", str(tmp_path / "out")]
+    words += [] if is_known else ["--aline", "True"]
+    done = subprocess.run([sys.executable, "-m", "shared_networks", *words], capture_output=True, text=True)
+    message = "t1: no#such.nii.gz does not exist" if is_known else "unknown key 'aline' (did you mean 'align'?)"
+    assert done.returncode == 1 and message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def dataset(touch, tmp_path):
+    touch(
+        *(f"raw/sub-{label}/anat/sub-{label}_{suffix}.nii.gz" for label in ("01", "02") for suffix in ("T1w", "FLAIR"))
+    )
+    touch("raw/sub-03/ses-1/anat/sub-03_ses-1_T1w.nii.gz")
+    return tmp_path / "raw"
+
+
+def test_a_bids_app_takes_all_or_some_participants(dataset, tmp_path):
+    out = tmp_path / "out"
+    name, keys = split(app_arguments([str(dataset), str(out), "participant", "--amp", "True"]))
+    assert (name, keys["dataset_dir"], keys["amp"]) == ("rmr_fusion_bundle", str(dataset), "True")
+    assert (keys["bids_output_dir"], keys["output_dir"]) == (str(out), str(out / "reports"))
+    command = [str(dataset), str(out), "participant", "--participant_label", "sub-02", "03"]
+    _, keys = split(app_arguments(command))
+    items = json.loads((out / "reports" / "participants.json").read_text())
+    anat = dataset / "sub-02" / "anat"
+    assert items == [
+        {"subject": "sub-02", "t1": str(anat / "sub-02_T1w.nii.gz"), "flair": str(anat / "sub-02_FLAIR.nii.gz")},
+        {"subject": "sub-03_ses-1", "t1": str(dataset / "sub-03" / "ses-1" / "anat" / "sub-03_ses-1_T1w.nii.gz")},
+    ]
+    assert keys["bids_source_dir"] == str(dataset) and "dataset_dir" not in keys
+    with pytest.raises(InputError, match="no sub-04 there; correct --participant_label"):
+        app_arguments([str(dataset), str(out), "participant", "--participant_label", "04"])
+    with pytest.raises(InputError, match="invalid choice: 'group'"):
+        app_arguments([str(dataset), str(out), "group"])
+    shutil.rmtree(out)
