@@ -33,7 +33,7 @@ def make_preview(
     """Volumes on a grid of about 2 mm, cut to the brain, as mosaics of sagittal slices.
 
     The axes run to the patient's left, front and top. A voxel is lesion (the last class) where any voxel of the case in
-    it is: small lesions stay visible. Pictures are compressed until all of them take at most 200 kB.
+    it is: small lesions stay visible. Pictures are compressed until all of them take at most 200 kB where they can.
 
     Args:
         images: name -> X x Y x Z in [0, 1].

@@ -154,7 +154,7 @@ def test_in_a_browser(tmp_path, monkeypatch, browser, width):
     page.wait_for_selector("#planes")
     assert page.locator("#viewer-title").inner_text() == "plain"
     before = planes(page)
-    assert page.locator("#slice-X").input_value() == "14"  # the lesion: 20 voxels of 2 mm, counted from the right
+    assert page.locator("#slice-X").input_value() == "13"  # voxels 26 to 29 from the right, two in each
     for slider, value in (("#slice-Z", "1"), ("#opacity", "0")):
         page.locator(slider).fill(value)
         after = planes(page)

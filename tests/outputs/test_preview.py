@@ -18,7 +18,7 @@ AFFINES = {
 
 
 def decode(url):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("L"))
 
 
 def volume_of(sheet, slices):
@@ -70,10 +70,11 @@ def test_a_lesion_of_one_voxel_stays_visible_in_its_place():
 
 def test_it_is_cut_to_the_brain_and_stays_small():
     image = np.zeros((200, 200, 200), np.float32)
-    image[20:180, 20:180, 20:180] = np.random.default_rng(0).random((160, 160, 160))
+    ramp = np.linspace(0.2, 0.8, 160)
+    image[20:180, 20:180, 20:180] = ramp + np.random.default_rng(0).normal(0, 0.1, (160, 160, 160))
     preview = make_preview(dict.fromkeys("abc", image), (image > 0.5).astype(int), np.eye(4), NAMES)
     assert set(preview["slices"].values()) == {81}  # 162 mm with a voxel around
-    assert sum(map(len, preview["images"].values())) < 300_000
+    assert sum(map(len, preview["images"].values())) <= 200_000
     assert max(decode(preview["thumbnail"]).shape) == 96
 
 
