@@ -10,6 +10,7 @@ from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.dicom_reading import read_series
 from shared_networks.io.dicom_series import list_series
 from shared_networks.io.file_names import INPUT_KINDS, file_kind, header_beside
+from shared_networks.io.quiet_libraries import quiet_libraries
 from shared_networks.io.reading_pictures import picture_source, read_picture
 from shared_networks.io.reading_volumes import read_volume, read_voxels
 from shared_networks.io.source import Source, split_colour
@@ -35,7 +36,8 @@ def read_source(path: str | Path) -> Source:
         kind = "volume" if header_beside(path) else file_kind(path)
         if kind not in readers:
             raise InputError(f"{path}: not a supported image; expected a {INPUT_KINDS}.{_several_series(path)}")
-        source = readers[kind](path)
+        with quiet_libraries():
+            source = readers[kind](path)
     except InputError:
         raise
     except Exception as error:  # reading libraries raise whatever a broken file leads them to

@@ -136,7 +136,7 @@ def test_check_and_inference_say_the_same_in_one_line(cases_dir, tmp_path, kind,
         count = 1 if isinstance(checked, str) else len(checked)
         # The check ends with the counts.
         lines = [line for line in (printed.out + printed.err).splitlines() if line.strip()]
-        assert len(lines) <= count + 1, lines
+        assert len(lines) <= count + 1, (keys, lines)
         assert len(logged) + len(capfd.readouterr().err.splitlines()) <= count and "\n" not in "".join(logged), logged
         if checked != loaded:
             differences.append((keys, checked, loaded))
