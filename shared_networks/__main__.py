@@ -13,8 +13,8 @@ from shared_networks.errors import InputError
 __all__ = ["fuse_arguments", "main", "run_bundle"]
 
 _USAGE = """python -m shared_networks fuse --t1 FILE --flair FILE [--output_dir FOLDER]
-       python -m shared_networks fuse --mri FILE_OR_FOLDER --other FILE_OR_FOLDER [--output_dir FOLDER]
-       python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE [--output_dir FOLDER]"""
+       python -m shared_networks fuse --mri FILE_OR_FOLDER --other FILE_OR_FOLDER ...
+       python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE ..."""
 _BUNDLES = {"rmr": "rmr_fusion_bundle", "gesenet": "gesenet_bundle"}
 
 

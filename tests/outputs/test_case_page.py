@@ -1,11 +1,14 @@
 """index.html: what is in it without a browser, and how it behaves in one, where there is one."""
 
+import base64
+import io
 import json
 import os
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from shared_networks.outputs import CasePage, CaseTable, case_page
 from shared_networks.outputs.preview import make_preview
@@ -126,9 +129,8 @@ def browser():
 
 def planes(page):
     """Pixels of the three planes."""
-    script = "() => { const c = document.querySelector('#planes'); return [c.width, c.height, Array.from("
-    width, height, pixels = page.evaluate(script + "c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]; }")
-    return np.array(pixels).reshape(height, width, 4)
+    url = page.evaluate("() => document.querySelector('#planes').toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 
 @pytest.mark.parametrize("width", [1280, 400])
