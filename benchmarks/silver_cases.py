@@ -1,9 +1,10 @@
 """Make training cases for stage 2 of subjects with automatic labels: 1 mm in the plane, unsure voxels left out.
 
-    python benchmarks/silver_cases.py NICHART/datalist.json --section silver_training --output silver
+    python benchmarks/silver_cases.py NICHART/datalist.json --beside BRAINS/datalist.json --output silver
 
-writes ``silver/<subject>/{t1,flair,label}.nii.gz`` and ``silver/datalist.json`` (training items). What an automatic
-label does not know becomes 255, "not labelled", which no loss counts:
+writes ``silver/<subject>/{t1,flair,label}.nii.gz`` and ``silver/datalist.json``: the validation items of ``--beside``,
+and its training items in rounds, each with five of the new cases between them; those with thin slices three times.
+What an automatic label does not know becomes 255, "not labelled", which no loss counts:
 
 - white matter that is bright on FLAIR, above the midpoint between the medians of WM and of lesions: the lesion masks
   are the bright core only;
@@ -64,17 +65,41 @@ def make_case(item: dict, folder: Path, output: Path) -> dict:
     return {"subject": item["subject"]} | {key: str(case / f"{key}.nii.gz") for key in ("t1", "flair", "label")}
 
 
+def mixed(labelled: list[dict], silver: list[dict], thin: float = 1.5, a_round: int = 5) -> list[dict]:
+    """Items in rounds: all labelled ones, between them those of at most ``thin`` mm twice more, and new ones."""
+    rounds = []
+    for start in range(0, len(silver), a_round):
+        between = silver[start : start + a_round] + [item for item in labelled if item["spacing"][2] <= thin] * 2
+        for number, item in enumerate(labelled):
+            rounds += [item, *between[number :: len(labelled)]]
+    return rounds
+
+
+def labelled_items(datalist: Path, section: str) -> list[dict]:
+    """Items of a list, with whole paths."""
+    items = json.loads(datalist.read_text(encoding="utf-8"))[section]
+    folder = datalist.resolve().parent
+    return [
+        item
+        | {key: str(folder / item[key]) for key in ("t1", "flair", "label", "normal_hyperintensity") if key in item}
+        for item in items
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datalist", type=Path)
     parser.add_argument("--section", default="silver_training")
+    parser.add_argument("--beside", type=Path, required=True, help="list of the subjects with labels of their own")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     items = json.loads(options.datalist.read_text(encoding="utf-8"))[options.section]
     output = options.output.resolve()
     cases = [make_case(item, options.datalist.parent, output) for item in items]
-    (output / "datalist.json").write_text(json.dumps({"training": cases}, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(cases)} cases in {output}")
+    training = mixed(labelled_items(options.beside, "training"), cases)
+    lists = {"training": training, "validation": labelled_items(options.beside, "validation")}
+    (output / "datalist.json").write_text(json.dumps(lists, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(cases)} cases in {output}, {len(training)} training items in its datalist.json")
 
 
 if __name__ == "__main__":
