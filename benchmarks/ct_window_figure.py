@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from shared_networks.io.source import Source
 from shared_networks.transforms import normalise_volume
 from shared_networks.transforms.hounsfield import CtWindow
+from shared_networks.visualize.small_png import save_small
 
 __all__ = ["draw", "made_up_head"]
 
@@ -59,4 +60,4 @@ def draw() -> Figure:
 
 
 if __name__ == "__main__":
-    draw().savefig(sys.argv[1], dpi=90)
+    save_small(draw(), sys.argv[1], dpi=90)

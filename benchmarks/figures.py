@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.case_values import mean_over_cases
+from shared_networks.visualize.small_png import save_small
 
 __all__ = ["draw_boxes", "draw_lines", "draw_losses", "draw_pairs", "draw_severity", "save"]
 
@@ -20,7 +21,7 @@ MARKERS = "osD^vPX"
 def save(figure: Figure, path: Path) -> None:
     """Write ``<path>.png``; the folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".png"), dpi=110)
+    save_small(figure, path.with_suffix(".png"))
 
 
 def draw_lines(axes: Axes, lines: Mapping[str, Sequence[tuple[float, float]]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.bundle_jobs import ROOT, Job, bundle_words
 from shared_networks.data import resolve_cases
-from shared_networks.data.modality_cases import MASKS
+from shared_networks.data.rmr_cases import MASKS
 from shared_networks.errors import InputError
 
 __all__ = [

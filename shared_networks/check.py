@@ -18,8 +18,8 @@ from monai.transforms import Compose
 from shared_networks.clinical import PreparePair
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import read_datalist
-from shared_networks.data.folder_pairs import dataset_folders
-from shared_networks.errors import InputError
+from shared_networks.data.gesenet_cases import dataset_folders
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.transforms import CheckLabelsd, LoadFusionPaird, LoadModalitiesd
 from shared_networks.utils.atomic import atomic_path
 
@@ -56,13 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.logger.setLevel(logging.CRITICAL)
     for entry in check_cases(cases, loader, log):
         print(f"{entry['case']} {entry['status']}{': ' if entry['reason'] else ''}{entry['reason']}", flush=True)
-    counts = {status: log.count(status) for status in ("ok", "warned", "refused")}
+    counts = {status: log.count(status) for status in (CaseStatus.OK, CaseStatus.WARNED, CaseStatus.REFUSED)}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if given.json:
         try:
             with atomic_path(given.json) as temporary:
                 report = {"counts": counts, "cases": log.entries}
-                temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(f"{given.json}: cannot be written ({error.strerror}); give another file.") from error
     return log.exit_code()

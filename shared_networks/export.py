@@ -45,7 +45,7 @@ def export_bundle(
     """Export the network of a bundle's ``inference.json`` with the weights ``models/model.pt``.
 
     MONAI's ``ckpt_export`` and ``onnx_export`` use the same converters. They are not used here because they compare at
-    the example only, leave a file that failed the comparison, and do not write a file as a whole or not at all.
+    the example only, leave a file that failed the comparison, and do not write files atomically.
 
     Args:
         bundle: folder of the bundle: the repository's, or an unpacked release.

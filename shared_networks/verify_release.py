@@ -54,7 +54,7 @@ def verify_release(path: str | Path) -> dict[str, str]:
 
 
 def unpack_release(path: str | Path, folder: str | Path) -> Path:
-    """Verify a bundle's zip, and unpack it below ``folder``; it is there as a whole or not at all.
+    """Verify a bundle's zip, and unpack it below ``folder``; atomically.
 
     Args:
         path: see :func:`verify_release`.

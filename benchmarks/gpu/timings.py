@@ -24,6 +24,13 @@ from shared_networks.utils import set_backends
 __all__ = ["main", "measurements", "steps_per_second"]
 
 PRECISIONS = {"float32": None, "tf32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
+LONGEST = 15.0
+"""Seconds after which a call is not repeated again."""
+
+
+def precisions_of(device: str) -> list[str]:
+    """Precisions that are worth measuring: a CPU has no TF32, and its float16 is 300 times slower than float32."""
+    return [name for name in PRECISIONS if device == "cuda" or name not in ("tf32", "float16")]
 
 
 def synchronise(device: str) -> None:
@@ -33,16 +40,16 @@ def synchronise(device: str) -> None:
 
 
 def median_seconds(call: Callable[[], Any], device: str, repeats: int = 7) -> float:
-    """Median time of a call after two that warm up."""
-    times = []
-    for number in range(repeats + 2):
+    """Median time of a call after two that warm up; of fewer calls, or the first, where they are long."""
+    times: list[float] = []
+    while len(times) < repeats + 2 and sum(times) < LONGEST:
         synchronise(device)
         started = time.perf_counter()
         call()
         synchronise(device)
-        if number >= 2:
-            times.append(time.perf_counter() - started)
-    return sorted(times)[len(times) // 2]
+        times.append(time.perf_counter() - started)
+    counted = sorted(times[2:] or times[-1:])
+    return counted[len(counted) // 2]
 
 
 def peak_gib(device: str) -> float | None:
@@ -53,7 +60,8 @@ def peak_gib(device: str) -> float | None:
 def ceilings(device: str, side: int) -> dict[str, float]:
     """Measured rate of matrix products in TFLOP/s by precision, and of copies in GB/s."""
     found = {}
-    for name, dtype in PRECISIONS.items():
+    for name in precisions_of(device):
+        dtype = PRECISIONS[name]
         set_backends(tf32=name == "tf32", cudnn_benchmark=True, deterministic=False)
         a, b = (torch.randn(side, side, device=device, dtype=dtype or torch.float32) for _ in range(2))
         found[f"{name}_tflops"] = 2 * side**3 / median_seconds(lambda a=a, b=b: a @ b, device) / 1e12
@@ -181,7 +189,7 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     forms = ("eager",) if tiny else ("eager", "compile")
     for form in forms:
         for batch in (1, 2) if tiny else (1, 16, 64):
-            for precision in PRECISIONS:
+            for precision in precisions_of(device):
 
                 def picture(form: str = form, batch: int = batch, precision: str = precision) -> dict[str, Any]:
                     net, x = network("gesenet_bundle")[0], torch.rand(batch, 2, size, size, device=device)
@@ -189,7 +197,7 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
                     return inference("GeSeNet pair", lambda: net(x), device, rates, precision, batch=batch, form=form)
 
                 yield picture
-    for precision in PRECISIONS:
+    for precision in precisions_of(device):
 
         def volume(precision: str = precision) -> dict[str, Any]:
             net, inferer = network("rmr_fusion_bundle")

@@ -58,7 +58,7 @@ class MaskedRegionMaskConvolution(RegionMaskConvolution):
     def _masked(self, x: torch.Tensor, principal: torch.Tensor, may_look: bool) -> torch.Tensor:
         batch, height, width = x.shape[0], x.shape[2], x.shape[3]
         dense = self.dense_channels()[0].T.contiguous()
-        # A full map in the memory format of ``x``: a broadcast product would be laid out the other way round.
+        # A full map in the memory format of ``x``: a broadcast product would have the other memory format.
         inside = torch.ones_like(x) * principal
         counts = F.conv2d(principal, torch.ones([1, 1, 3, 3], dtype=principal.dtype, device=x.device), padding=1)
         beside = (counts > 0) & (principal == 0)

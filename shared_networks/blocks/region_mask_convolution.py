@@ -59,7 +59,7 @@ class RegionMaskConvolution(nn.Module):
     def straight(self, x: torch.Tensor, principal: torch.Tensor) -> torch.Tensor:
         """The formulas of the class, as they stand; arguments as in :meth:`forward`."""
         dense = self.dense_channels()[0].T.contiguous()
-        # A full map in the memory format of ``x``: a broadcast product would be laid out the other way round.
+        # A full map in the memory format of ``x``: a broadcast product would have the other memory format.
         inside = torch.ones_like(x) * principal
         features = x
         outputs: list[torch.Tensor] = []

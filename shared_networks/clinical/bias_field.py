@@ -4,6 +4,7 @@ Tustison et al., N4ITK: Improved N3 Bias Correction, IEEE TMI 2010, as ITK has i
 """
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy.ndimage import affine_transform
 from skimage.filters import threshold_otsu
 
@@ -39,7 +40,7 @@ def correct_bias_field(
     import itk
 
     foreground = values > threshold_otsu(values)
-    step = np.maximum(1, np.round(_GRID / np.linalg.norm(affine[:3, :3], axis=0))).astype(int)
+    step = np.maximum(1, np.round(_GRID / voxel_sizes(affine))).astype(int)
     step = np.minimum(step, np.maximum(1, np.array(values.shape) // 8))
     thinned = tuple(slice(None, None, int(length)) for length in step)
     coarse_affine = affine @ np.diag([*step, 1.0])

@@ -1,6 +1,7 @@
 """A simple brain mask of a T1 volume by threshold and mathematical morphology, for where no better one is at hand."""
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy.ndimage import affine_transform, binary_fill_holes, distance_transform_edt, label
 from skimage.filters import threshold_otsu
 
@@ -36,7 +37,7 @@ def simple_brain_mask(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarra
     Raises:
         InputError: when nothing is left.
     """
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing = voxel_sizes(affine)
     step = np.maximum(1, np.round(_GRID / spacing)).astype(int)
     coarse = values[tuple(slice(None, None, int(length)) for length in step)]
     mask = _opened_and_filled(coarse, spacing * step)

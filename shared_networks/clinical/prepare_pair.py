@@ -17,7 +17,6 @@ from shared_networks.io.file_names import file_kind
 from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import Source, read_source
 from shared_networks.io.regular_grid import background_value
-from shared_networks.utils.optional_packages import missing_packages
 
 __all__ = ["PreparePair"]
 
@@ -77,7 +76,6 @@ class PreparePair:
         """
         record: dict[str, Any] = {}
         if self.dicom_output:
-            _check_dicom_packages()
             if file_kind(first.path) != "series":
                 raise InputError(
                     f"{first.path}: no DICOM series, so that no DICOM output can be made of it; give the folder of the "
@@ -230,14 +228,3 @@ def _registration_record(found: RigidRegistration) -> dict[str, Any]:
         "translation_mm": [round(float(step), 3) for step in found.translation_mm],
         "first_to_second": [[round(float(value), 6) for value in row] for row in found.matrix],
     }
-
-
-def _check_dicom_packages() -> None:
-    """Say what to install where a package is missing.
-
-    Raises:
-        InputError: with the command.
-    """
-    missing = missing_packages({name: name for name in ("pydicom", "highdicom")})
-    if missing:
-        raise InputError(f"dicom_output needs {' and '.join(missing)}: pip install {' '.join(missing)}.")

@@ -1,22 +1,30 @@
 """What the data lists of both bundles have in common: sections, reading, unique names, and being read late."""
 
+import inspect
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import is_path
 
 __all__ = [
     "SECTIONS",
     "LazyCases",
+    "chosen_sections",
+    "folders_of",
+    "members_of",
+    "number_taken_names",
+    "one_way",
+    "path_in_list",
     "read_datalist",
     "read_text",
     "refuse_path_names",
     "refuse_taken_names",
     "refused_item",
+    "section_names",
 ]
 
 SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
@@ -79,7 +87,15 @@ def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
     """
     names = [item.get(key) for key in ("subject", "case", "name")] if isinstance(item, Mapping) else []
     name = next((name for name in names if isinstance(name, str) and name), f"item_{number}")
-    return {"image": ["", ""], "subject": name, "refused": reason}
+    return {"image": ["", ""], "subject": name, CaseStatus.REFUSED: reason}
+
+
+def path_in_list(folder: Path, name: str) -> str:
+    """The path that an entry of a list in ``folder`` names; also with Windows' separators."""
+    path = folder / name
+    if "\\" in name and not path.exists():
+        path = folder / name.replace("\\", "/")
+    return str(path)
 
 
 def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -91,10 +107,10 @@ def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Seq
         keys: entries that go into the output's name.
     """
     for key in keys:
-        if "refused" not in item and is_path(source.get(key) or ""):
+        if CaseStatus.REFUSED not in item and is_path(source.get(key) or ""):
             fact = f"{key} {str(source[key])[:60]!r} is a path"
             image = item["image"][0] or item["image"][1]
-            return item | {"refused": f"{image}: {fact}; expected a plain name: correct the data list."}
+            return item | {CaseStatus.REFUSED: f"{image}: {fact}; expected a plain name: correct the data list."}
     return item
 
 
@@ -106,36 +122,118 @@ def refuse_taken_names(items: Sequence[dict[str, Any]]) -> None:
     """
     taken: dict[str, str] = {}
     for item in items:
-        if "refused" in item:
+        if CaseStatus.REFUSED in item:
             continue
         case, source = item["case"], item["image"][0] or item["image"][1]
         if case.lower() in taken:
-            item["refused"] = f"{source}: its output name {case} is that of {taken[case.lower()]}; rename one of them."
+            item[CaseStatus.REFUSED] = (
+                f"{source}: its output name {case} is that of {taken[case.lower()]}; rename one of them."
+            )
         else:
             taken[case.lower()] = source
 
 
-class LazyCases(ABC, Sequence):
-    """A list of cases that is made when it is first used, so that a config can be parsed before anything is given."""
+def number_taken_names(items: Sequence[dict[str, Any]]) -> None:
+    """Set ``case`` of every item whose name is taken (in any mix of capitals) to one that is not: ``a``, ``a-2``.
 
-    _items: list[dict[str, Any]] | None = None
+    For lists of which no output is written: an image may stand there several times, to count more or with several
+    partners.
 
-    @abstractmethod
-    def _resolve(self) -> list[dict[str, Any]]:
-        """Make the list."""
+    Args:
+        items: with ``case``.
+    """
+    taken: set[str] = set()
+    counts: dict[str, int] = {}
+    for item in items:
+        name = item["case"]
+        while item["case"].lower() in taken:
+            counts[name.lower()] = counts.get(name.lower(), 1) + 1
+            item["case"] = f"{name}-{counts[name.lower()]}"
+        taken.add(item["case"].lower())
 
-    @property
+
+def one_way(pair: tuple[str, Any, Any], datalist: Any, dataset_dir: Any) -> tuple[str, str, str, str]:
+    """The ways in which a user can name images, as text; '' for those that are not given.
+
+    Args:
+        pair: what the two images are called together, and their paths.
+        datalist: path of a data list.
+        dataset_dir: path of a folder.
+
+    Raises:
+        InputError: when more than one way is used.
+    """
+    name, *given = pair[0], *pair[1:], datalist, dataset_dir
+    first, second, datalist, dataset_dir = ("" if value is None else str(value) for value in given)
+    used = {name: first or second, "datalist": datalist, "dataset_dir": dataset_dir}
+    ways = [way for way, value in used.items() if value]
+    if len(ways) > 1:
+        raise InputError(f"{', '.join(ways)} were given together: set only one of them.")
+    return first, second, datalist, dataset_dir
+
+
+def section_names(section: str | Sequence[str]) -> list[str]:
+    """Sections that were asked for, by the names they go by here, each once."""
+    asked = [section] if isinstance(section, str) else section
+    return list(dict.fromkeys(SECTIONS.get(name.lower(), name) for name in asked if name))
+
+
+def chosen_sections(sections: Mapping[str, list[Any]], section: str | Sequence[str]) -> dict[str, list[Any]] | None:
+    """The part of the sections that was asked for; items without section ('') belong to every one.
+
+    Args:
+        sections: name -> items.
+        section: name or names; '' takes the test section when there is one, and everything otherwise.
+
+    Returns:
+        Name -> items; None when none of the sections is there.
+    """
+    wanted = section_names(section) or (["test"] if "test" in sections else [])
+    names = [*wanted, ""] if wanted else list(sections)
+    found = {name: sections[name] for name in names if name in sections}
+    return found if found or not wanted else None
+
+
+def folders_of(folder: Path, prefix: str = "") -> list[Path]:
+    """Folders in a folder, see :func:`members_of`."""
+    return [path for path in members_of(folder) if path.is_dir() and path.name.startswith(prefix)]
+
+
+def members_of(folder: Path) -> list[Path]:
+    """What is in a folder but hidden things, by name; nothing where there is no folder.
+
+    Raises:
+        InputError: when it cannot be listed.
+    """
+    if not folder.is_dir():
+        return []
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be listed ({error.strerror}); check its permission.") from error
+
+
+class LazyCases(Sequence):
+    """A list of cases that is made when it is first used, so that a config can be parsed before anything is given.
+
+    A subclass names the function that makes the list, and takes that function's arguments.
+    """
+
+    resolve: Callable[..., list[dict[str, Any]]]
+
+    def __init_subclass__(cls) -> None:
+        cls.__signature__ = inspect.signature(cls.resolve)  # what arguments a config may give
+
+    def __init__(self, *arguments: Any, **keys: Any) -> None:
+        self._arguments = inspect.signature(self.resolve).bind(*arguments, **keys)
+
+    @cached_property
     def items(self) -> list[dict[str, Any]]:
         """The list itself."""
-        if self._items is None:
-            self._items = self._resolve()
-        return self._items
+        return self.resolve(*self._arguments.args, **self._arguments.kwargs)
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Any:
         return self.items[index]
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.items)

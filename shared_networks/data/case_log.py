@@ -4,6 +4,8 @@ import logging
 from collections import Counter
 from typing import Any
 
+from shared_networks.errors import CaseStatus, one_line
+
 __all__ = ["CaseLog"]
 
 
@@ -21,11 +23,13 @@ class CaseLog:
 
     def add(self, item: dict[str, Any]) -> None:
         """Enter a case by what its item says: ``refused``, ``skipped`` and ``warning`` hold the reasons, if any."""
-        keys = ("case", "refused", "skipped", "warning")
-        case, refused, skipped, warning = (" ".join(str(item.get(key, "")).split()) for key in keys)
-        status = "refused" if refused else "skipped" if skipped else "warned" if warning else "ok"
-        reason = refused or skipped or warning
-        if status != "ok":
+        case, refused, skipped, warning = (
+            one_line(item.get(key, "")) for key in ("case", CaseStatus.REFUSED, CaseStatus.SKIPPED, "warning")
+        )
+        reasons = {CaseStatus.REFUSED: refused, CaseStatus.SKIPPED: skipped, CaseStatus.WARNED: warning}
+        status = next((status for status, reason in reasons.items() if reason), CaseStatus.OK)
+        reason = reasons.get(status, "")
+        if status != CaseStatus.OK:
             self.logger.log(logging.DEBUG if skipped else logging.WARNING, f"{case} {status}: {reason}")
         known = {key: item[key] for key in ("seconds", "inputs_sha256", "fingerprint") if key in item}
         self.entries.append({"case": case, "status": status, "reason": reason, **known})
@@ -33,7 +37,7 @@ class CaseLog:
     def counts(self) -> dict[str, int]:
         """Number of cases with each status."""
         found = Counter(entry["status"] for entry in self.entries)
-        return {status: found[status] for status in ("ok", "warned", "refused", "skipped")}
+        return {status: found[status] for status in CaseStatus}
 
     def count(self, status: str) -> int:
         """Number of cases with a status."""
@@ -41,4 +45,4 @@ class CaseLog:
 
     def exit_code(self) -> int:
         """2 when a case was refused, else 0."""
-        return 2 if self.count("refused") else 0
+        return 2 if self.count(CaseStatus.REFUSED) else 0

@@ -11,7 +11,7 @@ import monai
 import torch
 
 import shared_networks
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.content_hash import files_hash
 from shared_networks.io.file_names import safe_name
 from shared_networks.utils.hashing import weights_entry
@@ -80,7 +80,7 @@ class DoneCases:
         parts += [] if all(paths) else [[bool(path) for path in paths]]  # which modality the one file is
         found = {"inputs_sha256": inputs, "fingerprint": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
         reason = self._reason(safe_name(item["case"]), found["fingerprint"])
-        return found | ({"skipped": reason} if reason else {})
+        return found | ({CaseStatus.SKIPPED: reason} if reason else {})
 
     def _reason(self, name: str, fingerprint: str) -> str:
         """Why a case is left out; '' when it is to be done."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS
-from shared_networks.errors import InputError
+from shared_networks.data.case_list import SECTIONS, folders_of, members_of
+from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import file_kind, file_stem
 
 __all__ = ["bids_cases", "named_cases"]
@@ -35,10 +35,10 @@ def bids_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fals
         Items with ``image`` ('' for a missing modality) and ``subject`` (``sub-01``, ``sub-01_ses-1_run-1``); and
         ``refused``, the reason, where one is missing and that is not allowed, or where there are several.
     """
-    subjects = [root] if root.name.startswith("sub-") else _folders(root, "sub-")
+    subjects = [root] if root.name.startswith("sub-") else folders_of(root, "sub-")
     cases: list[dict[str, Any]] = []
     for subject in subjects:
-        for session in (subject, *_folders(subject, "ses-")):
+        for session in (subject, *folders_of(subject, "ses-")):
             name = "_".join(dict.fromkeys((subject.name, session.name)))
             files = [path for folder in _BIDS_FOLDERS for path in _volumes(session / folder)]
             cases += _session_cases(session, name, files, modalities, allow_missing)
@@ -71,7 +71,7 @@ def _session_cases(
     reason = (
         f"{session}: {counts}, and nothing says which belong together; keep one of each, or name them in a data list."
     )
-    yield {"image": [str(next(iter(images), "")) for images in found], "subject": name, "refused": reason}
+    yield {"image": [str(next(iter(images), "")) for images in found], "subject": name, CaseStatus.REFUSED: reason}
 
 
 def _entities(stem: str) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def _named_case(
     case = _case(name, images, folder, modalities, allow_missing)
     doubled = next((paths for paths in kinds.values() if len(paths) > 1), None)
     if doubled:
-        case["refused"] = f"{doubled[0]} and {doubled[1].name}: two images of one kind; keep one of them."
+        case[CaseStatus.REFUSED] = f"{doubled[0]} and {doubled[1].name}: two images of one kind; keep one of them."
     if "label" in kinds:
         case["label"] = str(kinds["label"][0])
     return case
@@ -128,31 +128,17 @@ def _case(
     case: dict[str, Any] = {"image": [str(path or "") for path in images], "subject": name}
     if None in images and not allow_missing:
         lost = modalities[list(images).index(None)]
-        case["refused"] = f"{folder}: {name} has no {lost} there; expected {' and '.join(modalities)}."
+        case[CaseStatus.REFUSED] = f"{folder}: {name} has no {lost} there; expected {' and '.join(modalities)}."
     return case
 
 
 def _tree(root: Path, depth: int = _DEPTH, section: str = "") -> Iterator[tuple[str, Path]]:
     """The folder and those in it, with the section that a name on the way stands for."""
     yield section, root
-    for folder in _folders(root) if depth else ():
+    for folder in folders_of(root) if depth else ():
         if folder.name.lower() != "derivatives":
             yield from _tree(folder, depth - 1, SECTIONS.get(folder.name.lower(), section))
 
 
-def _folders(folder: Path, prefix: str = "") -> list[Path]:
-    return [path for path in _members(folder) if path.is_dir() and path.name.startswith(prefix)]
-
-
 def _volumes(folder: Path) -> list[Path]:
-    return [path for path in _members(folder) if path.is_file() and file_kind(path) == "volume"]
-
-
-def _members(folder: Path) -> list[Path]:
-    """What is in a folder but hidden things, by name; nothing where there is no folder."""
-    if not folder.is_dir():
-        return []
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{folder}: the folder cannot be listed ({error.strerror}); check its permission.") from error
+    return [path for path in members_of(folder) if path.is_file() and file_kind(path) == "volume"]

@@ -4,6 +4,7 @@ from typing import Any
 
 from monai.engines import SupervisedEvaluator
 
+from shared_networks.errors import CaseStatus
 from shared_networks.runner.one_line_errors import find_input_error
 from shared_networks.utils.memory import is_memory_error
 
@@ -37,7 +38,7 @@ class CaseEvaluator(SupervisedEvaluator):
             }
             for number, case in enumerate(cases)
         ]
-        return [{"refused": reason} for _ in cases]
+        return [{CaseStatus.REFUSED: reason} for _ in cases]
 
 
 def _too_small(size: str, error: BaseException) -> str:

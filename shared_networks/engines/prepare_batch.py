@@ -3,11 +3,18 @@
 from typing import Any
 
 import torch
+from monai.data import MetaTensor
 from monai.engines import PrepareBatch
 
-from shared_networks.engines.plain_tensor import plain_tensor
+__all__ = ["PrepareFusionBatch", "plain_tensor"]
 
-__all__ = ["PrepareFusionBatch"]
+
+def plain_tensor(
+    tensor: torch.Tensor, device: str | torch.device | None = None, non_blocking: bool = False
+) -> torch.Tensor:
+    """Put a tensor on the device, without meta data, whose bookkeeping costs time in every operation."""
+    tensor = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    return tensor.to(device=device, non_blocking=non_blocking)
 
 
 class PrepareFusionBatch(PrepareBatch):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
-from shared_networks.engines.plain_tensor import plain_tensor
+from shared_networks.engines.prepare_batch import plain_tensor
 
 __all__ = ["PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]
 

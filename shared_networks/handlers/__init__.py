@@ -11,8 +11,8 @@ from shared_networks.handlers.gradient_clip import GradientClip
 from shared_networks.handlers.loss_parts import LossParts
 from shared_networks.handlers.renew_versions import RenewVersions
 from shared_networks.handlers.resume import newest_checkpoint
+from shared_networks.handlers.schedule_state import ScheduleState
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
-from shared_networks.handlers.stage_completion import StageCompletion
 from shared_networks.handlers.trainer_state import TrainerState
 from shared_networks.handlers.training_origin import TrainingOrigin
 from shared_networks.handlers.weight_average import WeightAverage
@@ -29,8 +29,8 @@ __all__ = [
     "GradientClip",
     "LossParts",
     "RenewVersions",
+    "ScheduleState",
     "SegmentationEvaluationReport",
-    "StageCompletion",
     "TrainerState",
     "TrainingCheckpoints",
     "TrainingOrigin",

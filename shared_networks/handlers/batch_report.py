@@ -15,7 +15,7 @@ from ignite.engine import Engine, Events
 
 from shared_networks.data.case_log import CaseLog
 from shared_networks.data.done_cases import DoneCases
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.utils.atomic import atomic_path, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
@@ -107,7 +107,7 @@ class BatchReport:
         seconds = round((now - self._decided_at) / max(1, len(engine.state.batch)), 2)
         self._decided_at = now
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-            reasons = {key: output[key] for key in ("refused",) if output.get(key)}
+            reasons = {key: output[key] for key in (CaseStatus.REFUSED,) if output.get(key)}
             self.log.add({**item, **reasons, **({} if reasons else {"seconds": seconds})})
         if not self._is_writer:
             return
@@ -120,7 +120,7 @@ class BatchReport:
         """A line for each new entry: constant cost a case, however many there are."""
         new = self.log.entries[self._appended :]
         self._appended = len(self.log.entries)
-        with self._lines.open("a", encoding="utf-8") as stream:
+        with self._lines.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in new)
         for file in self.beside:
             file.add(new)
@@ -172,7 +172,7 @@ class BatchReport:
             "cases": self.log.entries,
         }
         with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
         ended = time.monotonic()
         self._may_write_at = ended + (ended - begun) / _SHARE
 

@@ -15,7 +15,7 @@ __all__ = ["TrainingCheckpoints"]
 
 
 class TrainingCheckpoints(CheckpointSaver):
-    """MONAI's ``CheckpointSaver`` by epochs, with files that are written whole or not at all.
+    """MONAI's ``CheckpointSaver`` by epochs, with files that are written atomically.
 
     MONAI's own writes under the final name and removes the oldest file before: a process killed meanwhile leaves one
     whole file at most, a full disk a broken one; and a resumed run forgets the files of the run before. Here the new
@@ -55,7 +55,7 @@ class _AtomicSaver(BaseSaveHandler):
     def __call__(self, checkpoint: dict[str, Any], filename: str, metadata: dict[str, Any] | None = None) -> None:
         write_checkpoint(checkpoint, self.folder / filename)
         prefix, epoch = _parts(filename)
-        # Files of later epochs are another run's, which this one was told not to resume.
+        # Files of later epochs are another run's, which this one does not resume.
         found = [_parts(path.name) for path in self.folder.glob("*.pt")]
         earlier = sorted(number for name, number in found if name == prefix and number < epoch)
         for number in earlier[: max(0, len(earlier) - self.n_saved + 1)]:

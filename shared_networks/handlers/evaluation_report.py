@@ -116,7 +116,10 @@ class EvaluationReport(ABC):
         columns = self.complete({name: detail.flatten().tolist() for name, detail in details.items()})
         self.output_dir.mkdir(parents=True, exist_ok=True)
         table = self.output_dir / f"{self.stem}.csv"
-        with atomic_path(table) as path, path.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(table) as path,
+            path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow([*self.row_names, *columns])
             for row, case in enumerate(self.cases):

@@ -54,7 +54,6 @@ class TrainingOrigin:
         validation: items of the validation data, which chose the best weights so far.
         files: weights of other networks that the training uses; '' and missing ones count as none.
         also: ids of further settings.
-        under: id that the settings stand under, for a stage of several; '' for the top of the config.
     """
 
     def __init__(
@@ -63,21 +62,18 @@ class TrainingOrigin:
         validation: Iterable[Mapping[str, Any]] = (),
         files: Sequence[str | Path] = (),
         also: Sequence[str] = (),
-        under: str = "",
     ) -> None:
         self._data = {"training data": training, "validation data": validation}
         self._files = files
         self._contents: dict[str, str] | None = None
-        prefix = f"{under}::" if under else ""
-        without = {*_MAY_CHANGE, *(f"{prefix}{name}" for name in _MAY_CHANGE)}
-        found = collect_settings([f"{prefix}{name}" for name in (*_SETTINGS, *also)], _MAY_CHANGE)
-        dataset = found.get(f"{prefix}train::dataset")
+        found = collect_settings([*_SETTINGS, *also], _MAY_CHANGE)
+        dataset = found.get("train::dataset")
         if isinstance(dataset, dict):  # the items count by what they hold, not by how they are named
-            found[f"{prefix}train::dataset"] = {key: value for key, value in dataset.items() if key != "data"}
+            found["train::dataset"] = {key: value for key, value in dataset.items() if key != "data"}
         self._settings = {
-            key.removeprefix(prefix): json.dumps(value, sort_keys=True, default=str)
+            key: json.dumps(value, sort_keys=True, default=str)
             for key, value in found.items()
-            if value is not None and not any(key == name or key.startswith(f"{name}::") for name in without)
+            if value is not None and not any(key == name or key.startswith(f"{name}::") for name in _MAY_CHANGE)
         }
 
     def state_dict(self) -> dict[str, dict[str, str]]:

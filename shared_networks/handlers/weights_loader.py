@@ -6,10 +6,14 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from shared_networks.errors import InputError
-from shared_networks.utils.weights import first_difference, read_weights
+from shared_networks.utils.weights import load_weights, weights_of
 
 __all__ = ["WeightsLoader"]
+
+_REFUSAL = (
+    "{fault}: weights of another network; give the checkpoint of this config, or the config (overlays, number of "
+    "classes) that it was trained with."
+)
 
 
 class WeightsLoader:
@@ -42,20 +46,19 @@ class WeightsLoader:
 
     def __call__(self, engine: Engine) -> None:
         """Load the weights; on an error the network is unchanged."""
-        content = read_weights(self.load_path, self.map_location)
-        state = content["model"] if isinstance(content, dict) and isinstance(content.get("model"), dict) else content
+        network = getattr(self.network, "module", self.network)
+        load_weights(
+            network, self.load_path, _REFUSAL, "", lambda content: self._state(content, network), self.map_location
+        )
+        engine.logger.info(f"weights of {Path(self.load_path).name} loaded")
+
+    def _state(self, content: Any, network: torch.nn.Module) -> Any:
+        state = weights_of(content)
         if state is not content and "weight_average" in content:
             # What the training validates and keeps, see shared_networks.handlers.WeightAverage.
             state = content["weight_average"]["average"]
-        network = getattr(self.network, "module", self.network)
-        own = network.state_dict()
         if self.may_lack and isinstance(state, dict):
-            state = {name: value for name, value in own.items() if name.startswith(self.may_lack)} | state
-        fault = first_difference(state, own)
-        if fault:
-            raise InputError(
-                f"{self.load_path}: {fault}: weights of another network; give the checkpoint of this config, or the "
-                "config (overlays, number of classes) that it was trained with."
-            )
-        network.load_state_dict(state)
-        engine.logger.info(f"weights of {Path(self.load_path).name} loaded")
+            state = {
+                name: value for name, value in network.state_dict().items() if name.startswith(self.may_lack)
+            } | state
+        return state

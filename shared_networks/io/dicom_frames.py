@@ -68,7 +68,7 @@ def _places(path: Path, image: Any) -> list[tuple]:
     if "DetectorInformationSequence" in image:
         return _stacked_places(path, image)
     raise InputError(
-        f"{path}: {image.NumberOfFrames} frames without position, a film and not a volume; give one image, or the "
+        f"{path}: {image.NumberOfFrames} frames without position, a film and not a volume; save one as PNG or give the "
         "original series of the scanner."
     )
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.transforms import SpatialResample
+from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
 from shared_networks.io.regular_grid import can_be_inverted, is_sheared
@@ -31,7 +32,7 @@ def check_affine(source: Source) -> None:
     if not np.isfinite(source.affine).all():
         raise InputError(f"{source.path}: the affine holds NaN or infinite values; {remedy}")
     if not can_be_inverted(source.affine):
-        spacing = np.linalg.norm(source.affine[:3, :3], axis=0)
+        spacing = voxel_sizes(source.affine)
         raise InputError(f"{source.path}: the affine is singular (spacing {_numbers(spacing)} mm); {remedy}")
     if is_sheared(source.affine):
         raise InputError(
@@ -77,7 +78,7 @@ def _difference(mri: Source, other: Source) -> str:
         return f"the sizes differ, {_size(mri)} against {_size(other)}"
     if mri.affine is None or other.affine is None:
         return ""
-    spacing, other_spacing = (np.linalg.norm(source.affine[:3, :3], axis=0) for source in (mri, other))
+    spacing, other_spacing = (voxel_sizes(source.affine) for source in (mri, other))
     corners = np.array(list(itertools.product(*((0, length - 1) for length in mri.values.shape))), dtype=np.float64)
     displacement = corners @ (mri.affine - other.affine)[:3, :3].T + (mri.affine - other.affine)[:3, 3]
     furthest = np.linalg.norm(displacement, axis=1).max()

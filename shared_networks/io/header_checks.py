@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from PIL import Image
 
 from shared_networks.errors import InputError
@@ -150,7 +151,7 @@ def orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> li
     with np.errstate(invalid="ignore"):  # an affine that is not finite is refused elsewhere
         apart = np.abs((sform - qform) @ corners.T).max()
     # Not less: a sheared sform, as some converters write it, has no equal among qforms.
-    if apart > np.linalg.norm(sform[:3, :3], axis=0).max():
+    if apart > voxel_sizes(sform).max():
         return [f"{path.name}: sform and qform of the header are up to {apart:.3g} mm apart; the sform was used"]
     return []
 
@@ -170,7 +171,7 @@ def unit_factor(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[floa
     factor = _UNITS.get(unit, 1.0)
     if factor == 1.0:
         return 1.0, ""
-    sizes = np.linalg.norm(np.asarray(image.affine)[:3, :3], axis=0)
+    sizes = voxel_sizes(image.affine)
     low, high = _PLAUSIBLE
 
     def plausible(lengths: np.ndarray) -> bool:

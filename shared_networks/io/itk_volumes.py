@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from shared_networks.io.dicom_geometry import LPS_TO_RAS
 
@@ -19,7 +20,7 @@ def to_itk(values: np.ndarray, affine: np.ndarray) -> Any:
     import itk
 
     matrix = LPS_TO_RAS @ affine
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    spacing = voxel_sizes(matrix)
     image = itk.image_from_array(np.ascontiguousarray(values.T.astype(np.float32, copy=False)))
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(matrix[:3, 3].tolist())

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy.ndimage import affine_transform
 
 from shared_networks.io.source import Source
@@ -16,7 +17,7 @@ _LEAST_COSINE = 5e-3
 
 def is_sheared(affine: np.ndarray) -> bool:
     """Whether axes of a voxel to world matrix, which is finite and not singular, are not at right angles."""
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    directions = affine[:3, :3] / voxel_sizes(affine)
     return bool(np.abs(directions.T @ directions - np.eye(3)).max() > _LEAST_COSINE)
 
 
@@ -94,7 +95,7 @@ def regular_pair(first: Source, second: Source, onto_first: bool) -> tuple[Sourc
 
 def can_be_inverted(affine: np.ndarray) -> bool:
     """Whether a voxel to world matrix is finite and spans three dimensions."""
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    lengths = voxel_sizes(affine)
     if not np.isfinite(affine).all() or (lengths < 1e-6).any():
         return False
     return abs(np.linalg.det(affine[:3, :3] / lengths)) >= 1e-3

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 import shared_networks
 from shared_networks.io.derived_series import new_series_number
@@ -73,7 +74,7 @@ def write_segmentation_object(
                 algorithm_identification=method,
             )
         )
-    columns, rows, slices = (float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
+    columns, rows, slices = (float(size) for size in voxel_sizes(affine))
     segmentation = Segmentation(
         source_images=list(source),
         pixel_array=np.ascontiguousarray(label.T.astype(np.uint8)),

@@ -63,7 +63,7 @@ class FusionQualityLoss(nn.Module):
         ceilings: value by name beyond which a term is not rewarded further, e.g. SCD, whose maximum is a fused image
             brighter than both sources.
         minimal_content: a patch counts when this share of its pixels exceeds 2 % of the range in either source.
-        histogram_stride: histograms (``mutual_information``) count every so manieth pixel of every so manieth row; at 1
+        histogram_stride: histograms (``mutual_information``) count every n-th pixel of every n-th row; at 1
             they take a fifth of a training step on a CPU.
 
     Raises:

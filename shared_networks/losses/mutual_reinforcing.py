@@ -21,17 +21,26 @@ class VisualFusionLoss(nn.Module):
 
     Args:
         delta: weight of the gradient term (0.08 in the paper, 1/12 in the released code).
+        intensity: whose intensities F takes: ``"flair"``, Y as in Eq. 7, or ``"maximum"``, the brighter of X and Y
+            voxel by voxel, which keeps what either of them shows and Eq. 7 loses of the T1.
+
+    Raises:
+        ValueError: for another ``intensity``.
     """
 
-    def __init__(self, delta: float = 0.08) -> None:
+    def __init__(self, delta: float = 0.08, intensity: str = "flair") -> None:
         super().__init__()
+        if intensity not in ("flair", "maximum"):
+            raise ValueError(f"intensity must be 'flair' or 'maximum', got {intensity!r}.")
         self.delta = delta
+        self.intensity = intensity
         self.parts: dict[str, torch.Tensor] = {}
 
     @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x X x Y x Z, sources: B x 2 x X x Y x Z with X (T1) and Y (T2-FLAIR) -> scalar."""
-        intensity = (fused - sources[:, 1:2]).abs().mean()
+        wanted = sources[:, 1:2] if self.intensity == "flair" else sources.amax(dim=1, keepdim=True)
+        intensity = (fused - wanted).abs().mean()
         strongest = sobel_gradient_magnitude(sources).amax(dim=1, keepdim=True)
         gradient = (sobel_gradient_magnitude(fused) - strongest).abs().mean()
         self.parts = {"L_VF_intensity": intensity.detach(), "L_VF_gradient": gradient.detach()}
@@ -52,6 +61,7 @@ class MutualReinforcingLoss(nn.Module):
     Args:
         visual: weight of L_VF (1); 0 is the ablation "without L_VF" of Table 5.
         delta: weight of the gradient term within L_VF (0.08 in the paper).
+        intensity: whose intensities L_VF asks for, see :class:`VisualFusionLoss` (``"flair"``: paper).
         eta: weight of L_LS (0.10 in the paper); 0 is the ablation "without L_LS" of Table 5, and with
             ``cross_entropy`` 0 too no labels are needed.
         cross_entropy: weight of the cross entropy (0: paper). It stands beside ``eta``, not under it.
@@ -79,12 +89,13 @@ class MutualReinforcingLoss(nn.Module):
         batch_dice: bool = False,
         ignore_label: int | None = None,
         auxiliary_of: int | None = None,
+        intensity: str = "flair",
     ) -> None:
         super().__init__()
         if not (visual or eta or cross_entropy):
             raise ValueError("visual, eta and cross_entropy are all 0: nothing is left to minimise.")
         self.visual, self.eta, self.cross_entropy = visual, eta, cross_entropy
-        self.visual_loss = VisualFusionLoss(delta)
+        self.visual_loss = VisualFusionLoss(delta, intensity)
         self.dice_loss = MaskedDiceLoss(include_background=True, batch=batch_dice)
         self.ignore_label, self.auxiliary_of = ignore_label, auxiliary_of
         weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)

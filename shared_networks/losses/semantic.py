@@ -7,7 +7,7 @@ from torch import nn
 from shared_networks.errors import InputError
 from shared_networks.losses.precision import in_single_precision
 from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
-from shared_networks.utils.weights import first_difference, read_weights
+from shared_networks.utils.weights import load_weights
 
 __all__ = ["SemanticLoss", "SemanticPretrainingLoss"]
 
@@ -15,18 +15,6 @@ _REMEDY = (
     "make it with `python -m monai.bundle run training --config_file gesenet_bundle/configs/train_semantic.json "
     "--bundle_root gesenet_bundle --dataset_dir ...`"
 )
-
-
-def _load_weights(segmenter: nn.Module, checkpoint: str) -> None:
-    """Fill the segmenter from a plain state dict, with one line for everything that can be wrong with the file."""
-    try:
-        state = read_weights(checkpoint)
-    except InputError as error:
-        raise InputError(f"{error} These are the weights of the semantic module; {_REMEDY}.") from error
-    fault = first_difference(state, segmenter.state_dict())
-    if fault:
-        raise InputError(f"{checkpoint}: not the weights of {type(segmenter).__name__} ({fault}); {_REMEDY}.")
-    segmenter.load_state_dict(state)
 
 
 class SemanticLoss(nn.Module):
@@ -54,7 +42,9 @@ class SemanticLoss(nn.Module):
             raise InputError(f"the semantic loss needs a trained module: set its checkpoint; {_REMEDY}.")
         self.segmenter = BilateralAttentionSegmenter() if segmenter is None else segmenter
         if checkpoint:
-            _load_weights(self.segmenter, checkpoint)
+            refusal = f"not the weights of {type(self.segmenter).__name__} ({{fault}}); {_REMEDY}."
+            unreadable = f"These are the weights of the semantic module; {_REMEDY}."
+            load_weights(self.segmenter, checkpoint, refusal, unreadable, choose=lambda content: content)
         self.segmenter.requires_grad_(False)
         self.segmenter.eval()
         self.delta = delta

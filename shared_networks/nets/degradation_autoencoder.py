@@ -7,8 +7,7 @@ from torch import nn
 
 from shared_networks.blocks.feature_decoder import FeatureDecoder
 from shared_networks.blocks.swin_encoder import SwinEncoder
-from shared_networks.errors import InputError
-from shared_networks.utils.weights import first_difference, read_weights
+from shared_networks.utils.weights import load_weights
 
 __all__ = ["DegradationAutoencoder"]
 
@@ -85,13 +84,6 @@ class DegradationAutoencoder(nn.Module):
             InputError: when the file is missing, cannot be read or holds other weights; the network is unchanged.
         """
         remedy = "train stage 1 first" + (f": {command}" if command else " (train_autoencoder.json)")
-        try:
-            content = read_weights(path)
-        except InputError as error:
-            raise InputError(f"{error} If there is none, {remedy}") from error
-        state = content.get("model", content) if isinstance(content, dict) else content
-        fault = first_difference(state, self.state_dict())
-        if fault:
-            raise InputError(f"{path}: not a checkpoint of this autoencoder ({fault}); {remedy}")
-        self.load_state_dict(state)
+        refusal = f"not a checkpoint of this autoencoder ({{fault}}); {remedy}"
+        load_weights(self, path, refusal, f"If there is none, {remedy}")
         return self

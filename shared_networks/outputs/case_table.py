@@ -58,7 +58,7 @@ class CaseTable:
         """Append a row for each entry of the log."""
         new = self._rows(entries)
         self.rows += new
-        with self.path.open("a", encoding="utf-8", newline="") as stream:
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             csv.DictWriter(stream, self.columns).writerows(new)
 
     def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -79,10 +79,11 @@ class CaseTable:
         return rows
 
     def _write(self) -> None:
-        with atomic_path(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, self.columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        with atomic_path(self.path) as temporary:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+                writer = csv.DictWriter(stream, self.columns)
+                writer.writeheader()
+                writer.writerows(self.rows)
 
 
 def _seconds_of(path: Path) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,14 @@ from shared_networks.runner.devices import check_devices
 from shared_networks.runner.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
 from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
 
-__all__ = ["check_run"]
+__all__ = ["check_keys", "check_run"]
 
 
 def check_run(
-    required: Sequence[Mapping[str, Any]] = (), not_empty: Sequence[str] = (), missing: Sequence[str] = ()
+    required: Sequence[Mapping[str, Any]] = (),
+    not_empty: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    typed: bool = True,
 ) -> None:
     """Check the override keys and the inputs of a bundle run before anything is built.
 
@@ -70,6 +74,7 @@ def check_run(
         not_empty: ids of lists; they are built and counted, so that what they say about the input is said first.
         missing: what this machine lacks for the run, in words
             (:func:`shared_networks.utils.missing_for_tensorrt`); anything in it refuses the run.
+        typed: whether the override keys are those of the command line; not for the stages of a launcher.
 
     Raises:
         InputError: see above; the message is one line.
@@ -80,31 +85,62 @@ def check_run(
     creation = frames.get(create_workflow.__code__)
     if initialize is None or creation is None:
         return
-    workflow: ConfigWorkflow = initialize.f_locals["self"]
+    parser = initialize.f_locals["self"].parser
+    with _refusals_as_lines():
+        paths = [key for requirement in required for key in requirement["any_of"]]
+        files = ConfigParser.load_config_files(creation.f_locals["config_file"])
+        _check_keys(initialize.f_locals["self"], files, creation.f_locals["_args"], _typed() if typed else {}, paths)
+        if run.__code__ in frames or run_workflow.__code__ in frames:
+            if missing:
+                raise InputError(f"this run needs {', and '.join(missing)}; leave out the config that asks for it")
+            check_devices(parser)
+            for requirement in required:
+                _check_requirement(parser, **requirement)
+            for key in not_empty:
+                _check_list(parser, key)
+
+
+def check_keys(files: Mapping[str, Any], paths: Sequence[str] = ()) -> None:
+    """The part of :func:`check_run` that is about override keys, for a config that hands them on to others.
+
+    Args:
+        files: content in which the keys have their meaning.
+        paths: keys that are known to be paths.
+
+    Raises:
+        InputError: see :func:`check_run`.
+        SystemExit: see :func:`check_run`.
+    """
+    frames = calling_frames()
+    creation = frames.get(create_workflow.__code__)
+    if creation is None:
+        return
+    with _refusals_as_lines():
+        workflow = frames[ConfigWorkflow.initialize.__code__].f_locals["self"]
+        _check_keys(workflow, files, creation.f_locals["_args"], _typed(), paths)
+
+
+@contextmanager
+def _refusals_as_lines() -> Iterator[None]:
+    """Under the stock runner a refusal ends the process with one line, and so does any later error."""
     is_command = runs_as_bundle_command()
     if is_command:
         shorten_errors()
     try:
-        typed = typed_values(sys.argv[1:]) if is_command else {}
-        paths = [key for requirement in required for key in requirement["any_of"]]
-        _check_keys(workflow, creation.f_locals["config_file"], creation.f_locals["_args"], typed, paths)
-        if run.__code__ in frames or run_workflow.__code__ in frames:
-            if missing:
-                raise InputError(f"this run needs {', and '.join(missing)}; leave out the config that asks for it")
-            check_devices(workflow.parser)
-            for requirement in required:
-                _check_requirement(workflow.parser, **requirement)
-            for key in not_empty:
-                _check_list(workflow.parser, key)
+        yield
     except InputError as error:
         if is_command:
             raise SystemExit(f"error: {error}") from None
         raise
 
 
+def _typed() -> dict[str, str | None]:
+    return typed_values(sys.argv[1:]) if runs_as_bundle_command() else {}
+
+
 def _check_keys(
     workflow: ConfigWorkflow,
-    config_file: str | Sequence[str] | None,
+    files: Mapping[str, Any],
     arguments: Mapping[str, Any],
     typed: Mapping[str, str | None],
     paths: Sequence[str],
@@ -112,7 +148,6 @@ def _check_keys(
     own = set(inspect.signature(ConfigWorkflow.__init__).parameters)
     ids = {workflow.init_id, workflow.run_id, workflow.final_id}
     given = {key: value for key, value in arguments.items() if key not in own | ids}
-    files = ConfigParser.load_config_files(config_file)
     parser = workflow.parser
     meant, faults = as_typed(given, typed, files, paths)
     faults += unknown_keys(given, files, parser.get()) + mistaken_booleans(given, files)
@@ -122,7 +157,8 @@ def _check_keys(
         _set(parser, key, meaning)
     texts = {key: value for key, value in meant.items() if value != given[key]}
     for key, text in (texts | texts_with_marks(files, meant)).items():
-        _set_text(parser, key, text)
+        if key in parser:  # the files may be others than the parser's, see check_keys
+            _set_text(parser, key, text)
 
 
 def _set(parser: ConfigParser, key: str, value: Any) -> None:

@@ -1,153 +1,146 @@
-"""Put both stages of RMR-Fusion into one config: ``python -m shared_networks.runner.two_stage <bundle folder>``.
+"""Train both stages of RMR-Fusion one after the other, each by its own config file."""
 
-MONAI's configs cannot include each other, so ``two_stage.json`` is made from ``train_autoencoder.json`` and
-``train.json`` and kept beside them; run this again after a change of either.
-"""
-
-import argparse
+import hashlib
 import json
-import re
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["join_stages", "main", "prefix_references"]
+import ignite.distributed as idist
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
 
-# What both stages take from the top of the file, so that a user gives it once.
-SHARED = (
+from shared_networks.errors import InputError
+from shared_networks.runner.call_stack import calling_frames
+from shared_networks.runner.run_check import check_keys
+from shared_networks.utils.atomic import atomic_path
+
+__all__ = ["TwoStages"]
+
+_PROGRAM = (
     "imports",
     "import_paths",
-    "bundle_root",
-    "code_version",
-    "reuse_memory",
-    "backends",
-    "dataset_dir",
-    "datalist",
-    "validation_subjects",
-    "ckpt_dir",
-    "resume",
-    "device",
-    "amp",
-    "amp_dtype",
-    "cpu_bfloat16",
-    "amp_kwargs",
-    "tf32",
-    "cudnn_benchmark",
-    "deterministic",
-    "seed",
-    "num_workers",
-    "pin_memory",
-    "log_interval",
-    "percentiles",
+    "initialize",
+    "run",
+    "finalize",
+    "training",
+    "stages",
+    "check_run",
+    ConfigParser.meta_key,
 )
-# The whole run has them, a stage does not.
-PROGRAM = ("check_run", "initialize", "run", "finalize", "training")
-# These say where and how a stage runs, not what comes out of it.
-PLACE = (
-    "bundle_root",
-    "ckpt_dir",
-    "output_dir",
-    "resume",
-    "device",
-    "amp",
-    "amp_dtype",
-    "cpu_bfloat16",
-    "tf32",
-    "cudnn_benchmark",
-    "deterministic",
-    "num_workers",
-    "pin_memory",
-    "log_interval",
-    "cache_rate",
-    "max_epochs",
-)
-MARKER = "autoencoder_complete.json"
+"""What the launcher has for itself."""
 
 
-def prefix_references(config: Any, names: Sequence[str], prefix: str) -> Any:
-    """Make ``@name`` into ``@prefix#name`` in every string of a config, for these top-level names.
+class TwoStages:
+    """Both stages as workflows, with the keys that were given for each; a finished first stage is skipped.
+
+    To be made while the launcher's config is initialised: it finds that workflow on the call stack. A key belongs to
+    the second stage, ``stage1#key`` to the first one, and a key of ``shared`` to both. All keys, and the data of both
+    stages, are checked before the first one begins.
+
+    Beside the first stage's weights a marker, ``autoencoder_complete.json``, holds a hash of its settings and data, and
+    its last epoch. A later run with the same settings and data, at most as many epochs, and the weights still there
+    skips the stage; any other goes on with it from its own checkpoints. The second stage goes on from its checkpoints
+    only when the first one was skipped: they belong to the weights that they were trained on.
 
     Args:
-        config: nested dictionaries, lists and values.
-        names: ids that move.
-        prefix: id that they move under.
+        folder: of the config files.
+        first: file of the first stage, which has ``best_checkpoint``, ``training_origin``, ``max_epochs``.
+        second: file of the second stage.
+        product: key of the second stage that names the weights of the first one.
+        shared: keys of both stages.
+        paths: keys of paths, for what is typed on a command line.
+
+    Raises:
+        InputError: for keys or data that cannot be used; one line.
     """
-    if isinstance(config, str):
-        return re.sub(r"@(\w+)", lambda match: f"@{prefix}#{match[1]}" if match[1] in names else match[0], config)
-    if isinstance(config, Mapping):
-        return {key: prefix_references(value, names, prefix) for key, value in config.items()}
-    if isinstance(config, list):
-        return [prefix_references(value, names, prefix) for value in config]
-    return config
+
+    def __init__(
+        self, folder: str, first: str, second: str, product: str, shared: Sequence[str], paths: Sequence[str] = ()
+    ) -> None:
+        self.folder = Path(folder)
+        self.product = product
+        self.logger = logging.getLogger(type(self).__name__)
+        self._files = {1: self.folder / first, 2: self.folder / second}
+        stages = {number: ConfigParser.load_config_files(str(path)) for number, path in self._files.items()}
+        workflow: ConfigWorkflow = calling_frames()[ConfigWorkflow.initialize.__code__].f_locals["self"]
+        known = {**stages[2], "stage1": {key: value for key, value in stages[1].items() if key not in shared}}
+        check_keys(known, paths)
+        given = {key: value for key, value in workflow.parser.get().items() if key not in _PROGRAM}
+        first_keys = given.pop("stage1", {}) | {key: given[key] for key in shared if key in given}
+        first_keys["output_dir"] = str(Path(str(workflow.parser.get_parsed_content("output_dir"))) / "stage1")
+        self._keys = {1: dict(_changed(first_keys, stages[1])), 2: dict(_changed(given, stages[2]))}
+        # Looked at before the first stage begins; the weights that the second one needs are not there yet.
+        needs = [need for need in stages[2]["check_run"]["required"] if product not in need["any_of"]]
+        self._workflow(2, {"check_run#required": needs}).finalize()
+        self.first = self._workflow(1)
+        self.second: ConfigWorkflow | None = None
+
+    @property
+    def marker(self) -> Path:
+        """The file that says that the first stage is complete."""
+        return self.weights.with_name("autoencoder_complete.json")
+
+    @property
+    def weights(self) -> Path:
+        """The file that the first stage makes."""
+        return Path(self.first.parser.get_parsed_content("best_checkpoint").path)
+
+    def is_complete(self) -> bool:
+        """Whether an earlier run finished the first stage with these settings and data."""
+        if not self.weights.is_file():
+            return False
+        try:
+            marker = json.loads(self.marker.read_text(encoding="utf-8"))
+            return marker["settings"] == self._settings() and marker["max_epochs"] >= self._epochs()
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def run(self) -> None:
+        """Train the first stage unless it is complete, then the second.
+
+        Raises:
+            InputError: when the first stage ends without weights, because no validation took place.
+        """
+        skipped = self.is_complete()
+        if skipped:
+            self.logger.info(f"stage 1 is complete ({self.marker}): skipped")
+        else:
+            self._train_first()
+        keys = {self.product: str(self.weights)} | ({} if skipped else {"resume": False})
+        self.first.finalize()
+        self.second = self._workflow(2, keys)
+        self.second.run()
+        self.second.finalize()
+
+    def _train_first(self) -> None:
+        self.first.run()
+        if not self.weights.is_file():
+            raise InputError(
+                f"{self.weights}: stage 1 ended without a validation and saved no weights; set its val_interval to at "
+                "most its max_epochs."
+            )
+        # A trainer that was stopped early has not completed the stage.
+        epoch = self.first.parser.get_parsed_content("train#trainer").state.epoch
+        if epoch < self._epochs() or idist.get_rank() != 0:
+            return
+        with atomic_path(self.marker) as temporary:
+            content = {"settings": self._settings(), "max_epochs": self._epochs()}
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+    def _epochs(self) -> int:
+        return int(self.first.parser.get_parsed_content("max_epochs"))
+
+    def _settings(self) -> str:
+        origin = self.first.parser.get_parsed_content("training_origin").state_dict()
+        return hashlib.sha256(json.dumps(origin, sort_keys=True).encode("utf-8")).hexdigest()
+
+    def _workflow(self, number: int, keys: Mapping[str, Any] | None = None) -> ConfigWorkflow:
+        """A stage, initialised."""
+        given = {**self._keys[number], **(keys or {}), "check_run#typed": False}
+        return create_workflow(config_file=str(self._files[number]), **given)
 
 
-def join_stages(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Both stages in one config: the first under ``stage1``, the second under its own ids.
-
-    Args:
-        first: content of ``train_autoencoder.json``.
-        second: content of ``train.json``.
-
-    Returns:
-        A config whose ``run`` trains the first stage unless it is complete already, hands its weights to the second,
-        and trains that.
-    """
-    own = [name for name in first if name not in (*SHARED, *PROGRAM)]
-    stage = {name: prefix_references(first[name], own, "stage1") for name in own}
-    stage["output_dir"] = "$os.path.join(@output_dir, 'stage1')"
-    # Nothing needs to be read for a stage that is passed.
-    stage["cache_rate"] = "$0.0 if @stage1_completion.was_complete else @cache_rate"
-    stage["training_origin"]["under"] = "stage1"
-    # Nothing is resumed in a stage that is passed.
-    stage["resume_from"]["_disabled_"] = "$@stage1_completion.was_complete"
-    settings = {
-        name: f"@stage1#{name}" if name in own else f"@{name}"
-        for name, value in first.items()
-        if name not in (*PLACE, "imports", *PROGRAM) and _is_plain(value)
-    }
-    settings["contents"] = "$@stage1#training_origin.state_dict()['contents']"
-    joined = {name: value for name, value in second.items() if name not in PROGRAM}
-    joined["autoencoder_checkpoint"] = "@stage1#best_checkpoint#path"
-    # A checkpoint of the second stage belongs to the first stage that it was trained on.
-    joined["resume_from"] = {**second["resume_from"], "_disabled_": "$not @stage1_completion.was_complete"}
-    joined["stage1"] = stage
-    joined["stage1_completion"] = {
-        "_target_": "shared_networks.handlers.StageCompletion",
-        "_requires_": "@import_paths",
-        "path": f"$os.path.join(@ckpt_dir, '{MARKER}')",
-        "product": "@stage1#best_checkpoint#path",
-        "settings": settings,
-        "max_epochs": "@stage1#max_epochs",
-    }
-    lists = [f"stage1#{name}" for name in first["check_run"]["not_empty"]]
-    joined["check_run"] = {**first["check_run"], "not_empty": lists + second["check_run"]["not_empty"]}
-    joined["initialize"] = second["initialize"]
-    joined["run"] = [
-        "$[handler.attach(@stage1#train#trainer) for handler in @stage1#checkpoint_handlers]",
-        "$@stage1_completion.run(@stage1#train#trainer)",
-        *second["run"],
-    ]
-    joined["finalize"] = second["finalize"]
-    joined["training"] = second["training"]
-    return joined
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a part of a config is a setting, not made of other parts."""
-    text = json.dumps(value)
-    return "@" not in text and "_target_" not in text
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write ``configs/two_stage.json`` of a bundle."""
-    parser = argparse.ArgumentParser(description="Make two_stage.json from train_autoencoder.json and train.json.")
-    parser.add_argument("bundle", type=Path, help="folder of the bundle")
-    folder = parser.parse_args(arguments).bundle / "configs"
-    first, second = (
-        json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("train_autoencoder", "train")
-    )
-    (folder / "two_stage.json").write_text(json.dumps(join_stages(first, second), indent=4) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def _changed(content: Mapping[str, Any], files: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Keys, and values of them, that are not what the files hold."""
+    return ((key, value) for key, value in content.items() if key not in files or files[key] != value)

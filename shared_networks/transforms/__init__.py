@@ -7,7 +7,8 @@ from shared_networks.transforms.each_channel import RandEachChanneld
 from shared_networks.transforms.healed_lesions import RandHealLesionsd
 from shared_networks.transforms.label_maps import CheckLabelsd, MapLabelsd
 from shared_networks.transforms.load_modalities import LoadModalitiesd
-from shared_networks.transforms.load_pair import LoadFusionPaird, normalise_volume
+from shared_networks.transforms.load_pair import LoadFusionPaird
+from shared_networks.transforms.load_sources import normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
 from shared_networks.transforms.random_misalignment import RandMisalignd
 from shared_networks.transforms.random_slice import RandSliced, TakeSliced

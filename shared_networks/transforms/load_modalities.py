@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
 from shared_networks.io.background import find_foreground
@@ -18,15 +18,12 @@ from shared_networks.io.reading import Source, read_source
 from shared_networks.io.source_pair import (
     Preparation,
     absent,
-    files_of,
     missing_of,
     on_grid_of,
-    prepare_pair,
     prepare_single,
-    read_pair,
 )
 from shared_networks.transforms.hounsfield import looks_like_hu
-from shared_networks.transforms.load_pair import normalise_volume
+from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
     brain_remarks,
@@ -40,10 +37,10 @@ __all__ = ["LoadModalitiesd"]
 _MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 
 
-class LoadModalitiesd(MapTransform):
+class LoadModalitiesd(LoadSourcesd):
     """Load both modalities of a case, check that they belong together, and put them in [0, 1].
 
-    It is not a ``LoadImaged``, because MONAI Label replaces the reader of those. The value under the key may be
+    The value under the key may be
 
     1. a list of two paths (NIfTI volumes or folders of one DICOM series each);
     2. the path of one NIfTI volume that holds both in its last axis (X x Y x Z x 2);
@@ -117,48 +114,38 @@ class LoadModalitiesd(MapTransform):
         auxiliary_value: int = 5,
         foreground_key: str = "",
     ) -> None:
-        super().__init__(keys)
+        super().__init__(keys, warning_key, resample, prepare)
         self.foreground_key = foreground_key
         self.label_key = label_key
         self.brain_key = brain_key
-        self.warning_key = warning_key
         self.modalities = tuple(modalities)
         self.lower, self.upper = lower, upper
-        self.resample = resample
         self.overlay_value = overlay_value
         self.brain_checks = brain_checks
         self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
-        self.prepare = prepare
         self.allow_missing = allow_missing
         self.auxiliary_key, self.auxiliary_of, self.auxiliary_value = auxiliary_key, auxiliary_of, auxiliary_value
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return ``data`` with image, brain, warning and, where named, label set."""
-        if data.get("refused"):
-            raise InputError(str(data["refused"]))
-        d = dict(data)
-        for key in self.key_iterator(d):
-            missing = missing_of(d[key]) if self.allow_missing else None
-            load = self._load_pair if missing is None else self._load_single
-            d[key], masks, remarks, reference = load(d[key])
-            brain = (masks[0] | masks[1])[None].astype(np.uint8)
-            d[self.brain_key] = on_grid_of(reference, brain)
-            if self.foreground_key:
-                d[self.foreground_key] = on_grid_of(reference, np.stack(masks).astype(np.uint8))
-            d[self.warning_key] = "; ".join(remarks)
-            if self.label_key and d.get(self.label_key):
-                d[self.label_key] = self._read_label(d[self.label_key], reference)
-                if self.auxiliary_key:
-                    d["marked"] = bool(d.get(self.auxiliary_key))
-                    if d["marked"]:
-                        part = self._read_label(d[self.auxiliary_key], reference) > 0
-                        d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
-        return d
+    def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
+        missing = missing_of(d[key]) if self.allow_missing else None
+        load = self._load_pair if missing is None else self._load_single
+        d[key], masks, remarks, reference = load(d[key])
+        brain = (masks[0] | masks[1])[None].astype(np.uint8)
+        d[self.brain_key] = on_grid_of(reference, brain)
+        if self.foreground_key:
+            d[self.foreground_key] = on_grid_of(reference, np.stack(masks).astype(np.uint8))
+        d[self.warning_key] = "; ".join(remarks)
+        if self.label_key and d.get(self.label_key):
+            d[self.label_key] = self._read_label(d[self.label_key], reference)
+            if self.auxiliary_key:
+                d["marked"] = bool(d.get(self.auxiliary_key))
+                if d["marked"]:
+                    part = self._read_label(d[self.auxiliary_key], reference) > 0
+                    d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
 
     def _load_pair(self, value: Any) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
         """Image, foreground of each modality, remarks, and the source whose grid they have."""
-        pair = read_pair(value, self.modalities, self._sibling, _read_volume)
-        pair, prepared = prepare_pair(pair, self.prepare, self.resample)
+        pair, prepared = self._read_pair(value, self.modalities, _read_volume)
         masks, flat = zip(*map(self._check_and_scale, pair, self.modalities), strict=True)
         masks = list(masks)
         _refuse_lost_contents(pair, masks)
@@ -194,10 +181,6 @@ class LoadModalitiesd(MapTransform):
             remarks += brain_remarks(shown, brain, source.affine, [source.path.name], self.expected_ranges)
         nothing = np.zeros_like(brain)
         return image, [brain, nothing] if there == 0 else [nothing, brain], remarks, source
-
-    def depends_on(self, value: Any) -> list[Path]:
-        """Every file that the result of a case depends on (:func:`shared_networks.io.source_pair.files_of`)."""
-        return files_of(value, self._sibling, self.prepare)
 
     def _sibling(self, path: Path) -> Path:
         """The second modality of form 3."""
@@ -250,7 +233,7 @@ class LoadModalitiesd(MapTransform):
             remarks += brain_remarks(images, brain, affine, names, self.expected_ranges)
             # With the skull, the depth below the surface says nothing.
             contents = brain & (images > 0).any(axis=0)  # holes are not deep
-            if not brain.all() and look_swapped(*images, contents, np.linalg.norm(affine[:3, :3], axis=0)):
+            if not brain.all() and look_swapped(*images, contents, voxel_sizes(affine)):
                 remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
         return remarks
 

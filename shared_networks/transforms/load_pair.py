@@ -1,6 +1,6 @@
 """Load the two sources of one case: MRI and CT, PET or SPECT; pictures or volumes."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,78 +8,27 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
 
 from shared_networks.errors import InputError
 from shared_networks.io.colour import NEUTRAL_CHROMA, fuse_chroma
 from shared_networks.io.file_names import INPUT_KINDS, file_stem
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source
-from shared_networks.io.source_pair import Preparation, files_of, on_grid_of, prepare_pair, read_pair
+from shared_networks.io.source_pair import Preparation, on_grid_of
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
+from shared_networks.transforms.load_sources import LoadSourcesd, darken_to_mid_grey, normalise_volume
 from shared_networks.transforms.modality_checks import overlap_remarks, value_remarks
 
-__all__ = ["LoadFusionPaird", "darken_to_mid_grey", "normalise_volume"]
-
-_MOST_SAMPLES = 2_000_000
-"""Voxels that percentiles are taken of; a larger volume is thinned evenly."""
+__all__ = ["LoadFusionPaird"]
 
 _DARK, _LEAST_OVERLAP = 0.05, 0.3
 """What is darker is background; share of the smaller foreground inside the other, 0.40 to 1 in 489 training pairs."""
 
 
-def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
-    """Scale a volume so that two percentiles of its non-zero voxels become 0 and 1, and clip.
-
-    Zero is left out because it is the background of skull-stripped and of cropped images. Where the percentiles
-    coincide (a mask), minimum and maximum of all voxels take their place; a constant volume becomes 0.
-
-    Args:
-        values: any shape, finite.
-        lower: percentile that becomes 0.
-        upper: percentile that becomes 1.
-
-    Returns:
-        float32 in [0, 1], same shape.
-    """
-    occupied = values[values != 0]
-    if occupied.size == 0:
-        return np.zeros_like(values, dtype=np.float32)
-    occupied = occupied[:: max(1, occupied.size // _MOST_SAMPLES)].astype(np.float64)
-    low, high = np.percentile(occupied, [lower, upper])
-    if not high > low:
-        low, high = float(values.min()), float(values.max())
-    if not high > low:
-        return np.zeros_like(values, dtype=np.float32)
-    return ((values - low) / (high - low)).clip(0.0, 1.0).astype(np.float32)
-
-
-def darken_to_mid_grey(values: np.ndarray, mid_grey: float) -> np.ndarray:
-    """Darken a volume by a power so that the median of what is above 0 becomes ``mid_grey``; a darker one stays.
-
-    Percentiles put most of a skull-stripped T1 or FLAIR close to white, as no reader would set a window. The maximum of
-    two such volumes leaves no room for a lesion to stand out.
-
-    Args:
-        values: any shape, in [0, 1].
-        mid_grey: wanted median, in (0, 1).
-
-    Returns:
-        Values in [0, 1], same shape and type.
-    """
-    occupied = values[values > 0]
-    if occupied.size == 0:
-        return values
-    median = float(np.median(occupied[:: max(1, occupied.size // _MOST_SAMPLES)]))
-    if not mid_grey < median < 1.0:
-        return values
-    return values ** values.dtype.type(np.log(mid_grey) / np.log(median))
-
-
-class LoadFusionPaird(MapTransform):
+class LoadFusionPaird(LoadSourcesd):
     """Load MRI and other source, check that they belong together, and put them in [0, 1].
 
-    It is not a ``LoadImaged``, because MONAI Label replaces the reader of those. The value under the key may be
+    The value under the key may be
 
     1. a list of two paths: MRI, other source;
     2. the path of one NIfTI volume that holds both in its last axis (X x Y x Z x 2);
@@ -129,47 +78,33 @@ class LoadFusionPaird(MapTransform):
         modality_key: str = "modality",
         mid_grey: float | None = None,
     ) -> None:
-        super().__init__(keys)
+        super().__init__(keys, warning_key, resample, prepare)
         if mid_grey is not None and not 0.0 < mid_grey < 1.0:
             raise ValueError(f"mid_grey must be between 0 and 1, got {mid_grey!r}.")
         self.mid_grey = mid_grey
         self.ct_window = CtWindow(ct_window)
         self.modality_key = modality_key
         self.chroma_key = chroma_key
-        self.warning_key = warning_key
-        self.resample = resample
         self.mri_suffix = mri_suffix
         self.other_suffixes = tuple(other_suffixes)
-        self.prepare = prepare
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return ``data`` with image, chroma and warning set."""
-        if data.get("refused"):
-            raise InputError(str(data["refused"]))
-        d = dict(data)
-        for key in self.key_iterator(d):
-            pair = read_pair(d[key], ("the MRI", "the other source"), self._sibling)
-            (mri, other), prepared = prepare_pair(pair, self.prepare, self.resample)
-            remarks = _check_contents(mri, other)
-            for source in (mri, other):
-                check_affine(source)
-            if not other.normalised:
-                self.ct_window(other, str(d.get(self.modality_key) or ""))
-            for source in (mri, other):
-                if not source.normalised:
-                    source.values, source.normalised = normalise_volume(source.values), True
-                    if self.mid_grey is not None:
-                        source.values = darken_to_mid_grey(source.values, self.mid_grey)
-            if self.resample:
-                other = resample_onto(mri, other)
-            check_same_grid(mri, other)
-            d[key], d[self.chroma_key] = _to_tensors(mri, other, prepared)
-            d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks, *_compare(mri, other)])
-        return d
-
-    def depends_on(self, value: Any) -> list[Path]:
-        """Every file that the result of a case depends on (:func:`shared_networks.io.source_pair.files_of`)."""
-        return files_of(value, self._sibling, self.prepare)
+    def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
+        (mri, other), prepared = self._read_pair(d[key], ("the MRI", "the other source"))
+        remarks = _check_contents(mri, other)
+        for source in (mri, other):
+            check_affine(source)
+        if not other.normalised:
+            self.ct_window(other, str(d.get(self.modality_key) or ""))
+        for source in (mri, other):
+            if not source.normalised:
+                source.values, source.normalised = normalise_volume(source.values), True
+                if self.mid_grey is not None:
+                    source.values = darken_to_mid_grey(source.values, self.mid_grey)
+        if self.resample:
+            other = resample_onto(mri, other)
+        check_same_grid(mri, other)
+        d[key], d[self.chroma_key] = _to_tensors(mri, other, prepared)
+        d[self.warning_key] = "; ".join([*mri.warnings, *other.warnings, *remarks, *_compare(mri, other)])
 
     def _sibling(self, mri: Path) -> Path:
         """The other source of form 3."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy.ndimage import distance_transform_edt
 
 __all__ = ["BRAIN_RANGES", "brain_remarks", "look_swapped", "overlap_remarks", "value_remarks"]
@@ -101,7 +102,7 @@ def brain_remarks(
         ranges: lowest and highest value of ``spacing``, ``median`` and ``brain_ml``, see :data:`BRAIN_RANGES`; one
             that is missing is not looked at.
     """
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing = voxel_sizes(affine)
     remarks = []
     if brain.all():
         remarks.append("no voxel is 0: is the skull stripped? The network knows brains without skull only")

@@ -12,7 +12,7 @@ from monai.config import KeysCollection
 from monai.transforms import SaveImaged
 
 import shared_networks
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import case_folder, safe_name
 from shared_networks.utils.atomic_folder import atomic_folder
 from shared_networks.utils.hashing import weights_entry
@@ -72,9 +72,11 @@ class SaveCased(SaveImaged):
             try:
                 self.write(d, key, case_folder(self.output_dir, name), name)
             except InputError as error:
-                d["refused"] = str(error)
+                d[CaseStatus.REFUSED] = str(error)
             except OSError as error:
-                d["refused"] = f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
+                d[CaseStatus.REFUSED] = (
+                    f"{folder}: cannot be written ({error.strerror or error}); check space and permissions."
+                )
         return d
 
     def source_files(self, meta: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:

@@ -92,7 +92,7 @@ class SaveFusedd(SaveCased):
                 report["dicom"] = write_dicom_results(dicom, image, meta, "GeSeNet")
             if self.comparison:
                 self._compare(d, fused).save(paths[1])
-            paths[-1].write_text(readable_json(report), encoding="utf-8")
+            paths[-1].write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
 
     def _compare(self, d: dict[Hashable, Any], fused: np.ndarray) -> Image.Image:
         image = d[self.image_key].as_subclass(torch.Tensor).cpu()

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
+from nibabel.affines import voxel_sizes
 
+from shared_networks.errors import CaseStatus
 from shared_networks.io.dicom_output import write_dicom_results
 from shared_networks.io.source_geometry import like_source
 from shared_networks.metrics.lesion_regions import lesions_by_region
@@ -94,7 +96,7 @@ class SaveFusedSegmentationd(SaveCased):
         """Write volume, label map, report and picture."""
         fused = _array(d[self.fused_key])[0]
         if not np.isfinite(fused).all():
-            d["refused"] = f"{name}: the network gave values that are not numbers; use another checkpoint."
+            d[CaseStatus.REFUSED] = f"{name}: the network gave values that are not numbers; use another checkpoint."
             return
         fused = fused.clip(0.0, 1.0)
         image = d[self.image_key]
@@ -117,7 +119,7 @@ class SaveFusedSegmentationd(SaveCased):
                 probability = _array(d[self.probability_key])[0].clip(0.0, 1.0)
                 nib.save(like_source(probability, affine, source, "probability of lesions"), path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
-            text.write_text(readable_json(report), encoding="utf-8")
+            text.write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
         endings = ["fused.nii.gz", "seg.nii.gz", "qc.png"]
@@ -136,7 +138,7 @@ class SaveFusedSegmentationd(SaveCased):
             **({"missing_modality": missing} if missing else {}),
             "grid": {
                 "shape": list(label.shape),
-                "spacing_mm": [round(float(size), 6) for size in np.linalg.norm(affine[:3, :3], axis=0)],
+                "spacing_mm": [round(float(size), 6) for size in voxel_sizes(affine)],
                 "orientation": "".join(nib.aff2axcodes(affine)),
             },
             **compute_volume_report(label, affine, self.class_names),

@@ -10,7 +10,7 @@ import torch
 
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
-from shared_networks.utils.weights import read_weights
+from shared_networks.utils.weights import read_weights, weights_of
 
 __all__ = ["average_weights", "main"]
 
@@ -38,18 +38,13 @@ def average_weights(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torc
     }
 
 
-def _load(path: str) -> dict[str, torch.Tensor]:
-    content = read_weights(path)
-    return content.get("model", content)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if len(arguments) < 2:
             raise InputError("Usage: python -m shared_networks.utils.average_weights OUT CHECKPOINT [CHECKPOINT ...]")
-        mean = average_weights([_load(path) for path in arguments[1:]])
+        mean = average_weights([weights_of(read_weights(path)) for path in arguments[1:]])
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from torch import nn
 
 import shared_networks
 from shared_networks.errors import InputError
-from shared_networks.utils.weights import first_difference, read_weights
+from shared_networks.utils.weights import load_weights
 
 __all__ = ["check_version", "load_network", "read_inference_config", "read_metadata"]
 
@@ -63,13 +63,8 @@ def load_network(bundle: Path) -> nn.Module:
     network = read_inference_config(bundle).get_parsed_content("network_def").eval()
     if not weights.is_file():
         raise InputError(f"{weights}: not found; download the weights of this bundle, or train it.")
-    given = read_weights(weights)
-    fault = first_difference(given, network.state_dict())
-    if fault:
-        raise InputError(
-            f"{weights}: {fault}: not the weights of the network of inference.json; train or configure anew."
-        )
-    network.load_state_dict(given)
+    refusal = "{fault}: not the weights of the network of inference.json; train or configure anew."
+    load_weights(network, weights, refusal, choose=lambda content: content)
     return network
 
 

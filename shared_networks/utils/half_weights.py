@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from shared_networks.errors import InputError
-from shared_networks.utils.weights import read_weights
+from shared_networks.utils.weights import read_weights, weights_of
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
 __all__ = ["half_weights", "main"]
@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if len(arguments) != 2:
             raise InputError("Usage: python -m shared_networks.utils.half_weights WEIGHTS OUT")
-        content = read_weights(arguments[0])
-        write_checkpoint(half_weights(content.get("model", content)), arguments[1])
+        write_checkpoint(half_weights(weights_of(read_weights(arguments[0]))), arguments[1])
     except InputError as error:
         print(error, file=sys.stderr)
         return 1

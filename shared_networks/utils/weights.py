@@ -1,16 +1,17 @@
 """Read weights without running anything that a file may hold, and say how they differ from a network."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from shared_networks.errors import InputError, one_line
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["MANIFEST", "first_difference", "read_weights"]
+__all__ = ["MANIFEST", "first_difference", "load_weights", "read_weights", "weights_of"]
 
 MANIFEST = "SHA256SUMS"
 """Name of the manifest inside a bundle; ``sha256sum --check`` reads it."""
@@ -19,9 +20,10 @@ MANIFEST = "SHA256SUMS"
 def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
     """Content of a checkpoint: ``torch.load(..., weights_only=True)``, or safetensors.
 
-    A file that the manifest of its bundle lists is compared with it. A .pt file with another SHA-256 is only remarked
-    in the log, because a training writes over the weights of its bundle; a .safetensors file is refused. Tensors that
-    were stored in half precision (:mod:`shared_networks.utils.half_weights`) come back in single precision.
+    A file that the manifest of its bundle lists is compared with it. A .pt file with another SHA-256 only gives a
+    warning in the log, because a training writes over the weights of its bundle; a .safetensors file is refused.
+    Tensors that were stored in half precision (:mod:`shared_networks.utils.half_weights`) come back in single
+    precision.
 
     Args:
         path: .pt, or .safetensors (needs the package safetensors).
@@ -53,6 +55,42 @@ def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
         raise InputError(
             f"{path}: cannot be loaded with weights_only=True ({reason}); give a whole file that holds tensors only."
         ) from error
+
+
+def weights_of(content: Any) -> Any:
+    """The state dict of a checkpoint: under the key ``model`` as a training writes it, or the content itself."""
+    return content.get("model", content) if isinstance(content, dict) else content
+
+
+def load_weights(
+    network: nn.Module,
+    path: str | Path,
+    refusal: str,
+    unreadable: str = "",
+    choose: Callable[[Any], Any] = weights_of,
+    map_location: Any = "cpu",
+) -> None:
+    """Fill a network from a checkpoint, with all of its weights and no others; on an error it is unchanged.
+
+    Args:
+        network: gets the weights.
+        path: see :func:`read_weights`.
+        refusal: what is said after the path when the weights do not fit; ``{fault}`` in it is the first difference.
+        unreadable: is added to what is said of a file that cannot be read.
+        choose: takes the state dict out of the file's content.
+        map_location: device of the tensors that are read.
+
+    Raises:
+        InputError: as :func:`read_weights`; and for weights of another network.
+    """
+    try:
+        state = choose(read_weights(path, map_location))
+    except InputError as error:
+        raise (InputError(f"{error} {unreadable}") if unreadable else error) from error.__cause__
+    fault = first_difference(state, network.state_dict())
+    if fault:
+        raise InputError(f"{path}: {refusal.replace('{fault}', fault)}")
+    network.load_state_dict(state)
 
 
 def _restored(content: Any) -> Any:

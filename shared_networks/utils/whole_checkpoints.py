@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: written whole or not at all, and told apart from damaged ones."""
+"""Checkpoints on the disk: written atomically, and checked for damage."""
 
 import logging
 import zipfile
@@ -14,7 +14,7 @@ __all__ = ["is_whole_checkpoint", "write_checkpoint"]
 
 
 def write_checkpoint(content: Any, path: str | Path) -> None:
-    """Save what ``torch.load(..., weights_only=True)`` can read back, whole or not at all; the folder must exist.
+    """Save what ``torch.load(..., weights_only=True)`` can read back, atomically; the folder must exist.
 
     Args:
         content: tensors and plain values.

@@ -2,6 +2,7 @@
 
 import nibabel as nib
 import numpy as np
+from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
 
 __all__ = ["fullest_slice", "side_by_side", "upright_slice"]
@@ -39,7 +40,7 @@ def upright_slice(volume: np.ndarray, affine: np.ndarray, spatial_dim: int, inde
     # Slices stay views until here; now the one slice is turned to R, A, S with the world axes in order.
     cut = np.stack([nib.apply_orientation(channel, orientation) for channel in cut])
     spacing = np.empty(3)
-    spacing[orientation[:, 0].astype(int)] = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing[orientation[:, 0].astype(int)] = voxel_sizes(affine)
     normal = int(orientation[spatial_dim, 0])
     columns, rows = [axis for axis in range(3) if axis != normal]
     # Towards R and A run the remaining in-plane axes; both are shown from right to left, and rows from top to bottom.

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from shared_networks.errors import InputError
+from shared_networks.visualize.small_png import save_small
 
 __all__ = ["draw_training_curve", "read_scalars"]
 
@@ -58,7 +59,7 @@ def draw_training_curve(folder: str | Path, path: str | Path, window: int = 50) 
     for axes in (losses, metrics):
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=110)
+    save_small(figure, path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.gpu import pack, smoke
 from benchmarks.gpu.__main__ import Budget, carry_out, main, rates, schedule
 from benchmarks.gpu.report import write_report
+from benchmarks.gpu.timings import median_seconds, precisions_of
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
 
 
@@ -80,6 +81,16 @@ def test_every_smoke_run_names_configs_that_are_there(toys, tmp_path):
         names += [run.bundle / "configs" / f"{name}.json" for name in run.configs]
         assert run.kind in ("train", "infer")
     assert all(name.is_file() for name in names) and len(set(names)) > 30
+
+
+def test_a_long_call_is_not_repeated(monkeypatch):
+    calls = []
+    assert median_seconds(lambda: calls.append(0), "cpu", repeats=5) >= 0.0 and len(calls) == 7
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("benchmarks.gpu.timings.time.perf_counter", lambda: next(clock))
+    assert median_seconds(lambda: calls.append(0), "cpu", repeats=5) == 10 and len(calls) == 9
+    assert precisions_of("cuda") == ["float32", "tf32", "float16", "bfloat16"]
+    assert precisions_of("cpu") == ["float32", "bfloat16"]
 
 
 def test_packing_prints_sizes_and_refuses_what_is_too_large(toys, tmp_path, capsys):

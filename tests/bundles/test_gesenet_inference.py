@@ -20,7 +20,7 @@ from shared_networks.errors import InputError
 from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird, normalise_volume
-from shared_networks.transforms.load_pair import darken_to_mid_grey
+from shared_networks.transforms.load_sources import darken_to_mid_grey
 from tests.bundles.bundle_runs import RUN_FILES, run_workflow
 
 

@@ -29,6 +29,7 @@ STAGE_2 = [
     ["released"],
     ["without_segmentation_loss"],
     ["without_fusion_loss"],
+    ["fused_maximum"],
     ["head_only"],
     ["head_unetr", "head_only"],
     ["degrade_stage2"],
@@ -45,7 +46,7 @@ STAGE_2 = [
     ["evaluate", "evaluate_average", "evaluate_maximum"],
     ["evaluate", "evaluate_average", "evaluate_minimiser"],
 ]
-LISTS = [["two_stage"], *(["train_autoencoder", *o] for o in STAGE_1), *(["train", *o] for o in STAGE_2)]
+LISTS = [*(["train_autoencoder", *o] for o in STAGE_1), *(["train", *o] for o in STAGE_2)]
 
 
 def read(name):
@@ -123,7 +124,7 @@ def test_an_overlay_names_keys_that_its_base_has_or_uses(overlays):
 def test_program_can_be_run_by_either_id(name):
     config = read(name)
     assert config["training"] == "%run"
-    assert config["initialize"][:2] == ["@import_paths", "@check_run"]
+    assert config["initialize"][:2] == ["@import_paths", "@stages" if name == "two_stage" else "@check_run"]
     assert {"run", "finalize"} <= config.keys()
     assert (config["bundle_root"], config["dataset_dir"], config["datalist"]) == (".", "", "")
     assert not any("@network" in str(step) for step in config["initialize"])
@@ -162,7 +163,6 @@ def test_number_of_parameters():
     [
         (["train"], "train"),
         (["train_autoencoder"], "train"),
-        (["two_stage"], "train"),
         (["train", "evaluate"], "train"),
         (["train", "head_only", "evaluate"], "train"),
     ],

@@ -146,8 +146,8 @@ def test_two_stages_in_one_run_are_the_two_runs_and_a_finished_stage_is_passed(r
 
     workflow = run(rmr_bundle, ["two_stage"], tmp_path, **{**keys, "max_epochs": 2})
     assert (tmp_path / "autoencoder.pt").stat().st_mtime_ns == written
-    assert workflow.parser.get_parsed_content("stage1#train#trainer").state.iteration == 0
-    assert workflow.parser.get_parsed_content("train#trainer").state.epoch == 2
+    stages = workflow.parser.get_parsed_content("stages")
+    assert stages.second.parser.get_parsed_content("train#trainer").state.epoch == 2
     assert load(tmp_path / "rmr_checkpoint_epoch=2.pt")["trainer"]["iteration"] == 2
 
     # Other settings of stage 1 are another stage 1.
@@ -157,7 +157,7 @@ def test_two_stages_in_one_run_are_the_two_runs_and_a_finished_stage_is_passed(r
         **{**keys, "ckpt_dir": str(tmp_path), "stage1#alpha": 0.5},
     )
     other.initialize()
-    assert not other.parser.get_parsed_content("stage1_completion").was_complete
+    assert not other.parser.get_parsed_content("stages").is_complete()
 
 
 def one_step(rmr_bundle, overlays, folder, **keys):

@@ -9,9 +9,17 @@ import torch
 from ignite.engine import Engine, Events
 from monai.data import Dataset
 from monai.engines import SupervisedTrainer
+from monai.optimizers import WarmupCosineSchedule
 from monai.transforms import RandRotate90d
 
-from shared_networks.handlers import BestCheckpoint, EpochReseed, GradientClip, WeightRamp, newest_checkpoint
+from shared_networks.handlers import (
+    BestCheckpoint,
+    EpochReseed,
+    GradientClip,
+    ScheduleState,
+    WeightRamp,
+    newest_checkpoint,
+)
 from shared_networks.handlers.epoch_reseed import epoch_seed
 
 
@@ -120,3 +128,41 @@ def test_newest_readable_checkpoint_is_found(tmp_path):
     whole = (tmp_path / "checkpoint_2.pt").read_bytes()
     (tmp_path / "checkpoint_2.pt").write_bytes(whole[: len(whole) // 2])
     assert newest_checkpoint(str(tmp_path)).endswith("checkpoint_1.pt")
+
+
+SCHEDULES = {
+    "cosine": lambda optimizer, steps: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps),
+    "polynomial": lambda optimizer, steps: torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, 0.9),
+    "warm up": lambda optimizer, steps: WarmupCosineSchedule(optimizer, steps // 10, steps, warmup_multiplier=0.1),
+}
+
+
+def _schedule(name, steps):
+    optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 0.5)
+    return optimizer, SCHEDULES[name](optimizer, steps)
+
+
+def _step(optimizer, schedule, count):
+    rates = []
+    for _ in range(count):
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize(("begun", "length"), [(20, 40), (40, 20), (30, 30)])
+def test_a_resumed_run_has_the_schedule_of_its_own_length(name, begun, length, caplog):
+    expected = _step(*_schedule(name, length), length)
+    optimizer, schedule = _schedule(name, begun)
+    _step(optimizer, schedule, 15)
+    saved = optimizer.state_dict(), ScheduleState(schedule).state_dict()
+    optimizer, schedule = _schedule(name, length)
+    optimizer.load_state_dict(saved[0])
+    ScheduleState(schedule).load_state_dict(saved[1])
+    assert schedule.last_epoch == 15 and optimizer.param_groups[0]["lr"] == pytest.approx(expected[14])
+    assert _step(optimizer, schedule, length - 15) == pytest.approx(expected[15:], abs=1e-9)
+    said = [record.getMessage() for record in caplog.records if record.name == "ScheduleState"]
+    assert len(said) == (begun != length)
+    assert all(f"{begun} -> {length}" in text and "at step 15" in text for text in said)

@@ -56,18 +56,6 @@ def test_what_may_not():
     assert differences(train__dataset__data=[{"case": "2"}]) == ["other training data"]
 
 
-def test_a_stage_has_its_settings_under_its_own_id():
-    stage = {key: value for key, value in deepcopy(CONFIG).items() if key not in ("import_paths", "device")}
-    stage = ConfigParser({"stage1": stage, "seed": 5, **{key: CONFIG[key] for key in ("import_paths", "device")}})
-    stage["stage1#optimizer#lr"], stage["stage1#optimizer#params"] = "@stage1#learning_rate", "@stage1#network"
-    stage["stage1#network"], stage["stage1#network_def#head"] = "$@stage1#network_def", "@stage1#head"
-    stage["stage1#loss"], stage["stage1#lr_scheduler#T_max"] = 1, "@stage1#max_epochs"
-    stage["stage1#training_origin#training"], stage["stage1#training_origin#under"] = [], "stage1"
-    settings = stage.get_parsed_content("stage1#training_origin").state_dict()["settings"]
-    assert settings["learning_rate"] == "0.1" and "head" in settings
-    assert not {"seed", "max_epochs", "stage1::max_epochs"} & settings.keys()
-
-
 def test_items_hash_follows_contents_not_places(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder / "series").mkdir(parents=True)

@@ -39,6 +39,14 @@ def test_visual_loss_of_constants_is_the_distance_to_the_second_modality():
     assert VisualFusionLoss()(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.1, abs=1e-6)
 
 
+def test_visual_loss_may_ask_for_the_brighter_of_both():
+    image = torch.tensor([0.9, 0.4]).view(1, 2, 1, 1, 1).expand(1, 2, 5, 5, 5)
+    loss = VisualFusionLoss(intensity="maximum")
+    assert loss(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.4, abs=1e-6)
+    with pytest.raises(ValueError, match="intensity"):
+        VisualFusionLoss(intensity="t1")
+
+
 def test_segmentation_loss_is_equation_8(batch):
     prediction, target = batch
     probability = np.exp(prediction[:, :5].numpy())

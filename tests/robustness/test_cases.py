@@ -121,12 +121,23 @@ def entries(found):
 
 
 @pytest.mark.parametrize("kind", [volumes, lists, pictures, pairs_of_volumes, series])
-def test_check_and_inference_say_the_same_in_one_line(cases_dir, tmp_path, kind, capsys):
+def test_check_and_inference_say_the_same_in_one_line(cases_dir, tmp_path, kind, capfd, caplog):
+    """Also on the terminal: libraries that print by themselves count."""
     differences = []
     inputs = list(kind(cases_dir))
     assert len(inputs) >= 10
     for bundle, keys in inputs:
-        checked, loaded = said_by_check(bundle, keys, tmp_path), said_by_inference(bundle, keys)
+        capfd.readouterr()
+        checked = said_by_check(bundle, keys, tmp_path)
+        printed = capfd.readouterr()
+        caplog.clear()
+        loaded = said_by_inference(bundle, keys)
+        logged = [record.getMessage() for record in caplog.records]
+        count = 1 if isinstance(checked, str) else len(checked)
+        # The check ends with the counts.
+        lines = [line for line in (printed.out + printed.err).splitlines() if line.strip()]
+        assert len(lines) <= count + 1, lines
+        assert len(logged) + len(capfd.readouterr().err.splitlines()) <= count and "\n" not in "".join(logged), logged
         if checked != loaded:
             differences.append((keys, checked, loaded))
         for reason in [checked] if isinstance(checked, str) else [reason for _, _, reason in checked]:

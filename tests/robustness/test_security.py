@@ -23,14 +23,14 @@ from tests.robustness.file_maker import FileMaker, brain
 PACKAGE = Path(shared_networks.__file__).parent
 
 
-def test_the_package_evaluates_nothing():
-    """No eval, exec, pickle or numpy file of objects, no shell."""
+def test_the_package_compiles_nothing_and_starts_no_program():
+    """What ruff has no rule for (those for eval, exec, pickle and shells are in pyproject.toml)."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
-                assert name not in ("eval", "exec", "compile", "__import__", "yaml.load", "os.system"), path
-                assert not name.startswith(("pickle.", "subprocess.", "marshal.", "shelve.")), path
+                assert name not in ("compile", "__import__"), path
+                assert not name.startswith(("subprocess.", "shelve.")), path
                 assert "allow_pickle" not in [keyword.arg for keyword in node.keywords], path
 
 

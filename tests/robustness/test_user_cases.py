@@ -82,7 +82,12 @@ GES = {
     "tilt, resampled": (MRI, "dicom/ct_tilt", "warned", "regular grid", "--resample"),
     "two series, none chosen": ("dicom/mri_twoseries", OTHER, "refused", "mri_twoseries#1"),
     "missing": ("dicom/mri_missing", OTHER, "refused", "missing or unevenly spaced"),
-    "film": (MRI, "dicom/px_examples_ybr_color", "refused", "a film and not a volume"),
+    "film": (
+        MRI,
+        "dicom/px_examples_ybr_color",
+        "refused",
+        "a film and not a volume; save one as PNG or give the original",
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from monai.transforms import LoadImaged, SaveImaged
 from shared_networks.errors import InputError
 from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.transforms import LoadFusionPaird, normalise_volume
-from shared_networks.transforms.load_pair import darken_to_mid_grey
+from shared_networks.transforms.load_sources import darken_to_mid_grey
 
 
 def load(*paths, **kwargs):

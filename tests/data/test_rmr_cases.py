@@ -1,6 +1,7 @@
 """What a user names, and the list of T1 + FLAIR cases that comes of it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,34 @@ def test_decathlon_items_and_plain_lists(tmp_path):
     assert case["case"] == "a" and case["label"] == [str(tmp_path / "z.nii"), str(tmp_path / "t.nii")]
     path.write_text(json.dumps([{"t2": "p/t2.nii", "adc": "p/adc.nii"}]))
     assert names(resolve_cases(datalist=path, modalities=("t2", "adc"), section="validation")) == ["p"]
+
+
+def test_a_stacked_volume_is_refused_with_a_remedy(tmp_path):
+    """The Medical Segmentation Decathlon has all modalities in one file; its test items are texts."""
+    path = tmp_path / "dataset.json"
+    path.write_text(
+        json.dumps({"test": ["./imagesTs/b_1.nii.gz", {"image": "./imagesTs/b_2.nii.gz", "subject": "b2"}]})
+    )
+    cases = resolve_cases(datalist=path)
+    assert [case["case"] for case in cases] == ["item_1", "b2"]
+    assert cases[0]["refused"] == (
+        f"{path}: one image, ./imagesTs/b_1.nii.gz; expected one file for each of t1 and flair: split it."
+    )
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="a backslash separates there")
+def test_paths_of_windows_are_taken_where_no_file_has_such_a_name(tmp_path, touch):
+    touch("sub/t1.nii")
+    touch("sub/flair.nii")
+    item = {"t1": "sub\\t1.nii", "flair": ".\\sub\\flair.nii", "label": "sub\\l.nii"}
+    (tmp_path / "d.json").write_text(json.dumps([item]))
+    (tmp_path / "train.csv").write_text("ID,t1,flair\n1,sub\\t1.nii,sub\\flair.nii\n")
+    for given in ({"datalist": tmp_path / "d.json"}, {"dataset_dir": tmp_path}):
+        (case,) = resolve_cases(**given)
+        assert [Path(name) for name in case["image"]] == [tmp_path / "sub" / "t1.nii", tmp_path / "sub" / "flair.nii"]
+    assert resolve_cases(datalist=tmp_path / "d.json")[0]["label"] == str(tmp_path / "sub/l.nii")
+    (tmp_path / "sub\\t1.nii").touch()
+    assert resolve_cases(datalist=tmp_path / "d.json")[0]["image"][0] == str(tmp_path / "sub\\t1.nii")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,16 @@
-"""Split training pairs into training and validation by patient."""
+"""Split GeSeNet's training pairs into training and validation by patient, and weigh them by modality."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shared_networks.data.case_list import read_datalist
-from shared_networks.data.fusion_pairs import resolve_pairs
-from shared_networks.errors import InputError
+from shared_networks.data.gesenet_cases import resolve_pairs
+from shared_networks.errors import InputError, raise_refusal
 from shared_networks.io.file_names import file_kind
 
-__all__ = ["split_pairs", "training_pairs"]
+__all__ = ["modality_weights", "split_pairs", "training_pairs"]
 
 
 def split_pairs(
@@ -64,7 +65,7 @@ def training_pairs(
         datalist: see :func:`resolve_pairs`.
         dataset_dir: see :func:`resolve_pairs`.
         validation_cases: see :func:`split_pairs`.
-        every: take the first pair of pictures and every so manieth after it; a pair of volumes is always taken.
+        every: take the first pair of pictures and every n-th after it; a pair of volumes is always taken.
         slices: make so many items of each pair of volumes, with a ``slice_share`` for
             :class:`shared_networks.transforms.TakeSliced`; 0 leaves them whole.
 
@@ -87,10 +88,9 @@ def training_pairs(
 
 
 def _usable(datalist: str, dataset_dir: str, section: str) -> list[dict[str, Any]]:
-    pairs = resolve_pairs(datalist=datalist, dataset_dir=dataset_dir, section=section)
+    pairs = resolve_pairs(datalist=datalist, dataset_dir=dataset_dir, section=section, output=False)
     for pair in pairs:
-        if "refused" in pair:
-            raise InputError(pair["refused"])
+        raise_refusal(pair)
     return pairs
 
 
@@ -106,3 +106,17 @@ def _refuse_shared_patients(training: Sequence[Mapping[str, Any]], validation: S
 def _slices_of(pair: dict[str, Any], slices: int) -> list[dict[str, Any]]:
     shares = [(number + 1) / (slices + 1) for number in range(slices)]
     return [pair | {"case": f"{pair['case']}_{share:.2f}", "slice_share": share} for share in shares] or [pair]
+
+
+def modality_weights(items: Sequence[dict]) -> list[float]:
+    """Weight of every item so that all modalities are drawn equally often.
+
+    Args:
+        items: data list; items without ``modality`` count as one modality of their own.
+
+    Returns:
+        One positive weight an item; the weights of each modality add up to 1.
+    """
+    names = [str(item.get("modality", "")) for item in items]
+    counts = Counter(names)
+    return [1.0 / counts[name] for name in names]

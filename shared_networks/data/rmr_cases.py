@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from shared_networks.data.case_list import (
-    SECTIONS,
     LazyCases,
+    chosen_sections,
+    number_taken_names,
+    one_way,
+    path_in_list,
     read_datalist,
     refuse_path_names,
     refuse_taken_names,
     refused_item,
+    section_names,
 )
-from shared_networks.data.modality_folders import csv_cases, folder_cases
 from shared_networks.data.public_layouts import bids_cases, named_cases
-from shared_networks.errors import InputError
+from shared_networks.data.rmr_folders import csv_cases, folder_cases
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import file_stem, safe_name
 
 __all__ = ["MASKS", "ModalityCases", "resolve_cases"]
@@ -32,6 +36,7 @@ def resolve_cases(
     section: str | Sequence[str] = "",
     modalities: Sequence[str] = ("t1", "flair"),
     allow_missing: bool = False,
+    output: bool = True,
 ) -> list[dict[str, Any]]:
     """List the cases that a user's keys name.
 
@@ -45,11 +50,13 @@ def resolve_cases(
             list of them under ``image``), relative to the file, and may hold ``label``, ``normal_hyperintensity`` (a
             mask), ``subject``, and ``person`` where a subject is one of several visits.
         dataset_dir: folder with a ``datalist.json``, with Prostate158's tables, with folders of cases (see
-            :mod:`shared_networks.data.modality_folders`), or laid out as BIDS or BraTS (see
+            :mod:`shared_networks.data.rmr_folders`), or laid out as BIDS or BraTS (see
             :mod:`shared_networks.data.public_layouts`).
         section: section or sections to take; '' takes the test section when there is one, and everything otherwise.
         modalities: names of the two modalities.
         allow_missing: take cases that have one of the two modalities only; the path of the other one is ''.
+        output: whether something is written for each case; otherwise a case whose name is taken gets another one, so
+            that a training may see an image several times.
 
     Returns:
         Items with ``case`` (unique name for the output), ``subject``, ``section`` ('' for none), ``image`` ([first,
@@ -59,14 +66,10 @@ def resolve_cases(
     Raises:
         InputError: when more than one thing is given, or when what is given holds no case.
     """
-    given = {modalities[0]: first, modalities[1]: second, "datalist": datalist, "dataset_dir": dataset_dir}
-    first, second, datalist, dataset_dir = ("" if value is None else str(value) for value in given.values())
     pair = " and ".join(modalities)
-    ways = [name for name, used in ((pair, first or second), *list(given.items())[2:]) if used]
-    if not ways:
+    first, second, datalist, dataset_dir = one_way((pair, first, second), datalist, dataset_dir)
+    if not (first or second or datalist or dataset_dir):
         return []
-    if len(ways) > 1:
-        raise InputError(f"{', '.join(ways)} were given together: set only one of them.")
     if first or second:
         if not ((first and second) or allow_missing):
             raise InputError(
@@ -79,30 +82,13 @@ def resolve_cases(
         cases = _chosen(_from_folder(Path(dataset_dir), modalities, allow_missing), section, dataset_dir)
     if not cases:
         raise InputError(f"{datalist or dataset_dir}: no cases found; expected volumes of {pair} for each case.")
-    return _named(cases)
+    return _named(cases, output)
 
 
 class ModalityCases(LazyCases):
-    """:func:`resolve_cases` put off until the list is used, so that a config can be parsed before anything is given.
+    """:func:`resolve_cases` when the list is first used."""
 
-    The arguments are those of :func:`resolve_cases`.
-    """
-
-    def __init__(
-        self,
-        first: str = "",
-        second: str = "",
-        datalist: str = "",
-        dataset_dir: str = "",
-        section: str | Sequence[str] = "",
-        modalities: Sequence[str] = ("t1", "flair"),
-        allow_missing: bool = False,
-    ) -> None:
-        self._keys = {"first": first, "second": second, "datalist": datalist, "dataset_dir": dataset_dir}
-        self._keys |= {"section": section, "modalities": modalities, "allow_missing": allow_missing}
-
-    def _resolve(self) -> list[dict[str, Any]]:
-        return resolve_cases(**self._keys)
+    resolve = staticmethod(resolve_cases)
 
 
 def _subject_of(paths: Sequence[str], modalities: Sequence[str]) -> str:
@@ -130,9 +116,13 @@ def _from_datalist(
 
 
 def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
-    paths: Any = None
+    paths: Any = item if isinstance(item, str) else None
     if isinstance(item, Mapping):
         paths = item.get("image", [item.get(name) for name in modalities])
+    if isinstance(paths, str) and paths:
+        first, second = modalities
+        reason = f"{path}: one image, {paths[:100]}; expected one file for each of {first} and {second}: split it."
+        return refused_item(number, reason, item)
     if isinstance(paths, list) and allow_missing and any(paths):
         paths = ["" if name is None else name for name in paths]
     is_pair = isinstance(paths, list) and len(paths) == 2 and all(isinstance(name, str) for name in paths)
@@ -140,7 +130,7 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
         wanted = " and ".join(modalities)
         reason = f"{path}: every item must hold the paths {wanted}, got {json.dumps(item)[:100]}."
         return refused_item(number, reason, item)
-    image = [str(path.parent / name) if name else "" for name in paths]
+    image = [path_in_list(path.parent, name) if name else "" for name in paths]
     subject = item.get("subject") or item.get("case") or _subject_of(image, modalities)
     case: dict[str, Any] = {"image": image, "subject": str(subject)}
     label = item.get("label")
@@ -148,11 +138,11 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
         names = [label] if isinstance(label, str) else label
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             reason = f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
-            return case | {"refused": reason}
-        labels = [str(path.parent / name) for name in names]
+            return case | {CaseStatus.REFUSED: reason}
+        labels = [path_in_list(path.parent, name) for name in names]
         case["label"] = labels[0] if isinstance(label, str) else labels
     # A mask of one kind of voxels within a class, for training; what it marks is the config's to say.
-    case |= {key: str(path.parent / item[key]) for key in MASKS if isinstance(item.get(key), str) and item[key]}
+    case |= {key: path_in_list(path.parent, item[key]) for key in MASKS if isinstance(item.get(key), str) and item[key]}
     if item.get("person"):
         case["person"] = str(item["person"])
     return refuse_path_names(case, item, ("subject", "case"))
@@ -183,19 +173,16 @@ def _chosen(
     sections: Mapping[str, list[dict[str, Any]]], section: str | Sequence[str], where: str
 ) -> list[dict[str, Any]]:
     """Cases of the sections that were asked for; cases without section ('') belong to every one."""
-    asked = [section] if isinstance(section, str) else list(section)
-    wanted = list(dict.fromkeys(SECTIONS.get(name.lower(), name) for name in asked if name))
-    if not wanted and "test" in sections:
-        wanted = ["test"]
-    names = [*wanted, ""] if wanted else list(sections)
-    if wanted and not any(name in sections for name in names):
+    found = chosen_sections(sections, section)
+    if found is None:
+        wanted = " or ".join(section_names(section))
         there = ", ".join(sections) or "none"
-        raise InputError(f"{where}: no section {' or '.join(wanted)}; there is {there}: correct the section.")
-    return [{**case, "section": name} for name in names for case in sections.get(name, [])]
+        raise InputError(f"{where}: no section {wanted}; there is {there}: correct the section.")
+    return [{**case, "section": name} for name, cases in found.items() for case in cases]
 
 
-def _named(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give every case its output name; a case whose name is taken is refused."""
+def _named(cases: list[dict[str, Any]], output: bool) -> list[dict[str, Any]]:
+    """Give every case its name; a case whose name is taken is refused, or renamed where nothing is written."""
     items = [{"case": safe_name(case["subject"]), **case} for case in cases]
-    refuse_taken_names(items)
+    (refuse_taken_names if output else number_taken_names)(items)
     return items

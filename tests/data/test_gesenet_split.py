@@ -1,10 +1,11 @@
 """Validation cases go by modality and patient."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from shared_networks.data import split_pairs, training_pairs
+from shared_networks.data import resolve_pairs, split_pairs, training_pairs
 from shared_networks.errors import InputError
 
 CASES = {"CT": ["33"], "PET": ["30"], "SPECT": ["18", "29"]}
@@ -43,6 +44,17 @@ def test_parts_of_a_folder(write_picture, noise):
     (root / "train" / "other" / "t.png").unlink()
     with pytest.raises(InputError, match="no partner"):
         training_pairs("training", dataset_dir=str(root))
+
+
+def test_one_image_may_have_several_partners_in_a_training(tmp_path):
+    items = [{"mri": "t1.nii", "other": f"{name}.nii", "case": "p"} for name in ("flair", "t2", "flair")]
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps({"training": items, "validation": items[:1]}))
+    training = training_pairs("training", str(path), slices=1)
+    assert [Path(item["image"][1]).stem for item in training] == ["flair", "t2", "flair"]
+    assert [item["case"] for item in training] == ["p_t1_0.50", "p_t1-2_0.50", "p_t1-3_0.50"]
+    refused = ["refused" in pair for pair in resolve_pairs(datalist=str(path), section="training")]
+    assert refused == [False, True, True]
 
 
 def test_real_split(data_dir):

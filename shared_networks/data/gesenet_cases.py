@@ -1,28 +1,32 @@
-"""From what a user names, two files, two folders, a data list or a folder, to the list of pairs to fuse."""
+"""From what a user names, two files, two folders, a data list or a folder, to the list of GeSeNet's pairs."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from shared_networks.data.case_list import (
     SECTIONS,
     LazyCases,
+    chosen_sections,
+    number_taken_names,
+    one_way,
+    path_in_list,
     read_datalist,
     refuse_path_names,
     refuse_taken_names,
     refused_item,
 )
-from shared_networks.data.folder_pairs import dataset_folders, pair_folders
 from shared_networks.data.public_layouts import bids_cases, named_cases
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
 
-__all__ = ["FusionPairs", "resolve_pairs"]
+__all__ = ["FusionPairs", "dataset_folders", "pair_folders", "resolve_pairs"]
 
 
 def resolve_pairs(
-    mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = ""
+    mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = "", output: bool = True
 ) -> list[dict[str, Any]]:
     """List the pairs that a user's keys name.
 
@@ -39,6 +43,8 @@ def resolve_pairs(
             :mod:`shared_networks.data.public_layouts`: T1 with PET, CT or SPECT, or with FLAIR where there is none.
         section: ``"training"``, ``"validation"`` or ``"test"``; '' takes the test section when there is one, and
             everything otherwise.
+        output: whether something is written for each pair; otherwise a pair whose name is taken gets another one, so
+            that a training may see an image several times, with one partner or several.
 
     Returns:
         Items with ``case`` (unique name for the output: name, or modality, patient and file name), ``modality``,
@@ -48,13 +54,9 @@ def resolve_pairs(
     Raises:
         InputError: when nothing, or more than one thing, is given, or when what is given holds no pair.
     """
-    given = {"mri": mri, "other": other, "datalist": datalist, "dataset_dir": dataset_dir}
-    mri, other, datalist, dataset_dir = ("" if value is None else str(value) for value in given.values())
-    ways = [name for name, used in (("mri and other", mri or other), *list(given.items())[2:]) if used]
-    if not ways:
+    mri, other, datalist, dataset_dir = one_way(("mri and other", mri, other), datalist, dataset_dir)
+    if not (mri or other or datalist or dataset_dir):
         raise InputError("no images given: set mri and other (two files or two folders), datalist, or dataset_dir.")
-    if len(ways) > 1:
-        raise InputError(f"{', '.join(ways)} were given together: set only one of them.")
     if mri or other:
         if not (mri and other):
             raise InputError(f"only {'mri' if mri else 'other'} was given: set both mri and other.")
@@ -65,22 +67,13 @@ def resolve_pairs(
         pairs = _from_dataset_dir(Path(dataset_dir), section)
     if not pairs:
         raise InputError(f"{datalist or dataset_dir or mri}: no pairs found; expected {INPUT_KINDS}.")
-    return _named(pairs)
+    return _named(pairs, output)
 
 
 class FusionPairs(LazyCases):
-    """:func:`resolve_pairs` put off until the list is used, so that a config can be parsed before anything is given.
+    """:func:`resolve_pairs` when the list is first used."""
 
-    The arguments are those of :func:`resolve_pairs`.
-    """
-
-    def __init__(
-        self, mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = ""
-    ) -> None:
-        self._keys = {"mri": mri, "other": other, "datalist": datalist, "dataset_dir": dataset_dir, "section": section}
-
-    def _resolve(self) -> list[dict[str, Any]]:
-        return resolve_pairs(**self._keys)
+    resolve = staticmethod(resolve_pairs)
 
 
 def _from_two(mri: Path, other: Path) -> list[dict[str, Any]]:
@@ -105,7 +98,7 @@ def _from_item(item: Any, path: Path, number: int) -> dict[str, Any]:
         reason = f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}."
         refused = refused_item(number, reason, item)
         return refused | {"name": refused["subject"]}
-    pair = {"image": [str(path.parent / item[key]) for key in ("mri", "other")]}
+    pair = {"image": [path_in_list(path.parent, item[key]) for key in ("mri", "other")]}
     pair |= {
         "modality": str(item.get("modality", "")),
         "patient": str(item.get("case", "")),
@@ -153,23 +146,18 @@ def _from_public_layout(folder: Path) -> dict[str, list]:
 def _as_pair(case: dict[str, Any], modality: str) -> dict[str, Any]:
     pair = {"image": case["image"], "modality": modality, "patient": case["subject"]}
     pair["name"] = f"{case['subject']}_{modality}"
-    return pair | ({"refused": case["refused"]} if "refused" in case else {})
+    return pair | ({CaseStatus.REFUSED: case[CaseStatus.REFUSED]} if CaseStatus.REFUSED in case else {})
 
 
 def _chosen(sections: dict[str, list], section: str, where: Path) -> list:
-    """Items of the section that was asked for; items without section ('') belong to every one."""
-    wanted = SECTIONS.get(section.lower(), section)
-    if not wanted and "test" in sections:
-        wanted = "test"
-    if not wanted:
-        return [item for items in sections.values() for item in items]
-    if wanted not in sections and "" not in sections:
+    found = chosen_sections(sections, section)
+    if found is None:
         raise InputError(f"{where}: no section {section!r}; there is {', '.join(sections) or 'none'}.")
-    return sections.get(wanted, []) + sections.get("", [])
+    return [item for items in found.values() for item in items]
 
 
-def _named(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give every pair its output name; a pair whose name is taken is refused."""
+def _named(pairs: list[dict[str, Any]], output: bool) -> list[dict[str, Any]]:
+    """Give every pair its name; a pair whose name is taken is refused, or renamed where nothing is written."""
     items = []
     for pair in pairs:
         modality, patient = pair.get("modality", ""), pair.get("patient", "")
@@ -177,6 +165,63 @@ def _named(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         parts = [modality, "" if stem.startswith(patient) else patient, stem]
         case = safe_name(pair.get("name") or "_".join(part for part in parts if part))
         item = {"case": case, "modality": modality, "patient": patient, "image": pair["image"]}
-        items.append(item | ({"refused": pair["refused"]} if "refused" in pair else {}))
-    refuse_taken_names(items)
+        items.append(item | ({CaseStatus.REFUSED: pair[CaseStatus.REFUSED]} if CaseStatus.REFUSED in pair else {}))
+    (refuse_taken_names if output else number_taken_names)(items)
     return items
+
+
+def pair_folders(mri: Path, other: Path) -> list[dict[str, Any]]:
+    """Pair images whose names agree up to the file type (``7.png`` with ``7.tif``).
+
+    Args:
+        mri: folder of pictures, volumes, or folders with one DICOM series each.
+        other: the same for the other source.
+
+    Returns:
+        Items with ``image`` in order of name; with ``refused`` where a partner is missing (its path is '') or where
+        one folder holds two images of that name.
+
+    Raises:
+        InputError: when a folder cannot be listed.
+    """
+    images, other_images = _images(mri), _images(other)
+    pairs = []
+    for stem in sorted(images.keys() | other_images.keys()):
+        first, second = images.get(stem, []), other_images.get(stem, [])
+        pair: dict[str, Any] = {"image": [str(found[0]) if found else "" for found in (first, second)]}
+        for found, missing_in in ((first, other), (second, mri)):
+            if len(found) > 1:
+                pair[CaseStatus.REFUSED] = f"{found[0]} and {found[1].name}: two images of one name; keep one of them."
+            elif found and not (first and second):
+                pair[CaseStatus.REFUSED] = (
+                    f"{found[0]}: no partner in {missing_in}; expected an image named {stem} there."
+                )
+        pairs.append(pair)
+    return pairs
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Name without file type -> images of the folder; hidden files and other files are left out."""
+    found: dict[str, list[Path]] = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith(".") and file_kind(path):
+                found.setdefault(file_stem(path), []).append(path)
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be listed ({error.strerror}).") from error
+    return found
+
+
+def dataset_folders(root: Path, depth: int = 2) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Folders that hold both ``mri`` and ``other``, with the names that lead to them from the root.
+
+    Args:
+        root: where to begin.
+        depth: levels to go down.
+    """
+    if (root / "mri").is_dir() and (root / "other").is_dir():
+        yield root, ()
+    elif depth:
+        for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            for found, names in dataset_folders(folder, depth - 1):
+                yield found, (folder.name, *names)

@@ -1,14 +1,14 @@
-"""Training and validation cases of RMR-Fusion."""
+"""Cases on which RMR-Fusion is trained, validated and evaluated."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from shared_networks.data.modality_cases import resolve_cases
-from shared_networks.errors import InputError
+from shared_networks.data.rmr_cases import resolve_cases
+from shared_networks.errors import InputError, raise_refusal
 from shared_networks.io.reading import read_source
 from shared_networks.transforms.label_maps import refuse_other_labels
 
-__all__ = ["check_labels", "training_cases"]
+__all__ = ["check_labels", "evaluation_cases", "training_cases"]
 
 
 def training_cases(
@@ -48,7 +48,7 @@ def training_cases(
     held_out = {str(subject) for subject in validation_subjects}
     labelled = ["training", "validation"] if held_out else [part]
     extra = ["unlabelled_training"] if unlabelled and part == "training" else []
-    cases = resolve_cases("", "", datalist, dataset_dir, labelled + extra, modalities)
+    cases = resolve_cases("", "", datalist, dataset_dir, labelled + extra, modalities, output=False)
     if not cases:
         return []
     where = datalist or dataset_dir
@@ -64,10 +64,51 @@ def training_cases(
     if not cases:
         raise InputError(f"{where}: no {part} cases are left; name other validation_subjects.")
     for case in cases:
-        if "refused" in case:
-            raise InputError(case["refused"])
+        raise_refusal(case)
         if not unlabelled and "label" not in case:
             raise InputError(f"{where}: {case['subject']} has no label; training and validation need one: add it.")
+    check_labels(cases, allowed_labels)
+    return cases
+
+
+def evaluation_cases(
+    datalist: str = "",
+    dataset_dir: str = "",
+    section: str = "validation",
+    validation_subjects: Sequence[str] = (),
+    modalities: Sequence[str] = ("t1", "flair"),
+    allowed_labels: Collection[int] | Mapping | str | None = None,
+) -> list[dict[str, Any]]:
+    """Labelled cases of one section.
+
+    Args:
+        datalist: see :func:`shared_networks.data.resolve_cases`.
+        dataset_dir: the same.
+        section: section of the data; '' for the test section where there is one, and everything otherwise.
+        validation_subjects: with the section ``validation``, the subjects that the training held out.
+        modalities: names of the two modalities.
+        allowed_labels: see :func:`check_labels`.
+
+    Returns:
+        Items of :func:`shared_networks.data.resolve_cases`; none when neither ``datalist`` nor ``dataset_dir`` is
+        given.
+
+    Raises:
+        InputError: for a subject that is not there, a section without cases, a case without label, and for the first
+            case that is known to be unusable.
+    """
+    if section == "validation" and validation_subjects:
+        return training_cases(
+            "validation", datalist, dataset_dir, validation_subjects, False, modalities, allowed_labels
+        )
+    cases = resolve_cases("", "", datalist, dataset_dir, section, modalities)
+    for case in cases:
+        raise_refusal(case)
+        if "label" not in case:
+            where = datalist or dataset_dir
+            raise InputError(
+                f"{where}: {case['subject']} has no label to compare with; add it, or name another section."
+            )
     check_labels(cases, allowed_labels)
     return cases
 

@@ -5,8 +5,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared_networks.data.case_list import SECTIONS, read_text, refuse_path_names, refused_item
-from shared_networks.errors import InputError
+from shared_networks.data.case_list import (
+    SECTIONS,
+    folders_of,
+    path_in_list,
+    read_text,
+    refuse_path_names,
+    refused_item,
+)
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import file_kind, file_stem
 
 __all__ = ["csv_cases", "folder_cases"]
@@ -32,7 +39,7 @@ def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str,
         InputError: when a table cannot be read.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
-    for folder in (root, *_subfolders(root)):
+    for folder in (root, *folders_of(root)):
         for name in ("train", "valid", "test"):
             table = folder / f"{name}.csv"
             if table.is_file():
@@ -52,8 +59,8 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
             yield refused_item(number, reason, {"subject": (row.get("ID") or row.get("subject") or "").strip()})
             continue
         columns = ("label",) if row.get("label") else _PROSTATE_LABELS
-        labels = [str(table.parent / row[name].strip()) for name in columns if (row.get(name) or "").strip()]
-        item: dict[str, Any] = {"image": [str(table.parent / row[name].strip()) for name in modalities]}
+        labels = [path_in_list(table.parent, row[name].strip()) for name in columns if (row.get(name) or "").strip()]
+        item: dict[str, Any] = {"image": [path_in_list(table.parent, row[name].strip()) for name in modalities]}
         item["subject"] = (row.get("ID") or row.get("subject") or Path(item["image"][0]).parent.name).strip()
         # A tumour without zones to write it over is no label map.
         if labels and row.get(columns[0]):
@@ -87,18 +94,11 @@ def folder_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fa
 
 def _candidates(root: Path) -> Iterator[tuple[str, Path]]:
     yield "", root
-    for folder in _subfolders(root):
+    for folder in folders_of(root):
         section = SECTIONS.get(folder.name.lower(), "")
         yield "", folder
         if section:
-            yield from ((section, case) for case in _subfolders(folder))
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{folder}: the folder cannot be listed ({error.strerror}); check its permission.") from error
+            yield from ((section, case) for case in folders_of(folder))
 
 
 def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any] | None:
@@ -109,7 +109,9 @@ def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[
         return None
     item: dict[str, Any] = {"image": [str(path or "") for path in found], "subject": folder.name}
     if not all(found) and not allow_missing:
-        item["refused"] = f"{images}: no {modalities[found.index(None)]} in it; expected {' and '.join(modalities)}."
+        item[CaseStatus.REFUSED] = (
+            f"{images}: no {modalities[found.index(None)]} in it; expected {' and '.join(modalities)}."
+        )
     label = _volume(folder, _LABELS)
     if label:
         item["label"] = str(label)

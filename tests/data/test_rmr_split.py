@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from shared_networks.data import evaluation_cases, training_cases
+from shared_networks.data import evaluation_cases, resolve_cases, training_cases
 from shared_networks.errors import InputError
 
 
@@ -62,10 +62,26 @@ def test_missing_labels_and_refused_cases(data):
     with pytest.raises(InputError, match="b has no label; training and validation need one"):
         training_cases("training", dataset_dir=data)
     assert names("training", dataset_dir=data, unlabelled=True)[:3] == ["a", "b", "c"]
-    listing["training"][1]["subject"] = "a"
+    listing["training"][1]["t1"] = ""
     (data / "datalist.json").write_text(json.dumps(listing))
-    with pytest.raises(InputError, match="its output name a is that of"):
+    with pytest.raises(InputError, match="every item must hold the paths t1 and flair"):
         training_cases("training", dataset_dir=data, unlabelled=True)
+
+
+def test_a_training_may_see_a_subject_several_times(data):
+    listing = json.loads((data / "datalist.json").read_text())
+    again = listing["training"][0] | {"flair": "a/other.nii"}
+    taken = listing["training"][1] | {"subject": "A-2"}
+    listing["training"] += [listing["training"][0], again, taken]
+    (data / "datalist.json").write_text(json.dumps(listing))
+    cases = training_cases("training", dataset_dir=data)
+    assert [case["case"] for case in cases] == ["a", "b", "c", "a-2", "a-3", "A-2-2"]
+    assert [case["subject"] for case in cases] == ["a", "b", "c", "a", "a", "A-2"]
+    assert [case["image"][1].rpartition("/")[2] for case in cases] == ["f.nii"] * 4 + ["other.nii", "f.nii"]
+    refused = [case for case in resolve_cases(dataset_dir=data, section="training") if "refused" in case]
+    assert ["its output name" in case["refused"] for case in refused] == [True, True]
+    held_out = training_cases("validation", dataset_dir=data, validation_subjects=["a"])
+    assert [case["case"] for case in held_out] == ["a", "a-2", "a-3"]
 
 
 def test_folders_without_sections_need_a_split(tmp_path):

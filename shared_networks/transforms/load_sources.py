@@ -1,0 +1,116 @@
+"""What the loaders of both bundles share: two sources from what a user names, prepared, and scaled to [0, 1]."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+
+from shared_networks.errors import raise_refusal
+from shared_networks.io.reading import Source, read_source
+from shared_networks.io.source_pair import Preparation, files_of, prepare_pair, read_pair
+
+__all__ = ["LoadSourcesd", "darken_to_mid_grey", "normalise_volume"]
+
+_MOST_SAMPLES = 2_000_000
+"""Voxels that percentiles are taken of; a larger volume is thinned evenly."""
+
+
+class LoadSourcesd(MapTransform):
+    """Base of the loaders: refuses what the data list refused, and loads what stands under each key.
+
+    It is not a ``LoadImaged``, because MONAI Label replaces the reader of those.
+
+    Args:
+        keys: where the paths are and where the image goes.
+        warning_key: where the remarks go.
+        resample: let grids differ.
+        prepare: what is done to both volumes before they are scaled, and says what it did; None does nothing.
+
+    Raises:
+        InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
+            raises its value: the data list found the fault already.
+    """
+
+    def __init__(self, keys: KeysCollection, warning_key: str, resample: bool, prepare: Preparation | None) -> None:
+        super().__init__(keys)
+        self.warning_key = warning_key
+        self.resample = resample
+        self.prepare = prepare
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return ``data`` with the image, and what belongs to it, set."""
+        raise_refusal(data)
+        d = dict(data)
+        for key in self.key_iterator(d):
+            self._load(d, key)
+        return d
+
+    def depends_on(self, value: Any) -> list[Path]:
+        """Every file that the result of a case depends on (:func:`shared_networks.io.source_pair.files_of`)."""
+        return files_of(value, self._sibling, self.prepare)
+
+    @abstractmethod
+    def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
+        """Load what stands under a key; the results go into the item."""
+
+    @abstractmethod
+    def _sibling(self, path: Path) -> Path:
+        """The second source beside the first, where a user names one file."""
+
+    def _read_pair(
+        self, value: Any, names: Sequence[str], read: Callable[[Path], Source] = read_source
+    ) -> tuple[list[Source], str]:
+        """Both sources, prepared, and the record of that."""
+        return prepare_pair(read_pair(value, names, self._sibling, read), self.prepare, self.resample)
+
+
+def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
+    """Scale a volume so that two percentiles of its non-zero voxels become 0 and 1, and clip.
+
+    Zero is left out because it is the background of skull-stripped and of cropped images. Where the percentiles
+    coincide (a mask), minimum and maximum of all voxels take their place; a constant volume becomes 0.
+
+    Args:
+        values: any shape, finite.
+        lower: percentile that becomes 0.
+        upper: percentile that becomes 1.
+
+    Returns:
+        float32 in [0, 1], same shape.
+    """
+    occupied = values[values != 0]
+    if occupied.size == 0:
+        return np.zeros_like(values, dtype=np.float32)
+    occupied = occupied[:: max(1, occupied.size // _MOST_SAMPLES)].astype(np.float64)
+    low, high = np.percentile(occupied, [lower, upper])
+    if not high > low:
+        low, high = float(values.min()), float(values.max())
+    if not high > low:
+        return np.zeros_like(values, dtype=np.float32)
+    return ((values - low) / (high - low)).clip(0.0, 1.0).astype(np.float32)
+
+
+def darken_to_mid_grey(values: np.ndarray, mid_grey: float) -> np.ndarray:
+    """Darken a volume by a power so that the median of what is above 0 becomes ``mid_grey``; a darker one stays.
+
+    Percentiles put most of a skull-stripped T1 or FLAIR close to white, as no reader would set a window. The maximum of
+    two such volumes leaves no room for a lesion to stand out.
+
+    Args:
+        values: any shape, in [0, 1].
+        mid_grey: wanted median, in (0, 1).
+
+    Returns:
+        Values in [0, 1], same shape and type.
+    """
+    occupied = values[values > 0]
+    if occupied.size == 0:
+        return values
+    median = float(np.median(occupied[:: max(1, occupied.size // _MOST_SAMPLES)]))
+    if not mid_grey < median < 1.0:
+        return values
+    return values ** values.dtype.type(np.log(mid_grey) / np.log(median))
