@@ -108,7 +108,7 @@ class CasePage:
         first, *parts = (_PARTS / "page.html").read_text(encoding="utf-8").split("{{")
         page = first + "".join(contents[name] + rest for name, rest in (part.split("}}", 1) for part in parts))
         with atomic_path(self.path) as temporary:
-            temporary.write_text(page, encoding="utf-8")
+            temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
     def _previews(self, rows: list[dict[str, Any]]) -> list[str]:
         """The elements of the page that hold the previews; rows get their thumbnails."""

@@ -4,7 +4,7 @@ import csv
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from shared_networks.outputs.case_row import case_row, read_report, row_columns
 from shared_networks.utils.atomic import atomic_path
@@ -58,7 +58,7 @@ class CaseTable:
         """Append a row for each entry of the log."""
         new = self._rows(entries)
         self.rows += new
-        with self.path.open("a", encoding="utf-8", newline="") as stream:
+        with _open(self.path, "a") as stream:
             csv.DictWriter(stream, self.columns).writerows(new)
 
     def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -79,10 +79,15 @@ class CaseTable:
         return rows
 
     def _write(self) -> None:
-        with atomic_path(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        with atomic_path(self.path) as temporary, _open(temporary, "w") as stream:
             writer = csv.DictWriter(stream, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
+
+
+def _open(path: Path, mode: str) -> TextIO:
+    """For csv, which ends the lines; a file's name that is no Unicode is escaped."""
+    return path.open(mode, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _seconds_of(path: Path) -> dict[str, float]:
