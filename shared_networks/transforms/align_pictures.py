@@ -1,6 +1,7 @@
 """Shift the second picture of a pair onto the first one, where that is clearly needed."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def normalised_mutual_information(first: np.ndarray, second: np.ndarray, bins: i
 
 
 def find_shift(first: np.ndarray, second: np.ndarray, largest: int = 6) -> tuple[tuple[int, int], float]:
-    """Whole pixels (rows, columns) by which ``second`` has to move, and how much that gains.
+    """Whole pixels (rows, columns) by which ``second`` has to move, and how much that gains a pixel.
 
     All shifts, and some that are larger, are tried on pictures of half the size, those around the best one in full
     size, with slightly blurred values in 64 steps of each picture's range.
@@ -56,9 +57,10 @@ def find_shift(first: np.ndarray, second: np.ndarray, largest: int = 6) -> tuple
 
     Returns:
         The shift, and its gain: the share by which the normalised mutual information, above its 1 of independent
-        pictures, exceeds that without a shift. (0, 0) and 0 where nothing is better than no shift, where the best one
-        is larger than ``largest`` (a maximum at the end of a search need not be one), where a picture is smaller than
-        eight times ``largest``, and where the two have nothing in common.
+        pictures, exceeds that without a shift, divided by the length of the shift: pictures that are really off gain
+        with every pixel, others little by much. (0, 0) and 0 where nothing is better than no shift, where the best
+        one is larger than ``largest`` (a maximum at the end of a search need not be one), where a picture is smaller
+        than eight times ``largest``, and where the two have nothing in common.
     """
     nothing = (0, 0), 0.0
     if min(first.shape) < 8 * largest:
@@ -68,9 +70,9 @@ def find_shift(first: np.ndarray, second: np.ndarray, largest: int = 6) -> tuple
     row, column = _best(_half(first), _half(second), [(row, column) for row in steps for column in steps])[0]
     near = [(2 * row + down, 2 * column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
     shift, information, without = _best(first, second, near)
-    if max(map(abs, shift)) > largest or information < 1.0 + _LEAST_INFORMATION or information <= without:
+    if not 0 < max(map(abs, shift)) <= largest or information < 1.0 + _LEAST_INFORMATION or information <= without:
         return nothing
-    return shift, (information - 1.0) / max(without - 1.0, 1e-6) - 1.0
+    return shift, ((information - 1.0) / max(without - 1.0, 1e-6) - 1.0) / hypot(*shift)
 
 
 def _half(picture: np.ndarray) -> np.ndarray:
@@ -120,8 +122,8 @@ class AlignPicturesd(MapTransform):
         modality_key: where an item says what the second picture is, if it does.
         warning_key: where remarks are, one string; a shift is added to them.
         largest_shift: pixels along one axis.
-        least_gain: gain (:func:`find_shift`) from which the picture is moved. Pairs that are registered well stay
-            below it.
+        least_gain: gain a pixel (:func:`find_shift`) from which the picture is moved; 90 training pairs of CT and MRI
+            stay below it as they are.
         left_alone: modalities that are not moved.
 
     Raises:
@@ -135,7 +137,7 @@ class AlignPicturesd(MapTransform):
         modality_key: str = "modality",
         warning_key: str = "warning",
         largest_shift: int = 6,
-        least_gain: float = 0.045,
+        least_gain: float = 0.021,
         left_alone: Sequence[str] = ("PET", "SPECT"),
     ) -> None:
         super().__init__(keys)
