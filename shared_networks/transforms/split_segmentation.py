@@ -29,9 +29,13 @@ class SplitSegmentationd(MapTransform):
         lesion_class: class of the lesions; None where there is none, which leaves the class with the largest logit.
         lesion_threshold: probability from which a voxel is lesion, in (0, 1); None for the largest logit.
         smallest_lesion_ml: volume of the smallest lesion that stays, in ml; 0 keeps all.
+        least_white_matter: share of a lesion's voxels whose most probable other class has to be white matter, in
+            [0, 1]; a lesion with less is cortex or ventricle that looks like one, and becomes those classes. 0 keeps
+            all.
+        white_matter: class of the white matter.
         probability_key: where the probability of lesions goes, 1 x X x Y x Z float32; '' for nowhere.
         small_key: where ``count`` and ``volume_ml`` of the small lesions go, where small ones are left out.
-        mask_key: brain, 1 x X x Y x Z; small lesions are counted inside it. May be missing.
+        mask_key: brain on the grid of the output, 1 x X x Y x Z; small lesions are counted inside it. '' counts all.
 
     Raises:
         ValueError: for a threshold outside (0, 1) or a negative volume.
@@ -44,9 +48,11 @@ class SplitSegmentationd(MapTransform):
         lesion_class: int | None = 4,
         lesion_threshold: float | None = None,
         smallest_lesion_ml: float = 0.0,
+        least_white_matter: float = 0.0,
+        white_matter: int = 3,
         probability_key: str = "",
         small_key: str = "small_lesions",
-        mask_key: str = "brain",
+        mask_key: str = "",
     ) -> None:
         super().__init__(keys)
         if lesion_threshold is not None and not 0.0 < lesion_threshold < 1.0:
@@ -56,7 +62,10 @@ class SplitSegmentationd(MapTransform):
         self.fused_key = fused_key
         self.lesion_class = lesion_class
         self.lesion_threshold = lesion_threshold
+        if not 0.0 <= least_white_matter <= 1.0:
+            raise ValueError(f"least_white_matter must be in [0, 1], got {least_white_matter!r}.")
         self.smallest_lesion_ml = smallest_lesion_ml
+        self.least_white_matter, self.white_matter = least_white_matter, white_matter
         self.probability_key = probability_key
         self.small_key = small_key
         self.mask_key = mask_key
@@ -68,8 +77,8 @@ class SplitSegmentationd(MapTransform):
             output = d[key]
             d[self.fused_key] = output[-1:].float().clamp(0.0, 1.0)
             logits = output[:-1]
-            unchanged = self.lesion_threshold is None and not self.smallest_lesion_ml and not self.probability_key
-            if self.lesion_class is None or unchanged:
+            rules = (self.lesion_threshold, self.smallest_lesion_ml, self.least_white_matter, self.probability_key)
+            if self.lesion_class is None or not any(rules):
                 d[key] = logits.argmax(dim=0, keepdim=True).to(torch.uint8)
                 continue
             probability = logits.float().softmax(dim=0)[self.lesion_class : self.lesion_class + 1]
@@ -80,7 +89,7 @@ class SplitSegmentationd(MapTransform):
                 lesion = logits.argmax(dim=0, keepdim=True) == self.lesion_class
             else:
                 lesion = probability >= self.lesion_threshold
-            lesion, small = self._large(lesion, output, d.get(self.mask_key))
+            lesion, small = self._kept(lesion, others, output, d[self.mask_key] if self.mask_key else None)
             if small is not None:
                 d[self.small_key] = small
             d[key] = torch.where(lesion, self.lesion_class, others).to(torch.uint8)
@@ -88,11 +97,11 @@ class SplitSegmentationd(MapTransform):
                 d[self.probability_key] = probability
         return d
 
-    def _large(
-        self, lesion: torch.Tensor, output: torch.Tensor, brain: torch.Tensor | None
+    def _kept(
+        self, lesion: torch.Tensor, others: torch.Tensor, output: torch.Tensor, brain: torch.Tensor | None
     ) -> tuple[torch.Tensor, dict[str, float] | None]:
-        """The lesions without the small ones, and those in numbers; voxels are 1 mm wide where there is no affine."""
-        if not self.smallest_lesion_ml:
+        """The lesions that stay, and the small ones in numbers; voxels are 1 mm wide where there is no affine."""
+        if not self.smallest_lesion_ml and not self.least_white_matter:
             return lesion, None
         sizes = voxel_sizes(np.asarray(output.affine)) if isinstance(output, MetaTensor) else np.ones(3)
         mask = np.asarray(lesion.cpu())[0] > 0
@@ -104,5 +113,8 @@ class SplitSegmentationd(MapTransform):
         keep[0] = False
         inside = parts if brain is None else parts[np.asarray(brain.cpu())[0] > 0]
         small = np.bincount(inside.ravel(), minlength=count + 1)[1:][~keep[1:]]
+        inside_matter = np.bincount(parts[np.asarray(others.cpu())[0] == self.white_matter], minlength=count + 1)
+        keep &= inside_matter * voxel_ml >= self.least_white_matter * volumes * (1 - 1e-6)
         counted = {"count": int(np.count_nonzero(small)), "volume_ml": round(float(small.sum()) * voxel_ml, 4)}
-        return torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None], counted
+        kept = torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None]
+        return kept, counted if self.smallest_lesion_ml else None

@@ -63,8 +63,25 @@ def test_small_lesions_are_counted_inside_the_brain():
     assert split(item)["small_lesions"] == {"count": 3, "volume_ml": 0.15}
     brain = torch.ones(1, 6, 5, 4)
     brain[0, 5] = 0
-    assert split(item | {"brain": brain})["small_lesions"] == {"count": 2, "volume_ml": 0.1}
+    within = SplitSegmentationd(lesion_class=2, smallest_lesion_ml=0.1, mask_key="brain")
+    assert within(item | {"brain": brain})["small_lesions"] == {"count": 2, "volume_ml": 0.1}
+    # In evaluation the mask is that of the whole grid, and the output that of a part.
+    assert split(item | {"brain": torch.ones(1, 9, 9, 9)})["small_lesions"] == {"count": 3, "volume_ml": 0.15}
     assert "small_lesions" not in SplitSegmentationd(lesion_class=2)(item)
+
+
+def test_lesions_whose_place_is_not_white_matter_become_what_is_there():
+    """Two lesions of four voxels: one of them has two, the other four, that were white matter otherwise."""
+    lesion, matter = torch.zeros(2, 6, 5, 4)
+    lesion[0, 0, :4] = lesion[3, 0, :4] = 1
+    matter[3:] = matter[0, 0, :2] = 1
+    probability = torch.stack([0.4 * (1 - lesion) * (1 - matter), 0.4 * (1 - matter), 0.4 * matter, 0.6 * lesion])
+    for least, voxels in ((0.0, 8), (0.5, 8), (0.51, 4), (1.0, 4)):
+        split = SplitSegmentationd(lesion_class=3, least_white_matter=least, white_matter=2)
+        labels = split({"pred": output_of(probability)})["pred"]
+        assert (labels == 3).sum() == voxels
+        assert (labels[0, 3, 0] == 3).all()
+    assert labels[0, 0, 0].tolist() == [2, 2, 1, 1]
 
 
 def test_without_a_lesion_class_the_largest_logit_decides():
@@ -78,3 +95,5 @@ def test_arguments_are_checked():
         SplitSegmentationd(lesion_threshold=1.5)
     with pytest.raises(ValueError, match="smallest_lesion_ml must be at least 0"):
         SplitSegmentationd(smallest_lesion_ml=-1.0)
+    with pytest.raises(ValueError, match=r"least_white_matter must be in \[0, 1\]"):
+        SplitSegmentationd(least_white_matter=75)
