@@ -33,6 +33,8 @@ class SplitSegmentationd(MapTransform):
             [0, 1]; a lesion with less is cortex or ventricle that looks like one, and becomes those classes. 0 keeps
             all.
         white_matter: class of the white matter.
+        without_background: never take class 0, for outputs that are masked afterwards: inside a mask of the brain
+            there is no background, which networks put on dark CSF at its rim.
         probability_key: where the probability of lesions goes, 1 x X x Y x Z float32; '' for nowhere.
         small_key: where ``count`` and ``volume_ml`` of the small lesions go, where small ones are left out.
         mask_key: brain on the grid of the output, 1 x X x Y x Z; small lesions are counted inside it. '' counts all.
@@ -50,6 +52,7 @@ class SplitSegmentationd(MapTransform):
         smallest_lesion_ml: float = 0.0,
         least_white_matter: float = 0.0,
         white_matter: int = 3,
+        without_background: bool = False,
         probability_key: str = "",
         small_key: str = "small_lesions",
         mask_key: str = "",
@@ -66,6 +69,7 @@ class SplitSegmentationd(MapTransform):
             raise ValueError(f"least_white_matter must be in [0, 1], got {least_white_matter!r}.")
         self.smallest_lesion_ml = smallest_lesion_ml
         self.least_white_matter, self.white_matter = least_white_matter, white_matter
+        self.without_background = without_background
         self.probability_key = probability_key
         self.small_key = small_key
         self.mask_key = mask_key
@@ -77,6 +81,8 @@ class SplitSegmentationd(MapTransform):
             output = d[key]
             d[self.fused_key] = output[-1:].float().clamp(0.0, 1.0)
             logits = output[:-1]
+            if self.without_background:
+                logits = torch.cat([torch.full_like(logits[:1], -torch.inf), logits[1:]])
             rules = (self.lesion_threshold, self.smallest_lesion_ml, self.least_white_matter, self.probability_key)
             if self.lesion_class is None or not any(rules):
                 d[key] = logits.argmax(dim=0, keepdim=True).to(torch.uint8)

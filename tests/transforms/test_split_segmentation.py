@@ -84,6 +84,14 @@ def test_lesions_whose_place_is_not_white_matter_become_what_is_there():
     assert labels[0, 0, 0].tolist() == [2, 2, 1, 1]
 
 
+def test_without_background_the_next_class_is_taken():
+    probability = torch.tensor([[0.8, 0.1, 0.6], [0.15, 0.7, 0.1], [0.05, 0.2, 0.3]]).view(3, 3, 1, 1)
+    for lesion_class, threshold in ((None, None), (2, None), (2, 0.9)):
+        split = SplitSegmentationd(lesion_class=lesion_class, lesion_threshold=threshold, without_background=True)
+        labels = split({"pred": output_of(probability)})["pred"].flatten().tolist()
+        assert labels == ([1, 1, 2] if threshold is None else [1, 1, 1])
+
+
 def test_without_a_lesion_class_the_largest_logit_decides():
     probability = torch.tensor([[0.1, 0.3], [0.2, 0.3], [0.7, 0.4]]).view(3, 2, 1, 1)
     split = SplitSegmentationd(lesion_class=None, lesion_threshold=0.85, smallest_lesion_ml=1.0)
