@@ -46,7 +46,7 @@ def test_zip_holds_the_bundle_and_its_code_and_the_manifest_names_every_byte(bun
     assert {name.split("/")[0] for name in contents} == {"gesenet_bundle"}
     contents = {name.removeprefix("gesenet_bundle/"): content for name, content in contents.items()}
     assert not [name for name in contents if re.search(r"_checkpoint_|\.plan|pycache|/\.", name)]
-    code = {path.relative_to(Path(shared_networks.__file__).parent) for path in release._PACKAGE.rglob("*.py")}
+    code = {path.relative_to(release._PACKAGE) for path in release._PACKAGE.rglob("*.*") if path.suffix != ".pyc"}
     assert {Path(name) for name in contents if name.startswith("shared_networks/")} == {
         Path("shared_networks") / name for name in code
     }

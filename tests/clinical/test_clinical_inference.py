@@ -69,14 +69,14 @@ def results(folders, rmr_bundle, rmr_checkpoint, tmp_path_factory):
     keys = {"t1": folders / "t1", "flair": folders / "flair", "output_dir": out, "checkpoint": rmr_checkpoint}
     keys |= {"align": True, "bias_correction": True, "brain_mask": "auto", "dicom_output": True, "device": "cpu"}
     run_workflow(rmr_bundle, ["inference"], "infer", **keys, **SMALL_HEAD)
-    (case,) = (path for path in out.iterdir() if path.is_dir())
+    (case,) = (path for path in out.iterdir() if path.is_dir() and path.name != "colour_tables")
     return case
 
 
 def test_every_result_is_there_and_lies_on_the_t1(results, folders):
     name = results.name
     assert sorted(path.name for path in results.iterdir()) == [
-        f"{name}_{ending}" for ending in ("dicom", "fused.nii.gz", "qc.png", "report.json", "seg.nii.gz")
+        f"{name}_{ending}" for ending in ("dicom", "fused.nii.gz", "preview.json", "qc.png", "report.json", "seg.nii.gz")
     ]
     t1 = read_source(folders / "t1")
     fused, label = (nib.load(results / f"{name}_{kind}.nii.gz") for kind in ("fused", "seg"))

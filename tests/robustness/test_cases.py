@@ -100,7 +100,7 @@ def said_by_inference(bundle, keys):
         dataset = parser.get_parsed_content("dataset")
         # MONAI takes a # for its own separator; check_run puts it back on the command line.
         cases = parser.get_parsed_content("cases")
-        cases._keys |= {key: value for key, value in renamed(keys).items() if "#" in value}
+        cases._arguments.arguments.update({key: value for key, value in renamed(keys).items() if "#" in value})
         for number in range(len(dataset)):
             log.add(dataset[number])
     except Exception as error:
