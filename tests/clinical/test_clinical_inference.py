@@ -76,7 +76,8 @@ def results(folders, rmr_bundle, rmr_checkpoint, tmp_path_factory):
 def test_every_result_is_there_and_lies_on_the_t1(results, folders):
     name = results.name
     assert sorted(path.name for path in results.iterdir()) == [
-        f"{name}_{ending}" for ending in ("dicom", "fused.nii.gz", "preview.json", "qc.png", "report.json", "seg.nii.gz")
+        f"{name}_{ending}"
+        for ending in ("dicom", "fused.nii.gz", "preview.json", "qc.png", "report.json", "seg.nii.gz")
     ]
     t1 = read_source(folders / "t1")
     fused, label = (nib.load(results / f"{name}_{kind}.nii.gz") for kind in ("fused", "seg"))
