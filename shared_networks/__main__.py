@@ -6,8 +6,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from shared_networks.command_parser import CommandParser
 from shared_networks.errors import InputError
 
 __all__ = ["fuse_arguments", "main", "run_bundle"]
@@ -18,15 +18,9 @@ _USAGE = """python -m shared_networks fuse --t1 FILE --flair FILE [--output_dir 
 _BUNDLES = {"rmr": "rmr_fusion_bundle", "gesenet": "gesenet_bundle"}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes in the command line are input errors: argparse's own exit code, 2, means a refused case here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see python -m shared_networks fuse --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
+        prog="python -m shared_networks fuse",
         usage=_USAGE,
         description="Fuse images: T1 and FLAIR by RMR-Fusion, MRI and CT, PET or SPECT by GeSeNet.",
         epilog="Any other --KEY VALUE is a key of the bundle's inference.json, as --align True. It is the same as "

@@ -1,23 +1,17 @@
 """A BIDS data set in, BIDS derivatives out: ``python -m shared_networks.bids_app BIDS_DIR OUTPUT_DIR participant``."""
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from shared_networks.__main__ import main, run_bundle
+from shared_networks.command_parser import CommandParser
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
 __all__ = ["app_arguments"]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see python -m shared_networks.bids_app --help")
 
 
 def app_arguments(arguments: Sequence[str]) -> list[str]:
@@ -29,7 +23,7 @@ def app_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         InputError: for a folder without subjects, and for a label that no subject has.
     """
-    parser = _Parser(
+    parser = CommandParser(
         prog="python -m shared_networks.bids_app",
         description="Fuse and segment T1 and FLAIR of a BIDS data set; the results are BIDS derivatives.",
         epilog="Any other --KEY VALUE is a key of RMR-Fusion's inference.json, as --lesion_probability True.",

@@ -11,11 +11,12 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from monai.transforms import Compose
 
 from shared_networks.clinical import PreparePair
+from shared_networks.command_parser import CommandParser
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.gesenet_cases import dataset_folders
@@ -69,15 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return log.exit_code()
 
 
-class _Parser(argparse.ArgumentParser):
-    """Mistakes in the command line are input errors: argparse's own exit code, 2, means a refused case here."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see python -m shared_networks.check --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m shared_networks.check", description=__doc__.splitlines()[0])
+    parser = CommandParser(prog="python -m shared_networks.check", description=__doc__.splitlines()[0])
     for name in ("t1", "flair", "mri", "other", "datalist", "dataset_dir"):
         parser.add_argument(f"--{name}", default="", help="as for the bundles' inference.json")
     parser.add_argument("--section", default="", help="section of the data list; the test section where there is one")

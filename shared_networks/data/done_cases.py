@@ -14,6 +14,7 @@ import shared_networks
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.content_hash import files_hash
 from shared_networks.io.file_names import safe_name
+from shared_networks.transforms.save_case import read_report
 from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["DoneCases"]
@@ -79,16 +80,16 @@ class DoneCases:
         parts = [item["case"], inputs, weights, self.settings, shared_networks.__version__]
         parts += [] if all(paths) else [[bool(path) for path in paths]]  # which modality the one file is
         found = {"inputs_sha256": inputs, "fingerprint": hashlib.sha256(json.dumps(parts).encode()).hexdigest()}
-        reason = self._reason(safe_name(item["case"]), found["fingerprint"])
+        reason = self._reason(item["case"], found["fingerprint"])
         return found | ({CaseStatus.SKIPPED: reason} if reason else {})
 
-    def _reason(self, name: str, fingerprint: str) -> str:
+    def _reason(self, case: str, fingerprint: str) -> str:
         """Why a case is left out; '' when it is to be done."""
         if not (self.skip and self.output_dir and self.settings):
             return ""
-        folder = Path(self.output_dir) / name
+        folder = Path(self.output_dir) / safe_name(case)
+        report = read_report(self.output_dir, case)
         try:
-            report = json.loads((folder / f"{name}_report.json").read_text(encoding="utf-8"))
             is_done = report["fingerprint"] == fingerprint and all(
                 (folder / file).is_file() for file in report["files"]
             )

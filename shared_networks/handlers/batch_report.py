@@ -107,8 +107,8 @@ class BatchReport:
         seconds = round((now - self._decided_at) / max(1, len(engine.state.batch)), 2)
         self._decided_at = now
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
-            reasons = {key: output[key] for key in (CaseStatus.REFUSED,) if output.get(key)}
-            self.log.add({**item, **reasons, **({} if reasons else {"seconds": seconds})})
+            refused = output.get(CaseStatus.REFUSED)
+            self.log.add({**item, **({CaseStatus.REFUSED: refused} if refused else {"seconds": seconds})})
         if not self._is_writer:
             return
         with suppress(OSError):  # the cases tell of a full disk, and the end does

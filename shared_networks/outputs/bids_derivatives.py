@@ -12,9 +12,10 @@ import numpy as np
 from monai.config import KeysCollection
 
 import shared_networks
+from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import file_stem
 from shared_networks.io.source_geometry import like_source
-from shared_networks.transforms.save_case import SaveCased
+from shared_networks.transforms.save_case import SaveCased, plain_array
 from shared_networks.utils.atomic import atomic_files, atomic_path
 from shared_networks.visualize.quality_control import class_colours
 
@@ -154,7 +155,7 @@ class SaveBidsDerivativesd(SaveCased):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the files; return ``data``, with ``refused`` set when that failed."""
-        return dict(data) if data.get("refused") else super().__call__(data)
+        return dict(data) if data.get(CaseStatus.REFUSED) else super().__call__(data)
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
         """Write the files of a case."""
@@ -162,7 +163,7 @@ class SaveBidsDerivativesd(SaveCased):
         place = Path(self.output_dir, *(f"{one}-{entities[one]}" for one in ("sub", "ses") if one in entities), "anat")
         stem = "_".join(f"{one}-{value}" for one, value in entities.items()) + "_space-orig"
         meta = d[self.image_key].meta
-        label = _array(d[key])[0].round().astype(np.uint8)
+        label = plain_array(d[key])[0].round().astype(np.uint8)
         codes = standard_codes(self.class_names)
         table = np.zeros(256, np.uint8)
         table[list(codes)] = list(codes.values())
@@ -172,14 +173,14 @@ class SaveBidsDerivativesd(SaveCased):
         common = {"Sources": self._sources(meta), "SpatialReference": self._sources(meta)[0]}
         volumes = {
             f"desc-fused_{self.suffix}": (
-                _array(d[self.fused_key])[0].clip(0.0, 1.0),
+                plain_array(d[self.fused_key])[0].clip(0.0, 1.0),
                 {"Description": "T1 and T2-FLAIR fused into one volume in [0, 1]", "SkullStripped": True},
             ),
             f"label-{short}_mask": ((label == lesion).astype(np.uint8), {"Description": called, "Type": "Lesion"}),
             "dseg": (table[label], {"Description": "Tissues and lesions", "Manual": False}),
         }
         if self.probability_key in d:
-            probability = _array(d[self.probability_key])[0].clip(0.0, 1.0)
+            probability = plain_array(d[self.probability_key])[0].clip(0.0, 1.0)
             facts = {"Description": f"Probability of {called}", "Manual": False}
             volumes = {f"label-{short}_probseg": (probability, facts)} | volumes
         names = [f"{stem}_{ending}.{kind}" for ending in volumes for kind in ("nii.gz", "json")]
@@ -212,7 +213,3 @@ class SaveBidsDerivativesd(SaveCased):
             else file_stem(path)
             for path in files
         ]
-
-
-def _array(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.detach().cpu(), dtype=np.float32)

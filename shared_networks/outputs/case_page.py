@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import safe_name
 from shared_networks.outputs.case_table import CaseTable
 from shared_networks.utils.atomic import atomic_path
@@ -86,7 +87,7 @@ class CasePage:
         for row in rows:
             name = safe_name(row["case"])
             there = (end for end in _PICTURES if (self.path.parent / name / f"{name}{end}").is_file())
-            row["picture"] = "" if row["status"] == "refused" else next(there, "")
+            row["picture"] = "" if row["status"] == CaseStatus.REFUSED else next(there, "")
         counts = Counter(row["status"] for row in rows)
         flagged = sum(bool(row["flags"]) for row in rows)
         summary = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
@@ -114,6 +115,8 @@ class CasePage:
         """The elements of the page that hold the previews; rows get their thumbnails."""
         found, size = [], 0
         for row in sorted(rows, key=lambda row: not row["flags"]):
+            if row["status"] == CaseStatus.REFUSED:
+                continue
             name = safe_name(row["case"])
             try:
                 text = (self.path.parent / name / f"{name}_preview.json").read_text(encoding="utf-8")
@@ -121,7 +124,7 @@ class CasePage:
                 thumbnail = preview.pop("thumbnail")
             except (OSError, ValueError, KeyError):
                 continue
-            if row["status"] == "refused" or size + len(text) > self.most_mb * 1e6:
+            if size + len(text) > self.most_mb * 1e6:
                 continue
             size += len(text)
             row["thumbnail"] = thumbnail

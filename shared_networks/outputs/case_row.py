@@ -1,14 +1,12 @@
 """One case of a run as a row of numbers and words, by its entry in the log and its report."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from shared_networks.io.file_names import safe_name
+from shared_networks.errors import CaseStatus
 from shared_networks.metrics.lesion_regions import REGIONS
 
-__all__ = ["case_flags", "case_row", "read_report", "row_columns"]
+__all__ = ["case_flags", "case_row", "row_columns"]
 
 _LESIONS = ("lesion_count", "lesion_load_percent", "largest_lesion_ml", "small_lesion_count", "small_lesion_ml")
 
@@ -57,7 +55,7 @@ def case_row(
         "flags": " ".join(case_flags(entry, report, highest_lesion_load)),
         "seconds": entry.get("seconds", ""),
         # A skipped case's reason says that it was done before; its remarks are in the report of then.
-        "warnings": report.get("warnings", "") if entry["status"] == "skipped" else entry["reason"],
+        "warnings": report.get("warnings", "") if entry["status"] == CaseStatus.SKIPPED else entry["reason"],
         **report.get("inputs", {}),
     }
     return {column: values.get(column, "") for column in columns}
@@ -75,7 +73,7 @@ def case_flags(entry: Mapping[str, Any], report: Mapping[str, Any], highest_lesi
         report: content of ``<case>_report.json``.
         highest_lesion_load: in percent.
     """
-    if entry["status"] == "refused":
+    if entry["status"] == CaseStatus.REFUSED:
         return ["refused"]
     flags = ["warning"] if report.get("warnings", entry["reason"]) else []
     flags += ["one_modality"] if report.get("missing_modality") else []
@@ -83,13 +81,3 @@ def case_flags(entry: Mapping[str, Any], report: Mapping[str, Any], highest_lesi
     flags += [f"no_{name}" for name, volume in list(report.get("volumes_ml", {}).items())[:-1] if not volume]
     flags += ["lesion_load"] if report.get("lesion_load_percent", 0.0) > highest_lesion_load else []
     return flags
-
-
-def read_report(output_dir: str | Path, case: str) -> dict[str, Any]:
-    """Content of ``<case>_report.json``; {} where there is none that can be read."""
-    name = safe_name(case)
-    try:
-        report = json.loads((Path(output_dir) / name / f"{name}_report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}

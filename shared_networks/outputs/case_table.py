@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from shared_networks.outputs.case_row import case_row, read_report, row_columns
+from shared_networks.errors import CaseStatus
+from shared_networks.outputs.case_row import case_row, row_columns
+from shared_networks.transforms.save_case import read_report
 from shared_networks.utils.atomic import atomic_path
 
 __all__ = ["CaseTable"]
@@ -73,7 +75,7 @@ class CaseTable:
     def _rows(self, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows = []
         for entry in entries:
-            report = {} if entry["status"] == "refused" else read_report(self.path.parent, entry["case"])
+            report = {} if entry["status"] == CaseStatus.REFUSED else read_report(self.path.parent, entry["case"])
             entry = {"seconds": self._seconds.get(entry["case"], ""), **entry}
             rows.append(case_row(entry, report, self.columns, self.highest_lesion_load))
         return rows

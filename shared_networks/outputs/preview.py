@@ -16,7 +16,8 @@ from nibabel.affines import voxel_sizes
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interpolate
 
-from shared_networks.transforms.save_case import SaveCased
+from shared_networks.errors import CaseStatus
+from shared_networks.transforms.save_case import SaveCased, plain_array
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.visualize.quality_control import class_colours, tint_classes
 
@@ -107,16 +108,16 @@ class SavePreviewd(SaveCased):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the file; return ``data`` as it is."""
-        if not data.get("refused"):
+        if not data.get(CaseStatus.REFUSED):
             super().__call__(data)
         return dict(data)
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
         """Write the preview."""
         image = d[self.image_key]
-        channels = [*np.asarray(image.detach().cpu(), np.float32), np.asarray(d[self.fused_key].cpu(), np.float32)[0]]
+        channels = [*plain_array(image), plain_array(d[self.fused_key])[0]]
         images = dict(zip([*self.modalities, "fused"], channels, strict=True))
-        label = np.asarray(d[key].cpu())[0].round()
+        label = plain_array(d[key])[0].round()
         preview = make_preview(images, label, np.asarray(image.meta["original_affine"], np.float64), self.class_names)
         with atomic_path(folder / f"{name}_preview.json") as temporary:
             temporary.write_text(json.dumps(preview), encoding="utf-8")

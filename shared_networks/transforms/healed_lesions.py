@@ -4,11 +4,13 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
+from monai.utils import convert_to_dst_type
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
+
+from shared_networks.metrics.lesions import lesion_components
 
 __all__ = ["RandHealLesionsd"]
 
@@ -64,8 +66,8 @@ class RandHealLesionsd(Randomizable, MapTransform):
         if self.R.rand() >= self.prob:
             return d
         label = np.asarray(d[self.label_key])[0]
-        lesions, count = ndimage.label(np.isin(label, self.lesions), np.ones((3, 3, 3)))
-        healed = np.append(False, self.R.rand(count) >= self.R.uniform(*self.kept))[lesions]
+        lesions, sizes = lesion_components(np.isin(label, self.lesions))
+        healed = np.append(False, self.R.rand(sizes.size) >= self.R.uniform(*self.kept))[lesions]
         if not healed.any():
             return d
         brain = np.asarray(d[self.mask_key])[0] > 0
@@ -75,8 +77,8 @@ class RandHealLesionsd(Randomizable, MapTransform):
             channels = [
                 self._scaled(self._filled(channel, weight, normal, spacing), brain) for channel in np.asarray(d[key])
             ]
-            d[key] = _like(d[key], np.stack(channels))
-        d[self.label_key] = _like(d[self.label_key], np.where(healed, self.white_matter, label)[None])
+            d[key] = convert_to_dst_type(np.stack(channels), d[key])[0]
+        d[self.label_key] = convert_to_dst_type(np.where(healed, self.white_matter, label)[None], d[self.label_key])[0]
         return d
 
     def _white_matter(
@@ -107,10 +109,3 @@ class RandHealLesionsd(Randomizable, MapTransform):
     def _scaled(self, image: np.ndarray, brain: np.ndarray) -> np.ndarray:
         low, high = np.percentile(image[brain], [self.lower, self.upper])
         return np.clip((image - low) / max(high - low, 1e-6), 0.0, 1.0) * brain
-
-
-def _like(tensor: torch.Tensor, values: np.ndarray) -> torch.Tensor:
-    """The same kind of tensor, with its meta data, of other values."""
-    new = tensor.clone()
-    new.copy_(torch.as_tensor(values, dtype=tensor.dtype))
-    return new

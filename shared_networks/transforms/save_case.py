@@ -8,7 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 
 import shared_networks
@@ -17,7 +20,7 @@ from shared_networks.io.file_names import case_folder, safe_name
 from shared_networks.utils.atomic_folder import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["SaveCased", "readable_json"]
+__all__ = ["SaveCased", "plain_array", "read_report", "readable_json"]
 
 
 class SaveCased(SaveImaged):
@@ -104,3 +107,19 @@ def readable_json(report: Mapping[str, Any]) -> str:
     """JSON with a line for each entry; lists of numbers, which can be long, on one line."""
     text = json.dumps(report, indent=2, ensure_ascii=False)
     return re.sub(r"\[\n([^\[\]{}\"]*)\n *\]", lambda match: f"[{' '.join(match[1].split())}]", text) + "\n"
+
+
+def read_report(output_dir: str | Path, case: str) -> dict[str, Any]:
+    """Content of ``<case>_report.json``; {} where there is none that can be read."""
+    name = safe_name(case)
+    try:
+        report = json.loads((Path(output_dir) / name / f"{name}_report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def plain_array(tensor: torch.Tensor) -> np.ndarray:
+    """Values as float32, without meta data."""
+    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    return plain.detach().cpu().to(torch.float32).numpy()

@@ -8,9 +8,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import CaseStatus
@@ -18,7 +16,7 @@ from shared_networks.io.dicom_output import write_dicom_results
 from shared_networks.io.source_geometry import like_source
 from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
-from shared_networks.transforms.save_case import SaveCased, readable_json
+from shared_networks.transforms.save_case import SaveCased, plain_array, readable_json
 from shared_networks.utils.atomic import atomic_files
 from shared_networks.visualize.quality_control import quality_control_figure
 
@@ -94,16 +92,16 @@ class SaveFusedSegmentationd(SaveCased):
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:
         """Write volume, label map, report and picture."""
-        fused = _array(d[self.fused_key])[0]
+        fused = plain_array(d[self.fused_key])[0]
         if not np.isfinite(fused).all():
             d[CaseStatus.REFUSED] = f"{name}: the network gave values that are not numbers; use another checkpoint."
             return
         fused = fused.clip(0.0, 1.0)
         image = d[self.image_key]
         affine = np.asarray(image.meta["original_affine"], dtype=np.float64)
-        label = _array(d[key])[0].round().astype(np.uint8)
+        label = plain_array(d[key])[0].round().astype(np.uint8)
         report = self._report(d, label, affine, name)
-        first, second = _array(image)
+        first, second = plain_array(image)
         images = dict(zip((name.upper() for name in self.modalities), (first, second), strict=True))
         figure = quality_control_figure(
             images | {"fused": fused}, label, affine, self.class_names, report["largest_lesion_voxel"], name
@@ -116,7 +114,7 @@ class SaveFusedSegmentationd(SaveCased):
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
             nib.save(like_source(label, affine, source, "label map"), label_path)
             for path in others:
-                probability = _array(d[self.probability_key])[0].clip(0.0, 1.0)
+                probability = plain_array(d[self.probability_key])[0].clip(0.0, 1.0)
                 nib.save(like_source(probability, affine, source, "probability of lesions"), path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
             text.write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
@@ -155,9 +153,3 @@ class SaveFusedSegmentationd(SaveCased):
         if self.region_classes is None:
             return {}
         return {"lesions_by_region": lesions_by_region(label, affine, self.region_classes)}
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    """Values as float32, without meta data."""
-    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
-    return plain.detach().cpu().to(torch.float32).numpy()

@@ -9,7 +9,8 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from nibabel.affines import voxel_sizes
-from scipy import ndimage
+
+from shared_networks.metrics.lesions import lesion_components
 
 __all__ = ["SplitSegmentationd"]
 
@@ -40,7 +41,7 @@ class SplitSegmentationd(MapTransform):
         mask_key: brain on the grid of the output, 1 x X x Y x Z; small lesions are counted inside it. '' counts all.
 
     Raises:
-        ValueError: for a threshold outside (0, 1) or a negative volume.
+        ValueError: for a threshold outside (0, 1), a negative volume, or a share outside [0, 1].
     """
 
     def __init__(
@@ -62,11 +63,11 @@ class SplitSegmentationd(MapTransform):
             raise ValueError(f"lesion_threshold must be in (0, 1) or None, got {lesion_threshold!r}.")
         if smallest_lesion_ml < 0:
             raise ValueError(f"smallest_lesion_ml must be at least 0, got {smallest_lesion_ml!r}.")
+        if not 0.0 <= least_white_matter <= 1.0:
+            raise ValueError(f"least_white_matter must be in [0, 1], got {least_white_matter!r}.")
         self.fused_key = fused_key
         self.lesion_class = lesion_class
         self.lesion_threshold = lesion_threshold
-        if not 0.0 <= least_white_matter <= 1.0:
-            raise ValueError(f"least_white_matter must be in [0, 1], got {least_white_matter!r}.")
         self.smallest_lesion_ml = smallest_lesion_ml
         self.least_white_matter, self.white_matter = least_white_matter, white_matter
         self.without_background = without_background
@@ -110,17 +111,18 @@ class SplitSegmentationd(MapTransform):
         if not self.smallest_lesion_ml and not self.least_white_matter:
             return lesion, None
         sizes = voxel_sizes(np.asarray(output.affine)) if isinstance(output, MetaTensor) else np.ones(3)
-        mask = np.asarray(lesion.cpu())[0] > 0
-        parts, count = ndimage.label(mask, np.ones((3, 3, 3)))
         voxel_ml = float(np.prod(sizes)) / 1000.0
-        volumes = np.bincount(parts.ravel(), minlength=count + 1) * voxel_ml
+        parts, voxels = lesion_components(np.asarray(lesion.cpu())[0] > 0)
+
+        def within(mask: np.ndarray) -> np.ndarray:
+            """Voxels of every lesion that are in a mask."""
+            return np.bincount(parts[mask], minlength=voxels.size + 1)[1:]
+
         # Half a voxel's rounding must not decide about a lesion that is exactly as large.
-        keep = volumes >= self.smallest_lesion_ml * (1 - 1e-6)
-        keep[0] = False
-        inside = parts if brain is None else parts[np.asarray(brain.cpu())[0] > 0]
-        small = np.bincount(inside.ravel(), minlength=count + 1)[1:][~keep[1:]]
-        inside_matter = np.bincount(parts[np.asarray(others.cpu())[0] == self.white_matter], minlength=count + 1)
-        keep &= inside_matter * voxel_ml >= self.least_white_matter * volumes * (1 - 1e-6)
+        large = voxels * voxel_ml >= self.smallest_lesion_ml * (1 - 1e-6)
+        matter = within(np.asarray(others.cpu())[0] == self.white_matter)
+        keep = np.append(False, large & (matter >= self.least_white_matter * voxels * (1 - 1e-6)))
+        small = (voxels if brain is None else within(np.asarray(brain.cpu())[0] > 0))[~large]
         counted = {"count": int(np.count_nonzero(small)), "volume_ml": round(float(small.sum()) * voxel_ml, 4)}
         kept = torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None]
         return kept, counted if self.smallest_lesion_ml else None
