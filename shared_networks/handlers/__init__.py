@@ -8,6 +8,7 @@ from shared_networks.handlers.epoch_reseed import EpochReseed
 from shared_networks.handlers.finite_training import FiniteTraining
 from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
 from shared_networks.handlers.gradient_clip import GradientClip
+from shared_networks.handlers.image_quality import ImageQuality
 from shared_networks.handlers.loss_parts import LossParts
 from shared_networks.handlers.renew_versions import RenewVersions
 from shared_networks.handlers.resume import newest_checkpoint
@@ -27,6 +28,7 @@ __all__ = [
     "FiniteTraining",
     "FusionEvaluationReport",
     "GradientClip",
+    "ImageQuality",
     "LossParts",
     "RenewVersions",
     "ScheduleState",
