@@ -71,7 +71,7 @@ class DenoisePicturesd(MapTransform):
         keys: KeysCollection = "image",
         warning_key: str = "warning",
         least_noise: float = 0.035,
-        largest_noise: float = 0.2,
+        largest_noise: float = 0.15,
         strength: float = 0.6,
     ) -> None:
         super().__init__(keys)
