@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import SaveImaged
+from monai.utils import convert_to_numpy
 
 import shared_networks
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import case_folder, safe_name
-from shared_networks.utils.atomic_folder import atomic_folder
+from shared_networks.utils.atomic import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["SaveCased", "plain_array", "read_report", "readable_json"]
@@ -121,5 +121,4 @@ def read_report(output_dir: str | Path, case: str) -> dict[str, Any]:
 
 def plain_array(tensor: torch.Tensor) -> np.ndarray:
     """Values as float32, without meta data."""
-    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
-    return plain.detach().cpu().to(torch.float32).numpy()
+    return convert_to_numpy(tensor, dtype=np.float32)

@@ -17,7 +17,7 @@ from shared_networks.io.source_geometry import like_source
 from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
 from shared_networks.transforms.save_case import SaveCased, plain_array, readable_json
-from shared_networks.utils.atomic import atomic_files
+from shared_networks.utils.atomic import atomic_files, write_text
 from shared_networks.visualize.quality_control import quality_control_figure
 
 __all__ = ["SaveFusedSegmentationd"]
@@ -117,7 +117,7 @@ class SaveFusedSegmentationd(SaveCased):
                 probability = plain_array(d[self.probability_key])[0].clip(0.0, 1.0)
                 nib.save(like_source(probability, affine, source, "probability of lesions"), path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
-            text.write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
+            write_text(text, readable_json(report))
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
         endings = ["fused.nii.gz", "seg.nii.gz", "qc.png"]
