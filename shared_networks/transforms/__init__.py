@@ -3,6 +3,7 @@
 from shared_networks.transforms.align_pictures import AlignPicturesd
 from shared_networks.transforms.colour import FuseColourd, PictureLuminanced
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
+from shared_networks.transforms.denoise_pictures import DenoisePicturesd
 from shared_networks.transforms.disturbances import DisturbPaird
 from shared_networks.transforms.each_channel import RandEachChanneld
 from shared_networks.transforms.healed_lesions import RandHealLesionsd
@@ -23,6 +24,7 @@ __all__ = [
     "AlignPicturesd",
     "CheckLabelsd",
     "DegradeMixtured",
+    "DenoisePicturesd",
     "DisturbPaird",
     "DropModalityd",
     "FuseColourd",

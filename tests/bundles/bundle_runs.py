@@ -63,7 +63,6 @@ LISTS = {
         "train+released",
         "train+without_segmentation_loss",
         "train+without_fusion_loss",
-        "train+fused_maximum",
         "train+head_only",
         "train+degrade_stage2",
         "train+tune_encoders",

@@ -41,6 +41,7 @@ PAPER = {
         "feature_size": 48,
         "visual": 1.0,
         "delta": 0.08,
+        "fused_intensity": [0.0, 1.0],
         "eta": 0.10,
         "cross_entropy": 0.0,
         "classes": 5,

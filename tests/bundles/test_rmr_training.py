@@ -109,7 +109,7 @@ def test_stage_2_trains_its_own_parts_and_leaves_the_frozen_ones(stage1, stage2)
     assert not {id(parameter) for parameter in optimised} & {id(parameter) for parameter in kept}
     parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert parts.keys() == {"L_VF", "L_VF_intensity", "L_VF_gradient", "L_LS", "L_CE", "L_MF"}
-    assert parts["L_VF"] == pytest.approx(parts["L_VF_intensity"] + 0.08 * parts["L_VF_gradient"], rel=1e-5)
+    assert parts["L_VF"] == pytest.approx(parts["L_VF_intensity"] + 0.02 * parts["L_VF_gradient"], rel=1e-5)
 
 
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])

@@ -39,12 +39,16 @@ def test_visual_loss_of_constants_is_the_distance_to_the_second_modality():
     assert VisualFusionLoss()(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.1, abs=1e-6)
 
 
-def test_visual_loss_may_ask_for_the_brighter_of_both():
+def test_visual_loss_may_ask_for_a_share_of_the_first_modality():
     image = torch.tensor([0.9, 0.4]).view(1, 2, 1, 1, 1).expand(1, 2, 5, 5, 5)
-    loss = VisualFusionLoss(intensity="maximum")
-    assert loss(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.4, abs=1e-6)
+    loss = VisualFusionLoss(intensity=[0.2, 0.85])
+    assert loss(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.02, abs=1e-6)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (0.0, 0.0), (-0.1, 1.0)])
+def test_visual_loss_refuses_other_weights(weights):
     with pytest.raises(ValueError, match="intensity"):
-        VisualFusionLoss(intensity="t1")
+        VisualFusionLoss(intensity=weights)
 
 
 def test_segmentation_loss_is_equation_8(batch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import LoadImaged, SaveImaged
+from PIL import Image
 
 from shared_networks.errors import InputError
 from shared_networks.io.colour import rgb_to_ycbcr
@@ -154,6 +155,25 @@ def test_a_bright_volume_is_darkened_to_mid_grey_and_a_dark_one_stays():
         np.testing.assert_array_equal(darken_to_mid_grey(constant, 0.45), constant)
     with pytest.raises(ValueError, match="mid_grey must be between 0 and 1"):
         LoadFusionPaird("image", mid_grey=1.0)
+
+
+def test_two_bright_grey_pictures_are_darkened_and_others_stay(tmp_path):
+    rng = np.random.default_rng(0)
+    bright, dark = (rng.integers(lowest, lowest + 80, (12, 14), np.uint8) for lowest in (150, 60))
+    colour = np.stack([bright, bright, bright - 50], axis=-1)
+    for name, values in (("bright", bright), ("second", bright[::-1]), ("dark", dark), ("colour", colour)):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+
+    def loaded(first: str, second: str) -> dict:
+        return LoadFusionPaird("image", mid_grey=0.45)({"image": [str(tmp_path / f"{n}.png") for n in (first, second)]})
+
+    d = loaded("bright", "second")
+    assert [float(np.median(source)) for source in d["image"].numpy()] == pytest.approx([0.45, 0.45], abs=0.01)
+    assert "both pictures are bright" in d["warning"]
+    for first, second in (("bright", "dark"), ("dark", "bright"), ("bright", "colour")):
+        d = loaded(first, second)
+        assert "both pictures are bright" not in d["warning"]
+        assert np.median(d["image"][0]) == pytest.approx(np.median(bright if first == "bright" else dark) / 255)
 
 
 def test_t1_and_flair_leave_room_for_lesions(data_dir):
