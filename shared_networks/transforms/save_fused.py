@@ -39,7 +39,7 @@ class SaveFusedd(SaveCased):
         image_key: sources, 2 x spatial MetaTensor; its meta says what the MRI's file was.
         chroma_key: chroma, to show the other source in colour.
         masks_key: principal masks, 2 x spatial, for the comparison; may be missing.
-        warning_key: remarks of the loader.
+        warning_key: warnings of the loader.
         case_key: name of the case.
         checkpoint: file of the weights, for the report; '' leaves it out.
         spatial_dim: axis over which a volume was cut into slices; the comparison shows the fullest one.

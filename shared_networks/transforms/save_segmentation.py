@@ -30,7 +30,7 @@ class SaveFusedSegmentationd(SaveCased):
     - ``<case>_seg.nii.gz``: class numbers, uint8;
     - ``<case>_report.json``: volumes and lesions (:func:`shared_networks.metrics.compute_volume_report`,
       :func:`shared_networks.metrics.lesion_regions.lesions_by_region`), inputs, grid,
-      remarks of the loader, SHA-256 of the weights and of the settings, version of the package;
+      warnings of the loader, SHA-256 of the weights and of the settings, version of the package;
     - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
       lesion if there is one;
     - ``<case>_lesion_probability.nii.gz``: float32 in [0, 1], where the item holds the probability.
@@ -50,7 +50,7 @@ class SaveFusedSegmentationd(SaveCased):
         output_dir: folder of the results; '' writes nothing.
         fused_key: fused volume, 1 x X x Y x Z; clamped to [0, 1] here.
         image_key: both modalities, 2 x X x Y x Z MetaTensor in [0, 1]; its meta names the files.
-        warning_key: remarks of the loader.
+        warning_key: warnings of the loader.
         case_key: name of the case.
         class_names: one for each class, the background first and the lesions last.
         modalities: names of the two modalities.
@@ -59,7 +59,7 @@ class SaveFusedSegmentationd(SaveCased):
         dicom_output: write the results as DICOM too; the first modality must be a DICOM series.
         probability_key: probability of lesions, 1 x X x Y x Z; may be missing.
         small_key: number and volume of the lesions that were left out as too small; may be missing.
-        region_classes: numbers of CSF, grey matter and lesions, by which lesions are told apart by region; None
+        region_classes: numbers of CSF, grey matter and lesions, by which lesions are distinguished by region; None
             leaves that out.
     """
 
