@@ -56,7 +56,7 @@ class DenoisePicturesd(MapTransform):
 
     Args:
         keys: pairs, 2 x H x W or 2 x H x W x D (slice by slice), in [0, 1].
-        warning_key: where remarks are, one string; the noise that was found is added to them.
+        warning_key: where warnings are, one string; the noise that was found is added to them.
         least_noise: standard deviation from which a source is denoised; 489 training pairs of the Harvard atlas stay
             below 0.034 as they are.
         largest_noise: standard deviation from which nothing but noise is there, and the source is left alone.

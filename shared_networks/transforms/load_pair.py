@@ -44,14 +44,14 @@ class LoadFusionPaird(LoadSourcesd):
     the chroma of both sources is joined by Eq. 5 of GeSeNet.
 
     The result holds ``image`` (MetaTensor 2 x H x W with rows as in the picture, or 2 x X x Y x Z on the MRI's grid;
-    float32 in [0, 1]; channel 0 the MRI), ``chroma`` (tensor 2 x spatial, 0..255, neutral 128) and ``warning`` (remarks
-    on one line, '' for none). The affine of the image is the MRI's; its meta also holds ``bit_depth`` (8 or 16 for
+    float32 in [0, 1]; channel 0 the MRI), ``chroma`` (tensor 2 x spatial, 0..255, neutral 128) and ``warning`` (on
+    one line, '' for none). The affine of the image is the MRI's; its meta also holds ``bit_depth`` (8 or 16 for
     pictures, 0 for volumes), ``filename_or_obj`` (MRI) and ``other_filename``.
 
     Args:
         keys: where the paths are and where the image goes.
         chroma_key: where the chroma goes.
-        warning_key: where the remarks go.
+        warning_key: where the warnings go.
         resample: move the other source onto the MRI's grid where the grids differ, and a sheared MRI onto a regular
             grid, instead of refusing the pair.
         mri_suffix: end of an MRI's name (before ``.nii.gz``, ``.png`` ...) in form 3.
@@ -132,7 +132,7 @@ class LoadFusionPaird(LoadSourcesd):
 
 
 def _check_contents(mri: Source, other: Source) -> list[str]:
-    """Refuse an MRI without contents; remarks on what looks wrong but can be fused."""
+    """Refuse an MRI without contents; warnings about what looks wrong but can be fused."""
     remarks = []
     if mri.values.min() == mri.values.max():
         raise InputError(f"{mri.path}: the MRI is constant (every value {mri.values.min():g}); give the right image.")
@@ -160,7 +160,7 @@ def _both_bright(mri: Source, other: Source) -> bool:
 
 
 def _compare(mri: Source, other: Source) -> list[str]:
-    """Remarks on two sources in [0, 1] and on one grid."""
+    """Warnings about two sources in [0, 1] and on one grid."""
     names = [source.path.name for source in (mri, other)]
     if np.array_equal(mri.values, other.values):
         return [f"{' and '.join(names)} hold the same image"]

@@ -18,7 +18,7 @@ from shared_networks.io.source_geometry import like_source
 from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
 from shared_networks.transforms.save_case import SaveCased, plain_array, readable_json
-from shared_networks.utils.atomic import atomic_files
+from shared_networks.utils.atomic import atomic_files, write_text
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import quality_control_figure
 
@@ -33,7 +33,7 @@ class SaveFusedSegmentationd(SaveCased):
       (:func:`shared_networks.visualize.label_names.name_labels`);
     - ``<case>_report.json``: volumes and lesions (:func:`shared_networks.metrics.compute_volume_report`,
       :func:`shared_networks.metrics.lesion_regions.lesions_by_region`), image quality, certainty, inputs, grid,
-      remarks of the loader, SHA-256 of the weights and of the settings, version of the package;
+      warnings of the loader, SHA-256 of the weights and of the settings, version of the package;
     - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
       lesion if there is one;
     - ``<case>_lesion_probability.nii.gz``: float32 in [0, 1], where the item holds the probability.
@@ -53,7 +53,7 @@ class SaveFusedSegmentationd(SaveCased):
         output_dir: folder of the results; '' writes nothing.
         fused_key: fused volume, 1 x X x Y x Z; clamped to [0, 1] here.
         image_key: both modalities, 2 x X x Y x Z MetaTensor in [0, 1]; its meta names the files.
-        warning_key: remarks of the loader.
+        warning_key: warnings of the loader.
         case_key: name of the case.
         class_names: one for each class, the background first and the lesions last.
         modalities: names of the two modalities.
@@ -62,7 +62,7 @@ class SaveFusedSegmentationd(SaveCased):
         dicom_output: write the results as DICOM too; the first modality must be a DICOM series.
         probability_key: probability of lesions, 1 x X x Y x Z; may be missing.
         small_key: number and volume of the lesions that were left out as too small; may be missing.
-        region_classes: numbers of CSF, grey matter and lesions, by which lesions are told apart by region; None
+        region_classes: numbers of CSF, grey matter and lesions, by which lesions are distinguished by region; None
             leaves that out.
         quality_key: noise and blur of each modality, 2 x 2 (:class:`shared_networks.handlers.ImageQuality`); may be
             missing.
@@ -128,7 +128,7 @@ class SaveFusedSegmentationd(SaveCased):
                 probability = plain_array(d[self.probability_key])[0].clip(0.0, 1.0)
                 nib.save(like_source(probability, affine, source, "probability of lesions"), path)
             figure.savefig(picture, dpi=100, facecolor=figure.get_facecolor())
-            text.write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
+            write_text(text, readable_json(report))
 
     def _report(self, d: dict[Hashable, Any], label: np.ndarray, affine: np.ndarray, name: str) -> dict[str, Any]:
         endings = ["fused.nii.gz", "seg.nii.gz", "qc.png"]

@@ -119,14 +119,6 @@ def test_batch_dice_takes_the_sums_over_the_batch(batch):
     assert together.parts["L_LS"] == pytest.approx(long.parts["L_LS"].item(), abs=1e-6)
 
 
-def test_autocast_does_not_reach_the_loss(batch):
-    prediction, target = batch[0].bfloat16(), {"image": batch[1]["image"].float(), "label": batch[1]["label"]}
-    outside = MutualReinforcingLoss(cross_entropy=1.0)(prediction.float(), target)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = MutualReinforcingLoss(cross_entropy=1.0)(prediction, target)
-    assert inside.dtype == torch.float32 and torch.equal(inside, outside)
-
-
 def test_unlabelled_voxels_take_no_part(batch):
     prediction, target = batch
     unknown = torch.zeros_like(target["label"], dtype=torch.bool)
