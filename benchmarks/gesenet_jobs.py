@@ -46,7 +46,10 @@ class Method:
 AS_GIVEN = "gesenet_as_given"
 METHODS: dict[str, Method] = {
     "gesenet": Method("GeSeNet, these weights"),
-    AS_GIVEN: Method("GeSeNet without align_pictures", keys={"method": AS_GIVEN, "align_pictures": False}),
+    AS_GIVEN: Method(
+        "GeSeNet on pictures as given",
+        keys={"method": AS_GIVEN, "denoise_pictures": False, "align_pictures": False},
+    ),
     "released_gesenet": Method("GeSeNet, released weights", ("evaluate_released",)),
     "average": Method("average", ("evaluate_average",)),
     "maximum": Method("maximum", ("evaluate_maximum",)),

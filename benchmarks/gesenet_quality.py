@@ -137,7 +137,12 @@ def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence
             for metric, value in metrics.items()
         }
         worst = min(ratios, key=ratios.__getitem__)
-        found.append(["what align_pictures leaves of clean pairs' metrics", f"worst {ratios[worst]:.4f} ({worst})"])
+        found.append(
+            [
+                "what both leave of clean pairs' metrics",
+                f"worst {ratios[worst]:.4f} ({worst})",
+            ]
+        )
     for kind, metric, title in (("noise", "SSIM", f"noise {NOISE:g}"), ("shift", "Qabf", f"shift {SHIFT} pixels")):
         for name in (names[0], AS_GIVEN, "maximum"):
             if f"{name}_{kind}" in means:

@@ -22,7 +22,7 @@ from shared_networks.data.case_list import read_datalist
 from shared_networks.data.gesenet_cases import dataset_folders
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.transforms import CheckLabelsd, LoadFusionPaird, LoadModalitiesd
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.atomic import atomic_text
 
 __all__ = ["check_cases", "holds_pairs", "main"]
 
@@ -61,10 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if given.json:
         try:
-            with atomic_path(given.json) as temporary:
-                report = {"counts": counts, "cases": log.entries}
-                text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+            report = {"counts": counts, "cases": log.entries}
+            atomic_text(given.json, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         except OSError as error:
             raise InputError(f"{given.json}: cannot be written ({error.strerror}); give another file.") from error
     return log.exit_code()

@@ -1,5 +1,7 @@
 """What several tests share: where the data are, small pairs on the disk, a checkpoint of random weights."""
 
+import itertools
+import json
 import locale
 import os
 from pathlib import Path
@@ -11,6 +13,8 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+from shared_networks.nets import BilateralAttentionSegmenter
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -146,3 +150,50 @@ def write_rmr_case():
             nib.save(nib.Nifti1Image((values * inside).astype(kind), np.diag([1, 1, 2, 1])), folder / f"{name}.nii.gz")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def write_brains(write_rmr_case):
+    """Function (folder, section=count ...) -> the folder with cases s0, s1 ... and their datalist.json."""
+
+    def write(folder, **sections):
+        listed, numbers = {}, itertools.count()
+        for section, count in sections.items():
+            listed[section] = []
+            for number in itertools.islice(numbers, count):
+                write_rmr_case(folder / f"s{number}", number)
+                names = ("t1", "flair", *(() if section in ("test", "unlabelled_training") else ("label",)))
+                files = {name: f"s{number}/{name}.nii.gz" for name in names}
+                listed[section].append({"subject": f"s{number}", **files})
+        (folder / "datalist.json").write_text(json.dumps(listed))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """Smooth pairs of pictures of two modalities, 64 x 64, patients 1 and 2; all but the last one to test with, too."""
+    folder = tmp_path_factory.mktemp("pairs")
+    generator = np.random.default_rng(0)
+    items = []
+    for modality in ("CT", "PET"):
+        for patient in ("1", "2"):
+            item = {"modality": modality, "case": patient}
+            for side in ("mri", "other"):
+                coarse = Image.fromarray(generator.integers(0, 256, (8, 8), dtype=np.uint8))
+                item[side] = f"{modality}_{patient}_{side}.png"
+                coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / item[side])
+            items.append(item)
+    (folder / "datalist.json").write_text(json.dumps({"training": items, "test": items[:3]}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def semantic_checkpoint(tmp_path_factory):
+    """Random weights of GeSeNet's semantic module."""
+    path = tmp_path_factory.mktemp("semantic") / "semantic.pt"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.save(BilateralAttentionSegmenter().state_dict(), path)
+    return path

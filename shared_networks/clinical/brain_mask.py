@@ -32,7 +32,7 @@ def simple_brain_mask(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarra
         affine: voxel to world (RAS) in mm.
 
     Returns:
-        Mask, bool; and a remark, '' when its volume is that of a brain.
+        Mask, bool; and a warning, '' when its volume is that of a brain.
 
     Raises:
         InputError: when nothing is left.

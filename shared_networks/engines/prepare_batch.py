@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
-from monai.data import MetaTensor
 from monai.engines import PrepareBatch
+from monai.utils import convert_to_tensor
 
 __all__ = ["PrepareFusionBatch", "plain_tensor"]
 
@@ -13,8 +13,7 @@ def plain_tensor(
     tensor: torch.Tensor, device: str | torch.device | None = None, non_blocking: bool = False
 ) -> torch.Tensor:
     """Put a tensor on the device, without meta data, whose bookkeeping costs time in every operation."""
-    tensor = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
-    return tensor.to(device=device, non_blocking=non_blocking)
+    return convert_to_tensor(tensor).to(device=device, non_blocking=non_blocking)
 
 
 class PrepareFusionBatch(PrepareBatch):

@@ -16,7 +16,7 @@ from ignite.engine import Engine, Events
 from shared_networks.data.case_log import CaseLog
 from shared_networks.data.done_cases import DoneCases
 from shared_networks.errors import CaseStatus, InputError
-from shared_networks.utils.atomic import atomic_path, remove_abandoned
+from shared_networks.utils.atomic import atomic_text, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
 __all__ = ["BatchReport", "RunFile"]
@@ -171,8 +171,7 @@ class BatchReport:
             **(self.done.facts() if self.done is not None else {}),
             "cases": self.log.entries,
         }
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8", "backslashreplace")
+        atomic_text(self.path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         ended = time.monotonic()
         self._may_write_at = ended + (ended - begun) / _SHARE
 

@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import io
 import json
 import math
 import platform
@@ -17,7 +18,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.atomic import atomic_text
 
 __all__ = ["EvaluationReport"]
 
@@ -115,16 +116,13 @@ class EvaluationReport(ABC):
         details = engine.state.metric_details
         columns = self.complete({name: detail.flatten().tolist() for name, detail in details.items()})
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        table = self.output_dir / f"{self.stem}.csv"
-        with (
-            atomic_path(table) as path,
-            path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow([*self.row_names, *columns])
-            for row, case in enumerate(self.cases):
-                values = (column[row] for column in columns.values())
-                writer.writerow([*case, *("" if math.isnan(value) else f"{value:.6f}" for value in values)])
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow([*self.row_names, *columns])
+        for row, case in enumerate(self.cases):
+            values = (column[row] for column in columns.values())
+            writer.writerow([*case, *("" if math.isnan(value) else f"{value:.6f}" for value in values)])
+        atomic_text(self.output_dir / f"{self.stem}.csv", table.getvalue())
         facts = {
             "method": self.method,
             "data": self.data,
@@ -134,11 +132,9 @@ class EvaluationReport(ABC):
             "threads": torch.get_num_threads(),
             "parameters": self.parameters,
         }
-        with atomic_path(self.output_dir / f"{self.stem}.json") as path:
-            path.write_text(json.dumps(facts | self.summary(columns), indent=2) + "\n", encoding="utf-8")
+        atomic_text(self.output_dir / f"{self.stem}.json", json.dumps(facts | self.summary(columns), indent=2) + "\n")
         summaries = list(self._summaries())
-        with atomic_path(self.output_dir / f"{self.data}_comparison.md") as path:
-            path.write_text(self.comparison(summaries), encoding="utf-8")
+        atomic_text(self.output_dir / f"{self.data}_comparison.md", self.comparison(summaries))
 
     def _summaries(self) -> Iterator[dict[str, Any]]:
         """Of all methods on this data; other data may have a name that begins alike."""

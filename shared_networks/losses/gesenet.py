@@ -88,7 +88,7 @@ class GeSeNetLoss(nn.Module):
             :class:`shared_networks.losses.FusionQualityLoss`; None leaves it out (paper).
         quality_weight: weight of ``quality``.
         sparsity: module called as ``sparsity(masks, sources)``; None leaves it out (paper).
-        sparsity_weight: weight of ``sparsity``; :class:`shared_networks.handlers.WeightRamp` lets it grow.
+        sparsity_weight: weight of ``sparsity``; a ``ParamSchedulerHandler`` of train.json lets it grow.
     """
 
     def __init__(

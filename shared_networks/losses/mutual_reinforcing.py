@@ -21,25 +21,25 @@ class VisualFusionLoss(nn.Module):
 
     Args:
         delta: weight of the gradient term (0.08 in the paper, 1/12 in the released code).
-        intensity: whose intensities F takes: ``"flair"``, Y as in Eq. 7, or ``"maximum"``, the brighter of X and Y
-            voxel by voxel, which keeps what either of them shows and Eq. 7 loses of the T1.
+        intensity: weights of X (T1) and Y (T2-FLAIR) in the intensities that F takes; (0, 1) is Y, as in Eq. 7. A
+            share of X keeps what only the T1 shows, and Y's weight near 1 the contrast of the lesions.
 
     Raises:
-        ValueError: for another ``intensity``.
+        ValueError: when ``intensity`` is not two numbers of at least 0, one of them above 0.
     """
 
-    def __init__(self, delta: float = 0.08, intensity: str = "flair") -> None:
+    def __init__(self, delta: float = 0.08, intensity: Sequence[float] = (0.0, 1.0)) -> None:
         super().__init__()
-        if intensity not in ("flair", "maximum"):
-            raise ValueError(f"intensity must be 'flair' or 'maximum', got {intensity!r}.")
+        if len(intensity) != 2 or min(intensity) < 0 or max(intensity) <= 0:
+            raise ValueError(f"intensity must be two weights of at least 0, of T1 and FLAIR, got {intensity!r}.")
         self.delta = delta
-        self.intensity = intensity
+        self.intensity = tuple(intensity)
         self.parts: dict[str, torch.Tensor] = {}
 
     @in_single_precision
     def forward(self, fused: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
         """fused: B x 1 x X x Y x Z, sources: B x 2 x X x Y x Z with X (T1) and Y (T2-FLAIR) -> scalar."""
-        wanted = sources[:, 1:2] if self.intensity == "flair" else sources.amax(dim=1, keepdim=True)
+        wanted = self.intensity[0] * sources[:, 0:1] + self.intensity[1] * sources[:, 1:2]
         intensity = (fused - wanted).abs().mean()
         strongest = sobel_gradient_magnitude(sources).amax(dim=1, keepdim=True)
         gradient = (sobel_gradient_magnitude(fused) - strongest).abs().mean()
@@ -61,7 +61,8 @@ class MutualReinforcingLoss(nn.Module):
     Args:
         visual: weight of L_VF (1); 0 is the ablation "without L_VF" of Table 5.
         delta: weight of the gradient term within L_VF (0.08 in the paper).
-        intensity: whose intensities L_VF asks for, see :class:`VisualFusionLoss` (``"flair"``: paper).
+        intensity: weights of T1 and FLAIR in the intensities that L_VF asks for, see :class:`VisualFusionLoss`
+            ((0, 1): paper).
         eta: weight of L_LS (0.10 in the paper); 0 is the ablation "without L_LS" of Table 5, and with
             ``cross_entropy`` 0 too no labels are needed.
         cross_entropy: weight of the cross entropy (0: paper). It stands beside ``eta``, not under it.
@@ -89,7 +90,7 @@ class MutualReinforcingLoss(nn.Module):
         batch_dice: bool = False,
         ignore_label: int | None = None,
         auxiliary_of: int | None = None,
-        intensity: str = "flair",
+        intensity: Sequence[float] = (0.0, 1.0),
     ) -> None:
         super().__init__()
         if not (visual or eta or cross_entropy):

@@ -5,6 +5,7 @@ from abc import abstractmethod
 import torch
 from monai.data import MetaTensor
 from monai.metrics import CumulativeIterationMetric
+from monai.utils import convert_to_tensor
 
 from shared_networks.errors import InputError
 
@@ -70,6 +71,6 @@ class CaseMetric(CumulativeIterationMetric):
                 "B x 1 x X x Y x Z of one shape."
             )
         spacing = voxel_spacing(y)
-        prediction, label = (map_.as_tensor() if isinstance(map_, MetaTensor) else map_ for map_ in (y_pred, y))
+        prediction, label = map(convert_to_tensor, (y_pred, y))
         rows = [self.compute(p[0], t[0], spacing) for p, t in zip(prediction, label.to(prediction.device), strict=True)]
         return torch.stack(rows).float()

@@ -33,7 +33,7 @@ def lesions_by_region(
     deep white matter. The cortex is the grey matter within 6 mm of CSF outside the ventricles or of the surface of the
     brain: deep nuclei, whose neighbours are ventricles and white matter, are farther away. Distances are between
     centres of voxels. The regions are those of Filippi et al., Lancet Neurology 2016 (contact with ventricle or
-    cortex); infratentorial lesions are not told apart, and count where their distances put them.
+    cortex); infratentorial lesions are not distinguished, and count where their distances put them.
 
     Args:
         label: class numbers X x Y x Z; the brain is what is not 0.

@@ -9,8 +9,13 @@ from shared_networks.nets.hyper_dense_net import HyperDenseNet
 from shared_networks.nets.loss_minimiser import FusionLossMinimiser
 from shared_networks.nets.rmr_fusion import RMRFusionNet
 from shared_networks.nets.semantic_head_only import SemanticHeadOnly
-from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion, SourceAlone
-from shared_networks.nets.slice_wise import SliceWiseFusion
+from shared_networks.nets.simple_fusion import (
+    AverageFusion,
+    LaplacianPyramidFusion,
+    MaximumFusion,
+    SliceWiseFusion,
+    SourceAlone,
+)
 from shared_networks.nets.ux_net import UXNet3D
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""Fusion without parameters: the rivals that every learned fusion has to beat."""
+"""Fusion without parameters, the rivals that every learned fusion has to beat; and networks for pictures on volumes."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["AverageFusion", "LaplacianPyramidFusion", "MaximumFusion", "SourceAlone"]
+__all__ = ["AverageFusion", "LaplacianPyramidFusion", "MaximumFusion", "SliceWiseFusion", "SourceAlone"]
 
 
 class AverageFusion(nn.Module):
@@ -110,3 +110,27 @@ class LaplacianPyramidFusion(nn.Module):
         values = F.conv2d(spread, self.kernel[:channels], padding=2, groups=channels)
         # In the interior the weights are 1/4; at the border the kernel reaches over it.
         return values / F.conv2d(places, self.kernel[:1], padding=2)
+
+
+class SliceWiseFusion(nn.Module):
+    """Fuse a volume slice by slice along its last axis.
+
+    Args:
+        network: B x 2 x H x W -> B x 1 x H x W.
+        slices_at_once: slices in one call of it.
+
+    Example:
+        >>> SliceWiseFusion(MaximumFusion())(torch.rand(1, 2, 33, 47, 5)).shape
+        torch.Size([1, 1, 33, 47, 5])
+    """
+
+    def __init__(self, network: nn.Module, slices_at_once: int = 8) -> None:
+        super().__init__()
+        self.network = network
+        self.slices_at_once = slices_at_once
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """B x 2 x X x Y x Z in [0, 1] -> B x 1 x X x Y x Z."""
+        slices = image.permute(0, 4, 1, 2, 3).flatten(0, 1)
+        fused = torch.cat([self.network(part) for part in slices.split(self.slices_at_once)])
+        return fused.unflatten(0, (image.shape[0], image.shape[4])).permute(0, 2, 3, 4, 1)

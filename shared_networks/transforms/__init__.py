@@ -1,8 +1,10 @@
 """Loading, degrading, colour and saving, as MONAI transforms."""
 
 from shared_networks.transforms.align_pictures import AlignPicturesd
+from shared_networks.transforms.certainty import LesionIntervald, SegmentationCertaintyd
 from shared_networks.transforms.colour import FuseColourd, PictureLuminanced
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
+from shared_networks.transforms.denoise_pictures import DenoisePicturesd
 from shared_networks.transforms.disturbances import DisturbPaird
 from shared_networks.transforms.each_channel import RandEachChanneld
 from shared_networks.transforms.healed_lesions import RandHealLesionsd
@@ -23,9 +25,11 @@ __all__ = [
     "AlignPicturesd",
     "CheckLabelsd",
     "DegradeMixtured",
+    "DenoisePicturesd",
     "DisturbPaird",
     "DropModalityd",
     "FuseColourd",
+    "LesionIntervald",
     "LoadFusionPaird",
     "LoadModalitiesd",
     "MapLabelsd",
@@ -40,6 +44,7 @@ __all__ = [
     "RandThickSlicesd",
     "SaveFusedSegmentationd",
     "SaveFusedd",
+    "SegmentationCertaintyd",
     "SplitMasksd",
     "SplitSegmentationd",
     "TakeSliced",

@@ -120,7 +120,7 @@ class AlignPicturesd(MapTransform):
         keys: pairs, 2 x H x W; others are left as they are.
         chroma_key: where the chroma is, 2 x spatial in 0..255; without it a pair counts as grey.
         modality_key: where an item says what the second picture is, if it does.
-        warning_key: where remarks are, one string; a shift is added to them.
+        warning_key: where warnings are, one string; a shift is added to them.
         largest_shift: pixels along one axis.
         least_gain: gain a pixel (:func:`find_shift`) from which the picture is moved; 90 training pairs of CT and MRI
             stay below it as they are.

@@ -51,7 +51,7 @@ def looks_like_hu(values: np.ndarray) -> bool:
 
 
 def clear_ct_padding(source: Source) -> None:
-    """Set what is below -1024 in a volume in HU, which no tissue is, to air, with a remark."""
+    """Set what is below -1024 in a volume in HU, which no tissue is, to air, with a warning."""
     padding = source.values < _LOWEST
     if padding.any():
         source.values = np.where(padding, np.float32(_AIR), source.values)
@@ -85,7 +85,7 @@ class CtWindow:
             raise InputError(f"ct_window is {window!r}; expected {_EXPECTED}.")
 
     def __call__(self, source: Source, modality: str = "") -> bool:
-        """Scale a grey volume in its own unit, in place, with a remark; False where no window applies.
+        """Scale a grey volume in its own unit, in place, with a warning; False where no window applies.
 
         Args:
             source: volume that is not in [0, 1] yet.

@@ -4,10 +4,10 @@ from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform
+from monai.transforms import MapLabelValue, MapTransform
+from monai.utils import convert_to_numpy
 
 from shared_networks.errors import InputError
 
@@ -96,21 +96,14 @@ class MapLabelsd(MapTransform):
         return d
 
     def _map(self, label: Any) -> Any:
-        array = np.asarray(label.detach().cpu() if isinstance(label, torch.Tensor) else label)
-        values = np.unique(array)
-        unknown = [f"{value:g}" for value in values.tolist() if value not in self.mapping]
+        values = np.unique(convert_to_numpy(label)).tolist()
+        unknown = [f"{value:g}" for value in values if value not in self.mapping]
         if unknown:
             raise InputError(
                 f"{_file_name(label)}: values {', '.join(unknown[:10])} are not in the label map; "
                 f"expected {', '.join(map(str, sorted(self.mapping)))}: correct the file or set label_map."
             )
-        table = np.zeros(256, np.uint8)
-        for value, target in self.mapping.items():
-            table[value] = target
-        mapped = torch.from_numpy(table[array.astype(np.uint8)])
-        if isinstance(label, MetaTensor):
-            return MetaTensor(mapped, meta=label.meta, applied_operations=label.applied_operations)
-        return mapped if isinstance(label, torch.Tensor) else mapped.numpy()
+        return MapLabelValue(list(self.mapping), list(self.mapping.values()), np.uint8)(label)
 
 
 def _read_map(mapping: str | Mapping) -> dict[int, int]:

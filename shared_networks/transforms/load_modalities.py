@@ -57,7 +57,7 @@ class LoadModalitiesd(LoadSourcesd):
 
     The result holds ``image`` (MetaTensor 2 x X x Y x Z, float32 in [0, 1], on the grid and with the affine of the
     first modality), ``brain`` (MetaTensor 1 x X x Y x Z, uint8: 1 where either modality has foreground, holes in it
-    included), ``warning`` (remarks on one line, '' for none) and, when the item names one, ``label`` (MetaTensor 1 x X
+    included), ``warning`` (warnings on one line, '' for none) and, when the item names one, ``label`` (MetaTensor 1 x X
     x Y x Z, uint8). With ``foreground_key``, the foreground of each modality alone is there too (MetaTensor 2 x X x Y x
     Z, uint8): what ``brain`` would be if the other modality were missing.
 
@@ -70,14 +70,14 @@ class LoadModalitiesd(LoadSourcesd):
             two paths is a map and a mask that is written over it (Prostate158: zones and tumour).
         brain_key: where the mask goes.
         foreground_key: where the foreground of each modality goes; '' for nowhere.
-        warning_key: where the remarks go.
+        warning_key: where the warnings go.
         modalities: names of the two, for form 3 and for messages.
         lower: percentile of the foreground that becomes 0.
         upper: percentile of the foreground that becomes 1.
         resample: move the second modality onto the first one's grid where the grids differ, and a sheared first one
             onto a regular grid, instead of refusing.
         overlay_value: label of the mask that is written over a map.
-        brain_checks: remark what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
+        brain_checks: warn about what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
             ``expected_ranges``.
         expected_ranges: what the weights are used to; None is
             :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
@@ -146,7 +146,7 @@ class LoadModalitiesd(LoadSourcesd):
                     d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
 
     def _load_pair(self, value: Any) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
-        """Image, foreground of each modality, remarks, and the source whose grid they have."""
+        """Image, foreground of each modality, warnings, and the source whose grid they have."""
         pair, prepared = self._read_pair(value, self.modalities, _read_volume)
         masks, flat = zip(*map(self._check_and_scale, pair, self.modalities), strict=True)
         masks = list(masks)

@@ -26,7 +26,7 @@ class LoadSourcesd(MapTransform):
 
     Args:
         keys: where the paths are and where the image goes.
-        warning_key: where the remarks go.
+        warning_key: where the warnings go.
         resample: let grids differ.
         prepare: what is done to both volumes before they are scaled, and says what it did; None does nothing.
 

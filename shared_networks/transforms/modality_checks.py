@@ -38,7 +38,7 @@ _SWAPPED = 0.98
 
 
 def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> list[str]:
-    """A remark on a volume that is no MRI, by its values or by its header.
+    """A warning about a volume that is no MRI, by its values or by its header.
 
     Args:
         values: as the file has them.
@@ -52,7 +52,7 @@ def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> lis
 
 
 def surface_remarks(second: float | None, bright: float | None, file: str) -> list[str]:
-    """Remarks on a background of two values, or one that is not the lowest value.
+    """Warnings about a background of two values, or one that is not the lowest value.
 
     Args:
         second: see :func:`shared_networks.io.background.second_background`.
@@ -103,7 +103,7 @@ def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: 
 
 
 def value_remarks(values: np.ndarray, name: str) -> list[str]:
-    """A remark where an image holds so few different values that it may be a mask or a label map.
+    """A warning where an image holds so few different values that it may be a mask or a label map.
 
     Args:
         values: any shape, finite.
@@ -118,7 +118,7 @@ def value_remarks(values: np.ndarray, name: str) -> list[str]:
 def overlap_remarks(
     first: np.ndarray, second: np.ndarray, names: Sequence[str], least: float = _LEAST_OVERLAP
 ) -> list[str]:
-    """A remark where the foregrounds of two images on one grid hardly meet.
+    """A warning where the foregrounds of two images on one grid hardly meet.
 
     Args:
         first: boolean mask of the first image's foreground.
@@ -138,7 +138,7 @@ def overlap_remarks(
 def brain_remarks(
     images: np.ndarray, brain: np.ndarray, affine: np.ndarray, names: Sequence[str], ranges: Mapping[str, Sequence]
 ) -> list[str]:
-    """Remarks on two modalities of a brain: with skull, or outside what the weights are used to.
+    """Warnings about two modalities of a brain: with skull, or outside what the weights are used to.
 
     Args:
         images: 2 x X x Y x Z, scaled to [0, 1], background 0.

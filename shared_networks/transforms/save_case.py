@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import SaveImaged
+from monai.utils import convert_to_numpy
 
 import shared_networks
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import case_folder, safe_name
-from shared_networks.utils.atomic_folder import atomic_folder
+from shared_networks.utils.atomic import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["SaveCased", "plain_array", "read_report", "readable_json"]
@@ -34,7 +34,7 @@ class SaveCased(SaveImaged):
     Args:
         keys: what is written.
         output_dir: folder of the results; '' writes nothing.
-        warning_key: remarks of the loader.
+        warning_key: warnings of the loader.
         case_key: name of the case.
         checkpoint: file of the weights, for the report; '' leaves it out.
         dicom_output: whether the results are written as DICOM too.
@@ -57,7 +57,7 @@ class SaveCased(SaveImaged):
         self.dicom_output = dicom_output
 
     def dicom_folder(self, folder: Path, name: str) -> AbstractContextManager[Path | None]:
-        """Gives the folder to write the DICOM results into, whole or not there at all; None when there are none."""
+        """Gives the folder to write the DICOM results into, complete or not there at all; None when there are none."""
         return atomic_folder(folder / f"{name}_dicom") if self.dicom_output else nullcontext()
 
     @abstractmethod
@@ -88,7 +88,7 @@ class SaveCased(SaveImaged):
         return dict(zip(names, files, strict=True))
 
     def origin(self, d: Mapping[Hashable, Any], files: Sequence[str]) -> dict[str, Any]:
-        """What every report says: remarks, weights, version, the case's files, and what they were made of.
+        """What every report says: warnings, weights, version, the case's files, and what they were made of.
 
         Args:
             d: item; ``inputs_sha256`` and ``fingerprint`` are those of :class:`shared_networks.data.DoneCases`.
@@ -121,5 +121,4 @@ def read_report(output_dir: str | Path, case: str) -> dict[str, Any]:
 
 def plain_array(tensor: torch.Tensor) -> np.ndarray:
     """Values as float32, without meta data."""
-    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
-    return plain.detach().cpu().to(torch.float32).numpy()
+    return convert_to_numpy(tensor, dtype=np.float32)

@@ -15,7 +15,7 @@ from shared_networks.io.colour import ycbcr_to_rgb
 from shared_networks.io.dicom_output import write_dicom_results
 from shared_networks.io.source_geometry import like_source
 from shared_networks.transforms.save_case import SaveCased, readable_json
-from shared_networks.utils.atomic import atomic_files
+from shared_networks.utils.atomic import atomic_files, write_text
 from shared_networks.visualize.side_by_side import side_by_side
 
 __all__ = ["SaveFusedd"]
@@ -39,7 +39,7 @@ class SaveFusedd(SaveCased):
         image_key: sources, 2 x spatial MetaTensor; its meta says what the MRI's file was.
         chroma_key: chroma, to show the other source in colour.
         masks_key: principal masks, 2 x spatial, for the comparison; may be missing.
-        warning_key: remarks of the loader.
+        warning_key: warnings of the loader.
         case_key: name of the case.
         checkpoint: file of the weights, for the report; '' leaves it out.
         spatial_dim: axis over which a volume was cut into slices; the comparison shows the fullest one.
@@ -92,7 +92,7 @@ class SaveFusedd(SaveCased):
                 report["dicom"] = write_dicom_results(dicom, image, meta, "GeSeNet")
             if self.comparison:
                 self._compare(d, fused).save(paths[1])
-            paths[-1].write_text(readable_json(report), encoding="utf-8", errors="backslashreplace")
+            write_text(paths[-1], readable_json(report))
 
     def _compare(self, d: dict[Hashable, Any], fused: np.ndarray) -> Image.Image:
         image = d[self.image_key].as_subclass(torch.Tensor).cpu()

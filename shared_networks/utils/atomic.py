@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files and folders that are either whole or not there."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from shared_networks.utils.folder_lock import folder_lock
 
-__all__ = ["PREFIX", "atomic_files", "atomic_path", "remove_abandoned"]
+__all__ = ["atomic_files", "atomic_folder", "atomic_path", "atomic_text", "remove_abandoned", "write_text"]
 
-PREFIX = ".writing-"
+_PREFIX = ".writing-"
 """Of temporary files and folders."""
 _ABANDONED_SECONDS = 3600.0
 """No file takes so long to write: an older temporary one is what a killed process left."""
@@ -72,9 +72,42 @@ def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[list[Path
                 folder.rmdir()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8; what is no Unicode, as in some names of files, is written as backslash and number."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def atomic_text(path: str | Path, text: str) -> None:
+    """:func:`write_text` to a file that is whole or not there."""
+    with atomic_path(path) as temporary:
+        write_text(temporary, text)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path``; on success it takes that name, an old one goes; on failure it goes.
+
+    Args:
+        path: the folder to make; its parent must exist.
+    """
+    path = Path(path)
+    remove_abandoned(path.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path.parent))
+    try:
+        # mkdtemp makes private folders; a folder inside is made as any other.
+        made = temporary / "new"
+        made.mkdir()
+        yield made
+        if path.exists():
+            path.replace(temporary / "old")
+        made.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_abandoned(folder: str | Path) -> None:
     """Remove the temporary files and folders that a killed process left in a folder more than an hour ago."""
-    for path in Path(folder).glob(f"{PREFIX}*"):
+    for path in Path(folder).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another process was faster
             if time.time() - _newest(path) > _ABANDONED_SECONDS:
                 if path.is_dir() and not path.is_symlink():
@@ -91,7 +124,7 @@ def _newest(path: Path) -> float:
 
 def _make_temporary(path: Path) -> Path:
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=suffix, dir=path.parent)
     os.close(handle)
     return Path(name)
 

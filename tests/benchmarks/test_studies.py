@@ -247,5 +247,5 @@ def test_quality_rows_by_hand():
     assert found["VIF over the guided filter's"] == "CT 0.800"
     assert found["noise 0.05: loss of SSIM, GeSeNet, these weights"] == "0.250 (CT 0.250)"
     assert found["shift 3 pixels: loss of Qabf, GeSeNet, these weights"] == "0.120 (CT 0.120)"
-    assert found["shift 3 pixels: loss of Qabf, GeSeNet without align_pictures"] == "0.200 (CT 0.200)"
-    assert found["what align_pictures leaves of clean pairs' metrics"] == "worst 0.9877 (CT VIF)"
+    assert found["shift 3 pixels: loss of Qabf, GeSeNet on pictures as given"] == "0.200 (CT 0.200)"
+    assert found["what both leave of clean pairs' metrics"] == "worst 0.9877 (CT VIF)"

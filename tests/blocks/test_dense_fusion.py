@@ -8,17 +8,6 @@ from shared_networks.blocks.dense_fusion import DenseFusion
 from shared_networks.blocks.feature_decoder import FeatureDecoder
 
 
-def parameters(module):
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def test_parameters_are_those_of_the_specification():
-    fusion, decoder = DenseFusion(), FeatureDecoder()
-    assert parameters(fusion) == 145_344
-    assert [layer.convolution.in_channels for layer in fusion.dense] == [32, 48, 64, 80, 96]
-    assert parameters(decoder) == 8_713
-
-
 def test_fusion_equals_convolutions_of_the_built_concatenation():
     torch.manual_seed(0)
     fusion = DenseFusion().double()

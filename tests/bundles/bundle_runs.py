@@ -1,5 +1,6 @@
 """Running the configs of a bundle, in process and in two processes, for the tests of both bundles."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -22,6 +23,63 @@ HEADS = {
     "head_swin_unetr": "SwinUNETR",
 }
 """Overlay of RMR-Fusion's train.json -> class of the head that it puts in."""
+
+ABLATIONS = ["edge_enhancement", "region_mask", "global_refinement", "skip", "edge_loss", "semantic_loss"]
+LISTS = {
+    "gesenet_bundle": [
+        "inference",
+        "inference+multi_gpu_inference",
+        "train_semantic",
+        "train",
+        "train+paper",
+        "train+multi_gpu_train",
+        *(f"train+without_{name}" for name in ABLATIONS),
+        "train+mask_before_edge",
+        "train+without_robust_training",
+        "train+evaluate",
+        "train+evaluate+multi_gpu_evaluate",
+        "train+evaluate+evaluate_maximum",
+        "train+evaluate+evaluate_average",
+        "train+evaluate+evaluate_laplacian_pyramid",
+        "train+evaluate+evaluate_guided_filter",
+        "train+evaluate+evaluate_dual_tree",
+        "train+evaluate+evaluate_maximum+evaluate_disturbed",
+        "train+evaluate+evaluate_released",
+    ],
+    "rmr_fusion_bundle": [
+        "inference",
+        "inference+multi_gpu_inference",
+        "inference+paper_size",
+        "train_autoencoder",
+        "train_autoencoder+paper_autoencoder",
+        "train_autoencoder+released_autoencoder",
+        "train_autoencoder+prostate158_autoencoder",
+        "train_autoencoder+multi_gpu_train_autoencoder",
+        "two_stage",
+        "train",
+        *(f"train+{head}" for head in HEADS),
+        "train+paper_size",
+        "train+paper",
+        "train+released",
+        "train+without_segmentation_loss",
+        "train+without_fusion_loss",
+        "train+head_only",
+        "train+degrade_stage2",
+        "train+tune_encoders",
+        "train+prostate158",
+        "train+mrbrains",
+        "train+multi_gpu_train",
+        "train+evaluate",
+        "train+evaluate+multi_gpu_evaluate",
+        "train+evaluate+evaluate_average",
+        "train+evaluate+evaluate_average+evaluate_flair",
+        "train+evaluate+evaluate_average+evaluate_maximum",
+        "train+evaluate+evaluate_average+evaluate_minimiser",
+        "train+evaluate+evaluate_average+evaluate_dual_tree",
+        "train+evaluate+evaluate_average+evaluate_gesenet",
+    ],
+}
+"""Bundle -> the lists of configs that the documentation names or explains; "+" joins the files of a list."""
 
 # A head that is small and takes any size; the default one is run once, on the shipped sample.
 SMALL_HEAD = {
@@ -49,6 +107,25 @@ LIGHT_HEAD = {
     },
     "head_divisor": 4,
 }
+# Trainings of a few steps, on the volumes of write_rmr_case and on the pictures of pairs.
+TINY_VOLUMES = {
+    "max_epochs": 1,
+    "iterations_per_epoch": 1,
+    "val_interval": 1,
+    "patch_size": [14, 14, 7],
+    "validation_size": [14, 14, 14],
+    "num_workers": 0,
+}
+TINY_PICTURES = {
+    "max_epochs": 2,
+    "iterations_per_epoch": 2,
+    "batch_size": 2,
+    "patch_size": [48, 48],
+    "val_interval": 1,
+    "validation_every": 1,
+    "validation_cases": {"CT": ["2"], "PET": ["2"]},
+    "num_workers": 0,
+}
 # What a run of inference leaves beside the folders of its cases.
 RUN_FILES = {"run_report.json", "cases.csv", "index.html"}
 COLOUR_TABLES = {"fsleyes.lut", "freeview.txt", "itk_snap.label", "slicer.ctbl"}
@@ -65,28 +142,58 @@ def walk(config) -> Iterator:
         yield from walk(inner)
 
 
+def config_files(bundle, names) -> list[str]:
+    """Paths of a list of a bundle's configs; the names may be joined by "+"."""
+    names = names.split("+") if isinstance(names, str) else names
+    return [str(bundle / "configs" / f"{name}.json") for name in names]
+
+
+def parse(bundle, names, **override) -> ConfigParser:
+    """A list of a bundle's configs, on the CPU, with overrides."""
+    parser = ConfigParser()
+    parser.read_config(config_files(bundle, names))
+    parser.update({"bundle_root": str(bundle), "device": "cpu", **override})
+    return parser
+
+
 def run_workflow(bundle, names, workflow_type, **overrides):
     """Run a list of a bundle's configs in process, with paths among the overrides as text; returns the workflow."""
     overrides = {"bundle_root": bundle, **overrides}
     overrides = {key: str(value) if isinstance(value, Path) else value for key, value in overrides.items()}
-    files = [str(bundle / "configs" / f"{name}.json") for name in names]
-    workflow = ConfigWorkflow(files, workflow_type=workflow_type, logging_file=False, **overrides)
+    workflow = ConfigWorkflow(config_files(bundle, names), workflow_type=workflow_type, logging_file=False, **overrides)
     workflow.initialize()
     workflow.run()
     workflow.finalize()
     return workflow
 
 
-def run_in_two_processes(bundle, names, run_id, **overrides):
-    """Run a list of a bundle's configs by torchrun with two processes on the CPU; fails when they fail."""
-    files = [str(bundle / "configs" / f"{name}.json") for name in names]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += ["-m", "monai.bundle", "run", run_id, "--config_file", str(files)]
+def runner_command(bundle, names, run_id="", launcher=(), **overrides) -> list[str]:
+    """The stock runner's command for a list of a bundle's configs; without ``run_id`` it runs all steps in turn."""
+    command = [sys.executable, *launcher, "-m", "monai.bundle", "run", *([run_id] if run_id else [])]
+    command += ["--config_file", str(config_files(bundle, names)), "--bundle_root", str(bundle)]
     for key, value in overrides.items():
         command += [f"--{key}", str(value)]
+    return command
+
+
+def stock_runner(*arguments, cwd=None, **overrides) -> subprocess.CompletedProcess:
+    """The finished process of :func:`runner_command`."""
+    command = runner_command(*arguments, **overrides)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, env=environment)
+
+
+def run_in_two_processes(bundle, names, run_id, **overrides):
+    """Run a list of a bundle's configs by torchrun with two processes on the CPU; fails when they fail."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    done = stock_runner(bundle, names, run_id, launcher, **overrides)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def read_table(path) -> list[dict[str, str]]:
+    """Rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def on_brain(network, item, margin=(4, 4, 1)):
@@ -98,14 +205,11 @@ def on_brain(network, item, margin=(4, 4, 1)):
     return box.inverse(cropped)["image"].as_tensor(), item["brain"][0].as_tensor()
 
 
-def network_of(config, bundle, **override):
-    """The network of the config with random weights, always the same ones."""
-    parser = ConfigParser()
-    parser.read_config(str(config))
-    parser.update({"bundle_root": str(bundle), **override})
+def network_of(bundle, names="inference", **override):
+    """The network of a list of configs of RMR-Fusion with random weights, always the same ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = parser.get_parsed_content("network_def").eval()
+        network = parse(bundle, names, **override).get_parsed_content("network_def").eval()
     # Untrained features are far from [0, 1]: bring the fused volume there, so that clamping does not hide it.
     with torch.no_grad():
         last = network.autoencoder.decoder.layers[-1]

@@ -1,82 +1,53 @@
 """GeSeNet's training and evaluation configs on tiny data, in process and by the stock runner."""
 
-import csv
 import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from shared_networks.handlers import LossParts
 from shared_networks.losses import SemanticLoss
-from shared_networks.nets import BilateralAttentionSegmenter, GeSeNet
+from shared_networks.nets import GeSeNet
 from shared_networks.runner.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import run_in_two_processes, run_workflow
+from tests.bundles.bundle_runs import (
+    TINY_PICTURES,
+    parse,
+    read_table,
+    run_in_two_processes,
+    run_workflow,
+    runner_command,
+    stock_runner,
+)
 
-TINY = {
-    "max_epochs": 3,
-    "iterations_per_epoch": 2,
-    "batch_size": 2,
-    "patch_size": [48, 48],
-    "val_interval": 1,
-    "validation_every": 1,
-    "device": "$torch.device('cpu')",
-}
-
-
-@pytest.fixture(scope="module")
-def dataset_dir(tmp_path_factory):
-    """Smooth 64 x 64 pairs of two modalities; patient 2 is for validation."""
-    folder = tmp_path_factory.mktemp("pairs")
-    generator = np.random.default_rng(0)
-    items = []
-    for modality in ("CT", "PET"):
-        for patient in ("1", "2"):
-            paths = {}
-            for side in ("mri", "other"):
-                coarse = Image.fromarray(generator.integers(0, 256, (8, 8), dtype=np.uint8))
-                name = f"{modality}_{patient}_{side}.png"
-                coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / name)
-                paths[side] = name
-            items.append({**paths, "modality": modality, "case": patient})
-    (folder / "datalist.json").write_text(json.dumps({"training": items, "test": items[:2]}))
-    return folder
+TINY = TINY_PICTURES | {"max_epochs": 3, "device": "$torch.device('cpu')"}
 
 
 @pytest.fixture(scope="module")
-def semantic_checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("semantic") / "semantic.pt"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        torch.save(BilateralAttentionSegmenter().state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def overrides(dataset_dir, semantic_checkpoint, gesenet_bundle):
+def overrides(pairs, semantic_checkpoint, gesenet_bundle):
     return {
         **TINY,
         "bundle_root": str(gesenet_bundle),
-        "dataset_dir": str(dataset_dir),
+        "dataset_dir": str(pairs),
         "semantic_checkpoint": str(semantic_checkpoint),
-        "validation_cases": {"CT": ["2"], "PET": ["2"]},
     }
 
 
+def run(configs, folder, bundle_root, **keys):
+    """A workflow of the bundle's training, with its checkpoints and results in a folder."""
+    keys = {"ckpt_dir": str(folder), "output_dir": str(folder / "eval"), **keys}
+    return run_workflow(Path(bundle_root), configs, "train", **keys)
+
+
 @pytest.fixture(scope="module")
-def trained(gesenet_bundle, overrides, tmp_path_factory):
+def trained(overrides, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
-    workflow = run_workflow(
-        gesenet_bundle, ["train"], "train", ckpt_dir=str(folder), output_dir=str(folder / "eval"), **overrides
-    )
-    return folder, workflow
+    return folder, run("train", folder, **overrides)
 
 
 def test_training_saves_checkpoints_best_weights_and_named_losses(trained):
@@ -89,8 +60,10 @@ def test_training_saves_checkpoints_best_weights_and_named_losses(trained):
     network = GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05))
     network.load_state_dict(torch.load(folder / "model.pt", weights_only=True))
     parts = LossParts(workflow.parser.get_parsed_content("loss"))()
-    assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
+    assert set(parts) == PARTS
     assert list((folder / "eval").glob("events.out.tfevents.*"))
+    # The weight of the masks' sparsity has grown for 3 of 5 epochs.
+    assert workflow.parser.get_parsed_content("loss").sparsity_weight == pytest.approx(2.0 * 3 / 5)
 
 
 def test_the_semantic_module_is_frozen(trained, semantic_checkpoint):
@@ -102,12 +75,10 @@ def test_the_semantic_module_is_frozen(trained, semantic_checkpoint):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, gesenet_bundle, overrides, tmp_path):
+def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, overrides, tmp_path):
     folder, _ = trained
     shutil.copy(folder / "fusion_checkpoint_epoch=2.pt", tmp_path)
-    run_workflow(
-        gesenet_bundle, ["train"], "train", ckpt_dir=str(tmp_path), output_dir=str(tmp_path / "eval"), **overrides
-    )
+    run("train", tmp_path, **overrides)
     whole = torch.load(folder / "fusion_checkpoint_epoch=3.pt", weights_only=True)
     resumed = torch.load(tmp_path / "fusion_checkpoint_epoch=3.pt", weights_only=True)
     assert whole["best"] == resumed["best"]
@@ -118,93 +89,66 @@ def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, ges
         assert torch.equal(value, resumed["weight_average"]["average"][key]), key
 
 
-def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(
-    trained, gesenet_bundle, overrides, tmp_path, caplog
-):
+def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(trained, overrides, tmp_path, caplog):
     folder, _ = trained
     shutil.copy(folder / "fusion_checkpoint_epoch=3.pt", tmp_path)
-    places = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
     with pytest.raises(RuntimeError) as caught:
-        run_workflow(gesenet_bundle, ["train"], "train", **places, **{**overrides, "learning_rate": 0.5})
+        run("train", tmp_path, **{**overrides, "learning_rate": 0.5})
     assert "another training (learning_rate was 0.001 and is 0.5)" in str(find_input_error(caught.value))
     other = {**overrides, "validation_cases": {"CT": ["1"], "PET": ["2"]}}
     with pytest.raises(RuntimeError) as caught:
-        run_workflow(gesenet_bundle, ["train"], "train", **places, **other)
+        run("train", tmp_path, **other)
     assert {"other training data", "other validation data"} <= set(
         str(find_input_error(caught.value)).split("(")[1].split(")")[0].split(", ")
     )
     moved = tmp_path / "moved"
     shutil.copytree(overrides["dataset_dir"], moved)
-    overrides = {**overrides, "dataset_dir": str(moved)}
-    run_workflow(gesenet_bundle, ["train"], "train", **places, **overrides)
+    run("train", tmp_path, **{**overrides, "dataset_dir": str(moved)})
     assert "this training is finished, 3 epochs of 3" in caplog.text
     assert [path.name for path in tmp_path.glob("*.pt")] == ["fusion_checkpoint_epoch=3.pt"]
 
 
 def test_a_killed_training_goes_on_where_it_was(gesenet_bundle, overrides, tmp_path):
-    command = [sys.executable, "-m", "monai.bundle", "run"]
-    arguments = ["--config_file", str(gesenet_bundle / "configs" / "train.json")]
-    settings = {**overrides, "max_epochs": 400, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
-    for key, value in settings.items():
-        arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    settings = {**overrides, "max_epochs": 400, "ckpt_dir": tmp_path, "output_dir": tmp_path / "eval"}
+    settings.pop("bundle_root")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*command, "training", *arguments], **quiet) as p:
+    with subprocess.Popen(runner_command(gesenet_bundle, "train", "training", **settings), **quiet) as p:
         deadline = time.monotonic() + 180
         while not list(tmp_path.glob("fusion_checkpoint_epoch=*.pt")) and time.monotonic() < deadline:
             assert p.poll() is None, "the training ended by itself"
             time.sleep(0.2)
         p.send_signal(signal.SIGKILL)
     epoch = max(int(path.stem.split("=")[1]) for path in tmp_path.glob("fusion_checkpoint_epoch=*.pt"))
-    arguments[arguments.index("--max_epochs") + 1] = str(epoch + 1)
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300)
+    done = stock_runner(gesenet_bundle, "train", **{**settings, "max_epochs": epoch + 1})
     assert done.returncode == 0, done.stderr[-2000:]
     resumed = torch.load(tmp_path / f"fusion_checkpoint_epoch={epoch + 1}.pt", weights_only=True)
     assert resumed["trainer"]["iteration"] == (epoch + 1) * TINY["iterations_per_epoch"]
 
 
-@pytest.mark.parametrize(
-    "overlay",
-    [
-        "without_edge_enhancement",
-        "without_region_mask",
-        "without_global_refinement",
-        "without_skip",
-        "mask_before_edge",
-        "without_edge_loss",
-        "without_semantic_loss",
-    ],
-)
-def test_ablations_train_a_step_and_change_what_they_name(gesenet_bundle, overrides, tmp_path, overlay):
-    settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2, "output_dir": str(tmp_path)}
-    workflow = run_workflow(
-        gesenet_bundle, ["train", overlay.removesuffix("")], "train", ckpt_dir=str(tmp_path), **settings
-    )
-    network = workflow.parser.get_parsed_content("network")
-    parts = LossParts(workflow.parser.get_parsed_content("loss"))()
-    full = {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
-    # Parameters follow from the table of the spec: E 16,448 against a 4,640 convolution, R 169,888, the skip 9,216.
-    expected = {
-        "without_edge_enhancement": ("parameters", 240_585 - 2 * (_edge_parameters() - 4_640)),
-        "without_global_refinement": ("parameters", 240_585 - _refinement_parameters()),
-        "without_skip": ("parameters", 240_585 - 32 * 32 * 9),
-        "without_region_mask": ("parts", full - {"L_mask"}),
-        "mask_before_edge": ("parts", full),
-        "without_edge_loss": ("parts", full - {"L_E"}),
-        "without_semantic_loss": ("parts", full - {"L_S"}),
-    }[overlay]
-    measured = {"parameters": sum(p.numel() for p in network.parameters()), "parts": set(parts)}
-    assert measured[expected[0]] == expected[1]
+PARTS = {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}
+# Overlay -> what it changes in the network, and the terms of the loss that are left.
+ABLATIONS = {
+    "without_edge_enhancement": ({"edge_enhancement": False}, PARTS),
+    "without_region_mask": ({"region_mask": False}, PARTS - {"L_mask"}),
+    "without_global_refinement": ({"global_refinement": False}, PARTS),
+    "without_skip": ({"skip": False}, PARTS),
+    "mask_before_edge": ({"mask_before_edge": True}, PARTS),
+    "without_edge_loss": ({}, PARTS - {"L_E"}),
+    "without_semantic_loss": ({}, PARTS - {"L_S"}),
+}
 
 
-def _edge_parameters():
-    dense = (16 * 16 * 9 + 16) + (32 * 16 * 9 + 16) + (48 * 32 + 32)
-    return dense + 2 * 16 * 9 + (16 * 32 + 32)
-
-
-def _refinement_parameters():
-    scale = (32 * 32 * 9 + 32) + (32 * 64 * 9 + 64)
-    shift = (32 * 32 + 32) + (32 * 64 + 64)
-    return scale + shift + (128 * 64 * 9 + 64)
+@pytest.mark.parametrize("overlay", ABLATIONS)
+def test_ablations_change_what_they_name(gesenet_bundle, semantic_checkpoint, overlay):
+    parser = parse(gesenet_bundle, f"train+{overlay}", semantic_checkpoint=str(semantic_checkpoint))
+    options, parts = ABLATIONS[overlay]
+    network = parser.get_parsed_content("network_def")
+    assert str(network) == str(GeSeNet(mask_upsampling="bilinear", output_range=(-0.05, 1.05), **options))
+    batch = {name: torch.rand(1, 2, 48, 48) for name in ("image", "seen")}
+    inputs, target, _, keywords = parser.get_parsed_content("train#prepare_batch")(batch)
+    loss = parser.get_parsed_content("loss_function")
+    loss(network(inputs, **keywords), target).backward()
+    assert set(LossParts(loss)()) == parts
 
 
 def test_paper_preset_has_the_papers_numbers(gesenet_bundle):
@@ -232,10 +176,10 @@ def test_paper_preset_has_the_papers_numbers(gesenet_bundle):
     assert preset["iterations_per_epoch"] == 3 * 150 * ((256 - 24) // 8 + 1) ** 2 // 4
 
 
-def test_paper_preset_trains(gesenet_bundle, overrides, tmp_path):
-    settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2, "output_dir": str(tmp_path)}
+def test_paper_preset_trains(overrides, tmp_path):
+    settings = {**overrides, "max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 2}
     settings.pop("patch_size")
-    workflow = run_workflow(gesenet_bundle, ["train", "paper"], "train", ckpt_dir=str(tmp_path), **settings)
+    workflow = run("train+paper", tmp_path, **settings)
     parts = LossParts(workflow.parser.get_parsed_content("loss"))()
     assert set(parts) == {"L_E", "L_SSIM", "L_S", "L_total"}
 
@@ -264,9 +208,8 @@ def test_volumes_are_a_modality_of_their_own(gesenet_bundle, overrides, tmp_path
         "validation": [item | {"case": "b", "name": "b"}],
     }
     (tmp_path / "datalist.json").write_text(json.dumps(sections))
-    settings = {**overrides, "dataset_dir": str(tmp_path), "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path)}
-    settings |= {"max_epochs": 1, "iterations_per_epoch": 1, "validation_slices": 2, "validation_every": 5}
-    workflow = run_workflow(gesenet_bundle, ["train"], "train", **settings)
+    settings = {**overrides, "dataset_dir": str(tmp_path), "max_epochs": 1, "iterations_per_epoch": 1}
+    workflow = run("train", tmp_path, **settings | {"validation_slices": 2, "validation_every": 5})
     weights = workflow.parser.get_parsed_content("train#sampler").weights
     assert weights.tolist() == [1.0, 1.0, 1.0]
     validated = workflow.parser.get_parsed_content("validate#dataset")
@@ -274,12 +217,12 @@ def test_volumes_are_a_modality_of_their_own(gesenet_bundle, overrides, tmp_path
     assert validated[1]["image"].shape == validated[2]["image"].shape == (2, 96, 112)
 
 
-def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_bundle, overrides, tmp_path):
+def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, overrides, tmp_path):
     folder, _ = trained
     settings = {key: overrides[key] for key in ("bundle_root", "dataset_dir", "device")}
     settings |= {"output_dir": str(tmp_path), "data_name": "tiny", "checkpoint": str(folder / "model.pt")}
-    run_workflow(gesenet_bundle, ["train", "evaluate"], "train", **settings)
-    run_workflow(gesenet_bundle, ["train", "evaluate", "evaluate_maximum"], "train", **settings)
+    run("train+evaluate", tmp_path, **settings)
+    run("train+evaluate+evaluate_maximum", tmp_path, **settings)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "tiny_comparison.md",
         "tiny_gesenet.csv",
@@ -287,12 +230,11 @@ def test_evaluation_writes_csv_json_and_a_table_of_all_methods(trained, gesenet_
         "tiny_maximum.csv",
         "tiny_maximum.json",
     ]
-    with (tmp_path / "tiny_maximum.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["modality"] for row in rows] == ["CT", "CT"]
+    rows = read_table(tmp_path / "tiny_maximum.csv")
+    assert [row["modality"] for row in rows] == ["CT", "CT", "PET"]
     summary = json.loads((tmp_path / "tiny_maximum.json").read_text())
     mean = summary["modalities"]["CT"]["metrics"]["Qabf"]["mean"]
-    assert mean == pytest.approx(np.mean([float(row["Qabf"]) for row in rows]), abs=1e-6)
+    assert mean == pytest.approx(np.mean([float(row["Qabf"]) for row in rows[:2]]), abs=1e-6)
     assert summary["parameters"] == 0
     assert json.loads((tmp_path / "tiny_gesenet.json").read_text())["parameters"] == 240_585
     table = (tmp_path / "tiny_comparison.md").read_text()
@@ -315,8 +257,8 @@ def test_grey_pairs_are_aligned_after_the_disturbance_and_compared_as_loaded(
     def evaluate(*configs, **given):
         keys["output_dir"] = str(tmp_path / str(len(list(tmp_path.iterdir()))))
         run_workflow(gesenet_bundle, ["train", "evaluate", "evaluate_average", *configs], "train", **keys, **given)
-        with next(Path(keys["output_dir"]).glob("*.csv")).open() as file:
-            return {row["modality"]: float(row["SCD"]) for row in csv.DictReader(file)}
+        (table,) = Path(keys["output_dir"]).glob("*.csv")
+        return {row["modality"]: float(row["SCD"]) for row in read_table(table)}
 
     clean = evaluate(align_pictures=True)
     shifted = evaluate("evaluate_disturbed", shift=4)
@@ -334,23 +276,22 @@ def test_grey_pairs_are_aligned_after_the_disturbance_and_compared_as_loaded(
 
 @pytest.mark.full
 def test_two_processes_train_and_evaluate_as_one_does(gesenet_bundle, overrides, tmp_path):
-    settings = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "two")}
-    settings.pop("device")
+    settings = {**overrides, "max_epochs": 1, "ckpt_dir": tmp_path, "output_dir": tmp_path / "two"}
+    settings = {key: value for key, value in settings.items() if key not in ("device", "bundle_root")}
     run_in_two_processes(gesenet_bundle, ["train", "multi_gpu_train"], "training", **settings)
     assert (tmp_path / "fusion_checkpoint_epoch=1.pt").is_file()
     # Training and validation write a file each, in the first process only.
     assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 2
 
-    settings = {key: overrides[key] for key in ("bundle_root", "dataset_dir")}
-    settings |= {"data_name": "tiny", "checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "two")}
+    settings = {"dataset_dir": overrides["dataset_dir"], "data_name": "tiny"}
+    settings |= {"checkpoint": str(tmp_path / "model.pt"), "output_dir": str(tmp_path / "two")}
     names = ["train", "evaluate", "multi_gpu_evaluate"]
     run_in_two_processes(gesenet_bundle, names, "evaluating", **settings)
     settings |= {"output_dir": str(tmp_path / "one"), "device": overrides["device"]}
     run_workflow(gesenet_bundle, ["train", "evaluate"], "train", **settings)
-    tables = []
-    for folder in ("one", "two"):
-        with (tmp_path / folder / "tiny_gesenet.csv").open() as file:
-            tables.append({row.pop("case"): row for row in csv.DictReader(file)})
+    tables = [
+        {row["case"]: row for row in read_table(tmp_path / folder / "tiny_gesenet.csv")} for folder in ("one", "two")
+    ]
     assert tables[0].keys() == tables[1].keys()
     for case, row in tables[0].items():
         assert float(tables[1][case]["Qabf"]) == pytest.approx(float(row["Qabf"]), abs=1e-4)

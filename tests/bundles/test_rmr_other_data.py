@@ -5,20 +5,14 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from tests.bundles.bundle_runs import VERSIONS, run_workflow
+from tests.bundles.bundle_runs import TINY_VOLUMES, VERSIONS, run_workflow
 from tests.bundles.prostate_tables import write_prostate_tables
 
-TINY = {
-    "max_epochs": 1,
-    "iterations_per_epoch": 1,
-    "val_interval": 1,
-    "patch_size": [14, 14, 7],
-    "validation_size": [14, 14, 14],
-    "device": "$torch.device('cpu')",
-}
+TINY = TINY_VOLUMES | {"device": "$torch.device('cpu')"}
 
 
 def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path):
@@ -61,6 +55,7 @@ def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr
     assert (np.asarray(item["label"]) == 3).sum() == 4 * 4 * 3
 
 
+@pytest.mark.full
 def test_the_two_real_prostate_cases_run_end_to_end(data_dir, rmr_bundle, tmp_path):
     folders = {"ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "eval")}
     keys = {**TINY, **folders, "dataset_dir": str(data_dir / "prostate"), "bundle_root": str(rmr_bundle)}

@@ -4,55 +4,34 @@ TensorRT is the one part left out: the ONNX graph that ``trt_compile`` would han
 with the overlay's arguments, and run by ONNX Runtime.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import run
 from monai.networks import trt_compiler
 
+from shared_networks.runner.one_line_errors import find_input_error
 from shared_networks.utils import missing_for_tensorrt
 from shared_networks.utils.optional_packages import missing_packages
+from tests.bundles.bundle_runs import config_files, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLES = ["gesenet_bundle", "rmr_fusion_bundle"]
-
-
-def files(name):
-    return [str(ROOT / name / "configs" / f"{config}.json") for config in ("inference", "inference_trt")]
-
-
-def parse(name, **override):
-    parser = ConfigParser()
-    parser.read_config(files(name))
-    parser.update({"bundle_root": str(ROOT / name), "device": "cpu", **override})
-    return parser
+OVERLAY = "inference+inference_trt"
 
 
 @pytest.mark.parametrize("name", BUNDLES)
-def test_properties_are_all_there(name, tmp_path):
-    keys = {"bundle_root": str(ROOT / name), "device": "cpu", "output_dir": str(tmp_path)}
-    workflow = ConfigWorkflow(files(name), workflow_type="infer", logging_file=False, **keys)
-    workflow.initialize()
-    assert workflow.check_properties() == []
-
-
-@pytest.mark.parametrize("name", BUNDLES)
-def test_the_stock_runner_says_in_one_line_what_is_missing(name, tmp_path):
-    command = [sys.executable, "-m", "monai.bundle", "run", "inferring", "--config_file", str(files(name))]
-    command += ["--bundle_root", str(ROOT / name), "--output_dir", str(tmp_path / "out")]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.returncode == 1
-    line = done.stderr.splitlines()[-1]
-    assert line.startswith("error: this run needs an NVIDIA GPU that PyTorch can use (the device is cpu)")
-    assert line.endswith("; leave out the config that asks for it")
-    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
+def test_what_is_missing_is_said_in_one_line(name, tmp_path):
+    keys = {"bundle_root": str(ROOT / name), "output_dir": str(tmp_path / "out"), "device": "cpu"}
+    with pytest.raises(Exception) as caught:
+        run(run_id="inferring", config_file=config_files(ROOT / name, OVERLAY), **keys)
+    line = str(find_input_error(caught.value))
+    assert line.startswith("this run needs an NVIDIA GPU that PyTorch can use (the device is cpu)")
+    assert line.endswith("; leave out the config that asks for it") and "\n" not in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_packages_are_told_by_what_pip_calls_them():
@@ -66,7 +45,10 @@ def test_missing_packages_are_told_by_what_pip_calls_them():
 def test_an_engine_is_named_after_all_that_it_depends_on(name):
     """A plan of another precision or size must not be taken for the one that is asked for."""
     size = {"gesenet_bundle": {"trt_sizes": [[1, 8, 8]] * 3}, "rmr_fusion_bundle": {"roi_size": [28, 28, 28]}}[name]
-    plans = [parse(name, **more).get_parsed_content("trt_plan") for more in ({}, {"trt_precision": "fp16"}, size)]
+    plans = [
+        parse(ROOT / name, OVERLAY, **more).get_parsed_content("trt_plan")
+        for more in ({}, {"trt_precision": "fp16"}, size)
+    ]
     assert len(set(plans)) == 3
     assert all(plan.startswith(str(ROOT / name / "models" / "model.pt")) for plan in plans)
 
@@ -91,7 +73,7 @@ def run_what_tensorrt_would_get(network, arguments, monkeypatch, tmp_path, image
 
 def test_gesenet_gets_an_engine_for_any_size_with_masks(monkeypatch, tmp_path):
     """Without region masks, which make the graph large and which the tests of the export look at."""
-    parser = parse("gesenet_bundle", **{"network_def#region_mask": False})
+    parser = parse(ROOT / "gesenet_bundle", OVERLAY, **{"network_def#region_mask": False})
     network = parser.get_parsed_content("network").eval()
     assert parser.get_parsed_content("inferer").return_masks
     session, profiles = run_what_tensorrt_would_get(
@@ -116,7 +98,7 @@ def test_rmr_fusion_gets_an_engine_for_the_head_at_its_window(monkeypatch, tmp_p
     """With a small head in its place: the shipped one takes minutes."""
     head = {"_target_": "UNet", "spatial_dims": 3, "in_channels": "@head_channels", "out_channels": "@head_classes"}
     head |= {"channels": [4, 8], "strides": [2]}
-    parser = parse("rmr_fusion_bundle", semantic_head=head, head_divisor=2)
+    parser = parse(ROOT / "rmr_fusion_bundle", OVERLAY, semantic_head=head, head_divisor=2)
     network = parser.get_parsed_content("network").eval()
     features = torch.rand(1, 18, 11, 8, 5, generator=torch.Generator().manual_seed(0))
     session, _ = run_what_tensorrt_would_get(

@@ -50,7 +50,6 @@ def gesenet_settings(bundle, tmp_path):
         "results": ["axial_fused.png", "run_report.json"],
         "export": {},
         "exported_sizes": [[16, 16], [33, 47]],
-        "check": {"inference": {}, "train": data | split, "train+evaluate": data | split},
         "run": {
             "train": data | split | tiny,
             "train+evaluate": data | split | {"output_dir": "evaluated", "checkpoint": "trained/model.pt"},
@@ -59,7 +58,16 @@ def gesenet_settings(bundle, tmp_path):
     }
 
 
+def cut(source, target):
+    """A small part of a volume."""
+    image = nib.load(source)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[20:50, 30:60, 18:26], image.affine), target)
+
+
 def rmr_settings(bundle, tmp_path, write_rmr_case):
+    (tmp_path / "part").mkdir()
+    for name in ("t1", "flair"):
+        cut(bundle / "sample_data" / f"{name}.nii.gz", tmp_path / "part" / f"{name}.nii.gz")
     for number, part in enumerate(("training", "validation")):
         write_rmr_case(tmp_path / "data" / part / f"s{number}", number)
     data = {"dataset_dir": str(tmp_path / "data"), "device": "$torch.device('cpu')"}
@@ -69,15 +77,14 @@ def rmr_settings(bundle, tmp_path, write_rmr_case):
     return {
         "sizes": {"any": 14},
         "infer": {
-            "t1": str(bundle / "sample_data" / "t1.nii.gz"),
-            "flair": str(bundle / "sample_data" / "flair.nii.gz"),
+            "t1": str(tmp_path / "part" / "t1.nii.gz"),
+            "flair": str(tmp_path / "part" / "flair.nii.gz"),
             "device": "cpu",
         },
-        "results": [f"sample_data_{name}" for name in ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")],
+        "results": [f"part_{name}" for name in ("fused.nii.gz", "seg.nii.gz", "report.json", "qc.png")],
         # MONAI's Swin blocks cannot be scripted: the export is a trace at the size of the head's window.
         "export": {"use_trace": True, "input_shape": [1, 2, 28, 28, 28]},
         "exported_sizes": [[28, 28, 28]],
-        "check": {"inference": {}, "train_autoencoder": data, "train": data, "train+evaluate": data},
         "run": {
             "train_autoencoder": data | tiny,
             "train": data | tiny | {"autoencoder_checkpoint": "trained/autoencoder.pt"},
@@ -116,8 +123,7 @@ def test_both_bundles_in_one_process_share_the_code_of_one_version(tmp_path):
         overrides = {key: str(volume / f"{image}.nii.gz") for key, image in zip(keys, ("t1", "flair"), strict=True)}
         runs.append([str(bundle), overrides | {"device": "cpu", "output_dir": str(tmp_path / name)}])
     for path in (tmp_path / "apps").rglob("*.nii.gz"):
-        image = nib.load(path)
-        nib.save(nib.Nifti1Image(np.asarray(image.dataobj)[20:50, 30:60, 18:26], image.affine), path)
+        cut(path, path)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, str(HERE / "together.py"), json.dumps(runs)]
     environment["CUDA_VISIBLE_DEVICES"] = ""

@@ -57,7 +57,7 @@ def folders(rmr_bundle, tmp_path_factory):
 @pytest.fixture(scope="module")
 def rmr_checkpoint(rmr_bundle, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "model.pt"
-    network = network_of(rmr_bundle / "configs" / "inference.json", rmr_bundle, **SMALL_HEAD)
+    network = network_of(rmr_bundle, **SMALL_HEAD)
     torch.save(network.state_dict(), path)
     return path
 

@@ -1,6 +1,5 @@
 """The configs of both bundles on the pretended GPU: inference and evaluation always, all the rest with ``--full``."""
 
-import csv
 import json
 import math
 
@@ -12,52 +11,32 @@ from PIL import Image
 
 from shared_networks.inferers import EncodeOnceInferer, FusionInferer
 from shared_networks.nets import GeSeNet
-from tests.bundles.bundle_runs import HEADS, LIGHT_HEAD, run_workflow
+from tests.bundles.bundle_runs import (
+    HEADS,
+    LIGHT_HEAD,
+    TINY_PICTURES,
+    TINY_VOLUMES,
+    network_of,
+    parse,
+    read_table,
+    run_workflow,
+)
 
-TINY = {
-    "max_epochs": 2,
-    "iterations_per_epoch": 2,
-    "val_interval": 1,
-    "patch_size": [14, 14, 7],
-    "validation_size": [14, 14, 14],
-    "num_workers": 0,
-}
+TINY = TINY_VOLUMES | {"max_epochs": 2, "iterations_per_epoch": 2}
 LIGHT = {**LIGHT_HEAD, "roi_size": [28, 28, 28]}
-PICTURES = {
-    "max_epochs": 2,
-    "iterations_per_epoch": 2,
-    "batch_size": 2,
-    "patch_size": [48, 48],
-    "val_interval": 1,
-    "validation_every": 1,
-    "num_workers": 0,
-    "validation_cases": {"CT": ["2"], "PET": ["2"]},
-}
 
 
 @pytest.fixture(scope="module")
 def light_checkpoint(rmr_bundle, tmp_path_factory):
     """Random weights of the network with the light head."""
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser()
-    parser.read_config(str(rmr_bundle / "configs" / "inference.json"))
-    parser.update({"bundle_root": str(rmr_bundle), **LIGHT})
     path = tmp_path_factory.mktemp("light") / "model.pt"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        torch.save(parser.get_parsed_content("network_def").state_dict(), path)
+    torch.save(network_of(rmr_bundle, **LIGHT).state_dict(), path)
     return path
 
 
 def on_both(run):
     """What ``run(device)`` gives on the CPU and on the pretended GPU, which the fixture has made."""
     return run("$torch.device('cpu')"), run("$torch.device('cuda')")
-
-
-def read_table(path):
-    with path.open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_inference_of_gesenet(gesenet_bundle, pairs, tmp_path, gpu):
@@ -68,7 +47,7 @@ def test_inference_of_gesenet(gesenet_bundle, pairs, tmp_path, gpu):
         return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob("*/*_fused.png"))}
 
     expected, result = on_both(infer)
-    assert result.keys() == expected.keys() and len(result) == 2
+    assert result.keys() == expected.keys() and len(result) == 3
     for name, picture in result.items():
         assert np.abs(picture.astype(int) - expected[name]).max() <= 1, name
 
@@ -149,7 +128,7 @@ def test_every_head_and_ablation_trains(overlay, rmr_bundle, brains, tmp_path, g
 
 @pytest.mark.full
 def test_training_and_evaluation_of_gesenet(gesenet_bundle, pairs, semantic_checkpoint, tmp_path, gpu):
-    keys = {**PICTURES, "dataset_dir": pairs, "ckpt_dir": tmp_path, "semantic_checkpoint": semantic_checkpoint}
+    keys = {**TINY_PICTURES, "dataset_dir": pairs, "ckpt_dir": tmp_path, "semantic_checkpoint": semantic_checkpoint}
     run_workflow(gesenet_bundle, ["train"], "train", output_dir=tmp_path / "eval", **keys)
     GeSeNet(mask_upsampling="bilinear").load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
     keys = {"dataset_dir": pairs, "data_name": "tiny", "checkpoint": tmp_path / "model.pt", "num_workers": 0}
@@ -168,11 +147,7 @@ def test_training_of_the_semantic_module(gesenet_bundle, data_dir, tmp_path, gpu
 
 @pytest.mark.full
 def test_inference_steps_down_when_the_memory_is_too_small(rmr_bundle, light_checkpoint, gpu, caplog):
-    from monai.bundle import ConfigParser
-
-    parser = ConfigParser()
-    parser.read_config(str(rmr_bundle / "configs" / "inference.json"))
-    parser.update({"bundle_root": str(rmr_bundle), "device": "$torch.device('cuda')", **LIGHT})
+    parser = parse(rmr_bundle, "inference", device="$torch.device('cuda')", **LIGHT)
     network = parser.get_parsed_content("network").eval()
     network.load_state_dict(torch.load(light_checkpoint, map_location="cuda", weights_only=True))
     volume = torch.rand(1, 2, 60, 58, 30).to("cuda")

@@ -34,7 +34,7 @@ QUALITY = {
     "deviation": 4.0,
     "bright_share": 1.0,
 }
-STEPS = 3
+STEPS = 2
 # PyTorch begins with 65536, and leaves steps out until it has found what fits.
 SCALE = 1024.0
 

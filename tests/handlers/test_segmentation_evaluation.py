@@ -1,6 +1,5 @@
 """The report of an evaluation of fusion and segmentation, from values that are known."""
 
-import csv
 import json
 
 import pytest
@@ -9,6 +8,7 @@ from ignite.engine import Engine
 from monai.engines import IterationEvents
 
 from shared_networks.handlers import SegmentationEvaluationReport
+from tests.bundles.bundle_runs import read_table
 
 NAN = float("nan")
 DETAILS = {
@@ -39,8 +39,7 @@ def evaluate(folder, details=DETAILS, **keys):
 
 def test_undefined_values_are_left_out_and_counted(tmp_path):
     evaluate(tmp_path)
-    with (tmp_path / "tiny_ours_clean.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(tmp_path / "tiny_ours_clean.csv")
     assert [row["case"] for row in rows] == ["case 1", "case 2", "case 3"]
     assert list(rows[0]) == ["case", "Dice_GM", "Dice_WML", "Dice_mean", "HD95_WML", "EN"]
     assert [row["Dice_WML"] for row in rows] == ["0.500000", "", ""]

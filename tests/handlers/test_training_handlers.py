@@ -1,4 +1,4 @@
-"""Reseeding, ramps, clipping, best weights and resuming."""
+"""Reseeding, clipping, best weights and resuming."""
 
 import os
 import random
@@ -17,10 +17,9 @@ from shared_networks.handlers import (
     EpochReseed,
     GradientClip,
     ScheduleState,
-    WeightRamp,
     newest_checkpoint,
 )
-from shared_networks.handlers.epoch_reseed import epoch_seed
+from shared_networks.handlers.epoch_start import epoch_seed
 
 
 def _draws(dataset):
@@ -49,22 +48,6 @@ def test_seeds_differ_between_runs_epochs_and_ranks():
     seeds = {epoch_seed(seed, epoch, rank) for seed in range(5) for epoch in range(5) for rank in range(5)}
     assert len(seeds) == 125
     assert _randomness(1, 1, rank=1) != _randomness(1, 1, rank=0)
-
-
-def test_ramp_grows_linearly_and_stays():
-    loss = torch.nn.Module()
-    loss.weight = 0.0
-    engine = Engine(lambda engine, batch: loss.weight)
-    seen = []
-    WeightRamp(loss, "weight", weight=2.0, epochs=4).attach(engine)
-    engine.add_event_handler(Events.EPOCH_COMPLETED, lambda e: seen.append(e.state.output))
-    engine.run([0], max_epochs=6)
-    assert seen == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
-
-
-def test_ramp_refuses_a_weight_that_is_not_there():
-    with pytest.raises(ValueError, match="no weight 'weigth'"):
-        WeightRamp(torch.nn.Module(), "weigth", 1.0, 1)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0.5, 0.5), (0.0, 6.0), (100.0, 6.0)])

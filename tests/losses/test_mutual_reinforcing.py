@@ -39,12 +39,16 @@ def test_visual_loss_of_constants_is_the_distance_to_the_second_modality():
     assert VisualFusionLoss()(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.1, abs=1e-6)
 
 
-def test_visual_loss_may_ask_for_the_brighter_of_both():
+def test_visual_loss_may_ask_for_a_share_of_the_first_modality():
     image = torch.tensor([0.9, 0.4]).view(1, 2, 1, 1, 1).expand(1, 2, 5, 5, 5)
-    loss = VisualFusionLoss(intensity="maximum")
-    assert loss(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.4, abs=1e-6)
+    loss = VisualFusionLoss(intensity=[0.2, 0.85])
+    assert loss(torch.full((1, 1, 5, 5, 5), 0.5), image).item() == pytest.approx(0.02, abs=1e-6)
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (0.0, 0.0), (-0.1, 1.0)])
+def test_visual_loss_refuses_other_weights(weights):
     with pytest.raises(ValueError, match="intensity"):
-        VisualFusionLoss(intensity="t1")
+        VisualFusionLoss(intensity=weights)
 
 
 def test_segmentation_loss_is_equation_8(batch):
@@ -113,14 +117,6 @@ def test_batch_dice_takes_the_sums_over_the_batch(batch):
     joined = {key: torch.cat(list(value), dim=1)[None] for key, value in target.items()}
     long(torch.cat(list(prediction), dim=1)[None], joined)
     assert together.parts["L_LS"] == pytest.approx(long.parts["L_LS"].item(), abs=1e-6)
-
-
-def test_autocast_does_not_reach_the_loss(batch):
-    prediction, target = batch[0].bfloat16(), {"image": batch[1]["image"].float(), "label": batch[1]["label"]}
-    outside = MutualReinforcingLoss(cross_entropy=1.0)(prediction.float(), target)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = MutualReinforcingLoss(cross_entropy=1.0)(prediction, target)
-    assert inside.dtype == torch.float32 and torch.equal(inside, outside)
 
 
 def test_unlabelled_voxels_take_no_part(batch):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
-from shared_networks.nets.simple_fusion import AverageFusion, LaplacianPyramidFusion, MaximumFusion, SourceAlone
+from shared_networks.nets import AverageFusion, LaplacianPyramidFusion, MaximumFusion, SliceWiseFusion, SourceAlone
 
 SYMMETRIC = [AverageFusion(), MaximumFusion(), LaplacianPyramidFusion(), LaplacianPyramidFusion(levels=1)]
 NETWORKS = [*SYMMETRIC, SourceAlone(channel=1)]
@@ -95,3 +95,12 @@ def test_pyramid_keeps_the_texture_of_both_sources():
 def test_no_level_is_refused():
     with pytest.raises(ValueError, match="levels"):
         LaplacianPyramidFusion(levels=0)
+
+
+def test_every_slice_is_fused_by_itself():
+    volumes = torch.rand(2, 2, 33, 20, 5, generator=torch.Generator().manual_seed(0))
+    pictures = LaplacianPyramidFusion()
+    fused = SliceWiseFusion(pictures, slices_at_once=3)(volumes)
+    assert fused.shape == (2, 1, 33, 20, 5)
+    for index in range(5):
+        assert torch.allclose(fused[..., index], pictures(volumes[..., index]), atol=1e-6)

@@ -85,7 +85,7 @@ def expectations(chosen, tables):
 @pytest.fixture(scope="module")
 def rmr_keys(rmr_bundle, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "model.pt"
-    torch.save(network_of(rmr_bundle / "configs" / "inference.json", rmr_bundle, **SMALL_HEAD).state_dict(), path)
+    torch.save(network_of(rmr_bundle, **SMALL_HEAD).state_dict(), path)
     return {"checkpoint": path, **SMALL_HEAD}
 
 

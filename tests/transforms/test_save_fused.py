@@ -1,4 +1,4 @@
-"""Files that come out: format, depth, colour, geometry; whole or not at all; never outside the folder."""
+"""Files of a fused pair: format, depth, colour, geometry."""
 
 import json
 
@@ -6,25 +6,10 @@ import itk
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
-from monai.transforms import SaveImaged
 from PIL import Image
 
 from shared_networks.transforms import FuseColourd, LoadFusionPaird, SaveFusedd
-
-ANGLE = np.deg2rad(20)
-OBLIQUE = np.eye(4)
-OBLIQUE[:3, :3] = np.array(
-    [[np.cos(ANGLE), -np.sin(ANGLE), 0], [np.sin(ANGLE), np.cos(ANGLE), 0], [0, 0, 1]]
-) @ np.diag([0.9, 0.9, 6.5])
-OBLIQUE[:3, 3] = [11.5, -22.25, 33.125]
-AFFINES = {
-    "sagittal": np.array([[0, 0, 3, -10], [-1, 0, 0, 20], [0, -1, 0, 30], [0, 0, 0, 1.0]]),
-    "coronal": np.array([[-1, 0, 0, 5], [0, 0, 2, 6], [0, -1, 0, 7], [0, 0, 0, 1.0]]),
-    "oblique": OBLIQUE,
-    "lps": np.diag([-1.0, -1, 2, 1]),
-    "anisotropic": np.diag([0.5, 0.75, 6.4, 1]),
-}
+from tests.affines import AFFINES, OBLIQUE
 
 
 def fuse(paths, output_dir, luminance=None, case="p1", **kwargs):
@@ -120,64 +105,6 @@ def test_dicom_series_becomes_nifti_on_its_grid(data_dir, tmp_path):
     assert np.allclose(saved.affine, d["image"].affine.numpy(), atol=1e-5)
 
 
-def test_name_cannot_leave_the_folder(write_picture, noise, tmp_path):
-    paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
-    before = set(tmp_path.iterdir())
-    fuse(paths, tmp_path / "out", case="../../escaped")
-    assert set(tmp_path.iterdir()) - before == {tmp_path / "out"}
-    assert (tmp_path / "out" / "_.._escaped" / "_.._escaped_fused.png").is_file()
-
-
-def test_failure_leaves_nothing_and_says_so(write_picture, noise, tmp_path, monkeypatch):
-    paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
-    real = Image.Image.save
-    calls = []
-
-    def full_at_the_second_file(picture, path, *args, **kwargs):
-        calls.append(path)
-        real(picture, path, *args, **kwargs)
-        if len(calls) == 2:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full_at_the_second_file)
-    d = fuse(paths, tmp_path / "out")
-    assert "No space left on device" in d["refused"] and len(calls) == 2
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_earlier_result_survives_a_failure(write_picture, noise, tmp_path, monkeypatch):
-    paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
-    fuse(paths, tmp_path / "out")
-    result = tmp_path / "out" / "p1" / "p1_fused.png"
-    before = result.read_bytes()
-
-    def fail(picture, path, *args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", fail)
-    assert "refused" in fuse(paths, tmp_path / "out", torch.zeros(1, 6, 6))
-    assert result.read_bytes() == before
-    assert sorted(path.name for path in result.parent.iterdir()) == [
-        "p1_comparison.png",
-        "p1_fused.png",
-        "p1_report.json",
-    ]
-
-
-def test_folder_that_is_a_file_refuses_the_case(write_picture, noise, tmp_path):
-    paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
-    (tmp_path / "out").write_text("")
-    assert "cannot be written" in fuse(paths, tmp_path / "out")["refused"]
-
-
-def test_without_a_folder_nothing_is_written(write_picture, noise, tmp_path, monkeypatch):
-    paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
-    monkeypatch.chdir(tmp_path)
-    before = set(tmp_path.rglob("*"))
-    assert "refused" not in fuse(paths, "")
-    assert set(tmp_path.rglob("*")) == before
-
-
 def test_comparison_can_be_left_out(write_picture, noise, tmp_path):
     paths = [write_picture("m.png", noise((6, 6))), write_picture("c.png", noise((6, 6), 1))]
     fuse(paths, tmp_path / "out", comparison=False)
@@ -186,7 +113,3 @@ def test_comparison_can_be_left_out(write_picture, noise, tmp_path):
     report = json.loads((folder / "p1_report.json").read_text())
     assert report["files"] == ["p1_fused.png", "p1_report.json"]
     assert report["inputs"] == dict(zip(("mri", "other"), map(str, paths), strict=True))
-
-
-def test_monai_label_takes_it_for_a_saver():
-    assert isinstance(SaveFusedd(), SaveImaged)

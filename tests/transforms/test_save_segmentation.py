@@ -1,4 +1,4 @@
-"""The four files of a case: values, geometry, report; all of them or none."""
+"""The files of a segmented case: values, geometry, report."""
 
 import hashlib
 import json
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from monai.transforms import SaveImaged
 from PIL import Image
 
 import shared_networks
@@ -95,6 +94,16 @@ def test_probability_small_lesions_and_regions(case, tmp_path):
     assert report["lesions_by_region"]["deep_white_matter"] == {"count": 2, "volume_ml": 0.03}
 
 
+def test_quality_certainty_and_names_of_the_labels(case, tmp_path):
+    scores = torch.tensor([[0.70049, 0.9], [float("nan"), 0.8]])
+    _, folder = save(case | {"image_quality": scores, "certainty": {"mean_probability": 0.9}}, tmp_path / "out")
+    report = json.loads((folder / "p1_report.json").read_text())
+    assert report["image_quality"] == {"t1": {"noise": 0.7, "blur": 0.9}, "flair": {"noise": None, "blur": 0.8}}
+    assert report["certainty"] == {"mean_probability": 0.9}
+    header = nib.load(folder / "p1_seg.nii.gz").header
+    assert header["descrip"].item() == b"0 background, 1 CSF, 2 GM, 3 WM, 4 WML" and header["intent_code"] == 1002
+
+
 def test_hash_of_the_settings_depends_on_values_and_not_on_order(case, tmp_path):
     hashes = []
     for number, settings in enumerate(({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3})):
@@ -134,38 +143,3 @@ def test_values_that_are_not_numbers_are_refused(case, tmp_path):
     result, folder = save(case, tmp_path / "out")
     assert result["refused"].startswith("p1: the network gave values that are not numbers")
     assert not folder.exists()
-
-
-def test_a_name_stays_in_the_folder(case, tmp_path):
-    save(case | {"case": "../../p 1"}, tmp_path / "a" / "out")
-    assert [path.name for path in (tmp_path / "a" / "out").iterdir()] == ["_.._p_1"]
-
-
-def test_nothing_is_left_when_a_file_cannot_be_written(case, tmp_path, monkeypatch):
-    def full(self, *args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
-    result, folder = save(case, tmp_path / "out")
-    assert result["refused"].endswith("cannot be written (No space left on device); check space and permissions.")
-    assert not folder.exists()
-
-
-def test_an_earlier_result_survives_a_failed_one(case, tmp_path, monkeypatch):
-    _, folder = save(case, tmp_path / "out")
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("shared_networks.transforms.save_segmentation.json.dumps", full)
-    case["fused"] = case["fused"] * 0
-    result, _ = save(case, tmp_path / "out")
-    assert "refused" in result
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before and len(before) == 4
-
-
-def test_monai_label_recognises_it_and_no_folder_writes_nothing(case, tmp_path):
-    assert isinstance(SaveFusedSegmentationd(output_dir=""), SaveImaged)
-    assert SaveFusedSegmentationd(output_dir="")(case).keys() == case.keys()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

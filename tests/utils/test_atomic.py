@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared_networks.utils import atomic_path, keep_freed_memory
-from shared_networks.utils.atomic import atomic_files, remove_abandoned
-from shared_networks.utils.atomic_folder import atomic_folder
+from shared_networks.utils.atomic import atomic_files, atomic_folder, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
 needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked on Windows")

@@ -1,4 +1,4 @@
-"""Reseeding at the start of every epoch, so that a checkpoint at an epoch boundary is enough to resume exactly."""
+"""What happens when an epoch starts, by its number alone: a checkpoint at its end is enough to resume exactly."""
 
 import random
 from typing import Any
@@ -9,7 +9,9 @@ from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
 from monai.utils import MAX_SEED
 
-__all__ = ["EpochReseed", "epoch_seed"]
+from shared_networks.data.random_versions import RandomVersions
+
+__all__ = ["EpochReseed", "RenewVersions", "epoch_seed"]
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -45,3 +47,21 @@ class EpochReseed:
         torch.manual_seed(seed)
         if self.dataset is not None:
             set_rnd(self.dataset, seed)
+
+
+class RenewVersions:
+    """Let :class:`shared_networks.data.RandomVersions` hold the versions of an epoch when it starts.
+
+    Args:
+        versions: the training data set.
+    """
+
+    def __init__(self, versions: RandomVersions) -> None:
+        self.versions = versions
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        self.versions.renew(engine.state.epoch)

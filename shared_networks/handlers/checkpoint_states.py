@@ -1,13 +1,14 @@
-"""What a training checkpoint keeps of the learning rate's schedule: its place, not its length."""
+"""What a training checkpoint keeps of the learning rate's schedule and of the trainer."""
 
 import logging
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from monai.engines import SupervisedTrainer
 from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["ScheduleState"]
+__all__ = ["ScheduleState", "TrainerState"]
 
 # Steps that a schedule is made for, as PyTorch's and MONAI's schedules call them.
 _LENGTHS = ("T_max", "t_total", "warmup_steps", "total_iters")
@@ -50,3 +51,31 @@ class ScheduleState:
         logging.getLogger(type(self).__name__).warning(
             f"the learning rate follows a schedule of another length from here ({lengths}): {rate:.3g} at step {steps}"
         )
+
+
+class TrainerState:
+    """Stands for the trainer in a checkpoint, and adds the gradient scaler of automatic mixed precision.
+
+    Without it a resumed run would begin at the scaler's first scale and leave out steps until it has found the right
+    one again. A checkpoint from a run without mixed precision leaves the scaler as it is, and a run without mixed
+    precision takes a checkpoint with one.
+
+    Args:
+        trainer: whose state it is.
+    """
+
+    def __init__(self, trainer: SupervisedTrainer) -> None:
+        self.trainer = trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the trainer, and that of its scaler under ``scaler`` (empty without mixed precision)."""
+        scaler = self.trainer.scaler
+        return {**self.trainer.state_dict(), "scaler": {} if scaler is None else scaler.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state_dict`, or the state of a trainer alone."""
+        state = dict(state)
+        scaler_state, scaler = state.pop("scaler", {}), self.trainer.scaler
+        self.trainer.load_state_dict(state)
+        if scaler_state and scaler is not None and scaler.is_enabled():
+            scaler.load_state_dict(scaler_state)

@@ -1,0 +1,166 @@
+"""The presets of RMR-Fusion hold the published numbers; a run that cannot mean what its user wants is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monai.bundle import run
+
+from shared_networks.data import evaluation_cases
+from shared_networks.errors import InputError
+from shared_networks.runner.one_line_errors import find_input_error
+from tests.bundles.bundle_runs import config_files, parse
+
+BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
+
+PAPER = {
+    "train_autoencoder+paper_autoencoder": {
+        "max_epochs": 200,
+        "batch_size": 2,
+        "patch_size": [128, 128, 32],
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "gradient_clip": 0.0,
+        "alpha": 1.0,
+        "detach_target": False,
+        "image_mse": 40.0,
+        "image_variation": 20.0,
+        "image_similarity": 1.0,
+        "feature_mse": 40.0,
+        "feature_variation": 20.0,
+        "feature_similarity": 1.0,
+        "optimizer#_target_": "torch.optim.Adam",
+    },
+    "train+paper": {
+        "max_epochs": 140,
+        "batch_size": 2,
+        "patch_size": [128, 128, 32],
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "gradient_clip": 0.0,
+        "feature_size": 48,
+        "visual": 1.0,
+        "delta": 0.08,
+        "fused_intensity": [0.0, 1.0],
+        "eta": 0.10,
+        "cross_entropy": 0.0,
+        "classes": 5,
+        "optimizer#_target_": "torch.optim.Adam",
+    },
+    "train_autoencoder+released_autoencoder": {
+        "batch_size": 1,
+        "weight_decay": 5e-5,
+        "alpha": 1.0,
+        "detach_target": False,
+        "image_mse": 40.0,
+        "image_variation": 20.0,
+        "image_similarity": 1.0,
+        "feature_mse": 40.0,
+        "feature_variation": 20.0,
+        "feature_similarity": 0.0,
+        "noise_std": [0.0, 0.1],
+        "blur_sigma": [0.1, 3.0],
+        "broken_windows": [8, 8],
+        "window_size": 1 / 8,
+        "lr_scheduler#T_max": 300,
+        "optimizer#_target_": "torch.optim.Adam",
+    },
+    "train+released": {
+        "max_epochs": 150,
+        "batch_size": 1,
+        "weight_decay": 1e-5,
+        "feature_size": 48,
+        "visual": 12.0,
+        "delta": pytest.approx(1 / 12),
+        "eta": 10.0,
+        "cross_entropy": 0.0,
+        "lr_scheduler#warmup_steps": 50,
+        "lr_scheduler#t_total": 150,
+        "optimizer#_target_": "torch.optim.AdamW",
+    },
+}
+
+
+@pytest.mark.parametrize("names", PAPER)
+def test_preset_has_the_published_numbers(names):
+    parser = parse(BUNDLE, names)
+    for key, value in PAPER[names].items():
+        found = parser[key] if key.endswith("_target_") else parser.get_parsed_content(key)
+        assert found == value, key
+
+
+def test_number_of_parameters():
+    """63.09 M with the overlay of the paper's size, and less than 25 MB of weights without it."""
+    networks = [parse(BUNDLE, names).get_parsed_content("network_def") for names in ("train", "train+paper_size")]
+    shipped, paper = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
+    assert paper == 63_085_000
+    assert 4 * shipped < 25 * 2**20
+
+
+def test_paper_keeps_its_learning_rate_and_released_warms_up():
+    rates = {}
+    for preset in ("paper", "released"):
+        parser = parse(BUNDLE, f"train+{preset}", feature_size=12)
+        scheduler, optimizer = (parser.get_parsed_content(key) for key in ("lr_scheduler", "optimizer"))
+        rates[preset] = []
+        for _ in range(150):
+            rates[preset].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+    assert set(rates["paper"]) == {1e-4}
+    assert rates["released"][:2] == pytest.approx([0.0, 1e-4 / 50])
+    assert rates["released"][50] == pytest.approx(1e-4)
+    assert rates["released"][100] == pytest.approx(0.5e-4)
+
+
+def test_released_stage_1_makes_three_negatives():
+    parser = parse(BUNDLE, "train_autoencoder+released_autoencoder")
+    transforms = parser["train#random_transforms"]
+    assert [item["_target_"].rpartition(".")[2] for item in transforms].count("RandDegradeEachd") == 1
+    assert not any(item["_target_"].endswith(".RandDegraded") for item in transforms)
+    transform = parser.get_parsed_content("train#random_transforms")[-1]
+    image = np.random.default_rng(0).random((2, 16, 16, 8)).astype(np.float32)
+    assert transform({"image": image})["degraded"].shape == (6, 16, 16, 8)
+
+
+@pytest.fixture(scope="module")
+def dataset(write_brains, tmp_path_factory):
+    """A case in each section; that of the tests has no label."""
+    return str(write_brains(tmp_path_factory.mktemp("brains"), training=1, validation=1, test=1))
+
+
+COMMAND = "none.pt does not exist: train stage 1 first: python -m monai.bundle run training --config_file "
+SET_DATA = "dataset_dir or datalist is not set: give --dataset_dir FOLDER"
+
+
+@pytest.mark.parametrize(
+    ("names", "keys", "line"),
+    [
+        ("train", {"max_epoch": 3}, "unknown key 'max_epoch' (did you mean 'max_epochs'"),
+        ("two_stage", {"stage1#max_epoch": 3}, "unknown key 'stage1#max_epoch' (did you mean 'stage1#max_epochs'"),
+        *((names, {"dataset_dir": ""}, SET_DATA) for names in ("train", "train_autoencoder", "two_stage")),
+        (
+            "train",
+            {"autoencoder_checkpoint": "none.pt"},
+            f"autoencoder_checkpoint: {COMMAND}rmr_fusion_bundle/configs/train_autoencoder.json",
+        ),
+        ("train+evaluate", {"checkpoint": "none.pt"}, "checkpoint: none.pt does not exist: give --checkpoint FILE"),
+    ],
+)
+def test_a_run_that_cannot_be_meant_is_refused_in_one_line(names, keys, line, dataset):
+    run_id = "evaluating" if "evaluate" in names else "training"
+    given = {"bundle_root": str(BUNDLE), "dataset_dir": dataset, **keys}
+    with pytest.raises(Exception) as caught:  # MONAI wraps it
+        run(run_id=run_id, config_file=config_files(BUNDLE, names), **given)
+    error = find_input_error(caught.value)
+    assert error is not None and str(error).startswith(line)
+    assert "\n" not in str(error)
+
+
+def test_evaluation_takes_labelled_cases_of_one_section(dataset):
+    with pytest.raises(InputError, match="s2 has no label to compare with"):
+        evaluation_cases(dataset_dir=dataset, section="test")
+    assert [case["subject"] for case in evaluation_cases(dataset_dir=dataset)] == ["s1"]
+    held_out = evaluation_cases(dataset_dir=dataset, validation_subjects=["s0"])
+    assert [case["subject"] for case in held_out] == ["s0"]
+    assert evaluation_cases() == []
