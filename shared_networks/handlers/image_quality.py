@@ -1,6 +1,5 @@
 """Scores the quality of every case's images when it has been computed."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 
@@ -47,7 +46,6 @@ class ImageQuality:
         self.image_key, self.brain_key = image_key, brain_key
         self.output_key = output_key
         self.warning_key = warning_key
-        self.logger = logging.getLogger(type(self).__name__)
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator, whose output is a dict when the network has run."""
