@@ -83,6 +83,6 @@ class ImageQuality:
             f"{modality} looks {_REMARKS[score]}: score {value:.2f}, at most {limit:g} expected"
             for modality, values in zip(self.modalities, scores, strict=True)
             for score, value in zip(_REMARKS, values, strict=True)
-            for limit in [self.limits[score].get(modality, math.inf)]
+            for limit in [self.limits.get(score, {}).get(modality, math.inf)]
             if value > limit
         ]
