@@ -84,6 +84,10 @@ def run_bundle(kind: str, keys: dict[str, str], bundle_root: str = "", others: S
 
 def main(arguments: Sequence[str]) -> None:
     """Run MONAI's stock runner in this process: what it prints and its exit code are those of the long command."""
+    from shared_networks.runner.one_line_errors import shorten_errors  # MONAI, which a wrong command line need not load
+
+    # What fails before a bundle's own code is reached, as a key %FILE of a file that is not there, is told in one line.
+    shorten_errors()
     # Written so that the runner takes itself for the program: it shortens errors and reads paths as they were typed.
     sys.argv = ["monai.bundle", *arguments]
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)

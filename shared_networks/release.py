@@ -1,4 +1,4 @@
-"""Build the zip of a bundle that stands alone: its own files, the code that its configs name, and a manifest.
+"""Build the zip of a bundle that stands alone: its files, the code that its configs name, model card and manifest.
 
 ``python -m shared_networks.release BUNDLE_FOLDER [--out dist]``
 ``python -m shared_networks.release --verify FILE.zip [--unpack FOLDER]``
@@ -20,6 +20,7 @@ import yaml
 
 import shared_networks
 from shared_networks.errors import InputError
+from shared_networks.model_card import model_card
 from shared_networks.runner.config_keys import strings_of
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.utils.bundle_network import check_version, load_network, read_metadata
@@ -124,6 +125,7 @@ def build_release(bundle: str | Path, out: str | Path = "dist") -> Path:
     bundle, out = Path(bundle).resolve(), Path(out)
     metadata = check_release(bundle)
     contents = {name: path.read_bytes() for name, path in release_files(bundle).items()}
+    contents["README.md"] = model_card(metadata).encode()
     contents[MANIFEST] = _manifest(contents)
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{bundle.name}_v{metadata['version']}.zip"

@@ -69,6 +69,14 @@ def test_it_is_the_runner(is_known, tmp_path):
     assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
 
 
+def test_what_fails_before_the_bundle_is_one_line_too():
+    words = ["fuse", "--t1", "a.nii.gz", "--flair", "b.nii.gz", "--inferer", "%no_such.json::inferer"]
+    done = subprocess.run([sys.executable, "-m", "shared_networks", *words], capture_output=True, text=True)
+    error, place = [line for line in done.stderr.splitlines() if not line.startswith("parsing config_file")]
+    assert done.returncode == 1 and "FileNotFoundError" in error and "no_such.json" in error
+    assert place.startswith("the traceback is in ")
+
+
 @pytest.fixture
 def dataset(touch, tmp_path):
     touch(

@@ -52,6 +52,7 @@ def test_zip_holds_the_bundle_and_its_code_and_the_manifest_names_every_byte(bun
     }
     for name in ("LICENSE", "configs/train.json", "models/model.pt", "docs/README.md", "sample_data/ATTRIBUTION.txt"):
         assert contents[name] == (bundle / name).read_bytes()
+    assert contents["README.md"].startswith(b"---\nlicense: apache-2.0\nlibrary_name: monai\n")
     lines = contents.pop(MANIFEST).decode().splitlines()
     hashes = dict(reversed(line.split("  ")) for line in lines)
     assert hashes == {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}

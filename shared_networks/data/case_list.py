@@ -3,11 +3,13 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from shared_networks.errors import CaseStatus, InputError
+from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.file_names import is_path
 
 __all__ = [
@@ -51,7 +53,7 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
 
     Returns:
         Section (a value of :data:`SECTIONS`, whatever capitals the file has; '' for a file that is one list) -> its
-        items, unchecked; other keys of the file are passed over.
+        items, unchecked, with every key in lower case too; other keys of the file are passed over.
 
     Raises:
         InputError: when the file is missing or is no such JSON.
@@ -59,19 +61,33 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
     if not path.is_file():
         raise InputError(f"{path}: not found; datalist must be a JSON file.")
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path), object_pairs_hook=_each_once)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file ({error}); correct it, or save it in UTF-8.") from error
     if isinstance(content, list):
-        return {"": content}
+        return {"": [_in_lower_case(item) for item in content]}
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object with lists training, validation or test.")
     sections: dict[str, list[Any]] = {}
     for name, items in content.items():
         section = SECTIONS.get(name.strip().lower())
         if section and isinstance(items, list):
-            sections.setdefault(section, []).extend(items)
+            sections.setdefault(section, []).extend(map(_in_lower_case, items))
     return sections
+
+
+def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON file; of two lists ``test`` Python would keep the last one without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{json.dumps(doubled)} stands twice in one object")
+    return found
+
+
+def _in_lower_case(item: Any) -> Any:
+    return {key.lower(): value for key, value in item.items()} | item if isinstance(item, dict) else item
 
 
 def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
@@ -91,11 +107,20 @@ def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
 
 
 def path_in_list(folder: Path, name: str) -> str:
-    """The path that an entry of a list in ``folder`` names; also with Windows' separators."""
-    path = folder / name
-    if "\\" in name and not path.exists():
-        path = folder / name.replace("\\", "/")
-    return str(path)
+    """The path that an entry of a list in ``folder`` names.
+
+    Where there is nothing of that name, Windows' separators, a ``~`` for the home folder, and blanks around the name
+    are taken as what they are meant to be.
+    """
+    meant = name.strip()
+    forms = [Path(name), Path(meant), Path(meant.replace("\\", "/"))]
+    with suppress(RuntimeError):  # no such user
+        forms.append(Path(meant).expanduser())
+    for form in forms:
+        with suppress(OSError, ValueError):  # too long, or with a zero byte: whoever opens it says so
+            if split_choice(folder / form)[0].exists():
+                return str(folder / form)
+    return str(folder / (forms[2] if "\\" in name else name))
 
 
 def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

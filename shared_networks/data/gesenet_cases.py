@@ -128,17 +128,26 @@ def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
 
 
 def _from_public_layout(folder: Path) -> dict[str, list]:
-    """T1 with PET, CT or SPECT; or with FLAIR, where a data set has none of them."""
+    """T1 with PET, CT or SPECT, or with FLAIR where a data set has none of them; refused where one stands alone."""
     for others in (("pet", "ct", "spect"), ("flair",)):
         pairs: dict[str, list] = {}
+        alone: dict[str, tuple[str, dict[str, Any]]] = {}
         for other in others:
             subjects = bids_cases(folder, ("t1", other))
             for section, cases in ({"": subjects} if subjects else named_cases(folder, ("t1", other))).items():
-                # A T1 alone may be one of another pair.
                 found = [_as_pair(case, other.upper()) for case in cases if all(case["image"])]
                 if found:
                     pairs.setdefault(section, []).extend(found)
+                alone |= {"".join(case["image"]): (section, case) for case in cases if not all(case["image"])}
         if pairs:
+            # A T1 without CT may be one of another pair.
+            used = {path for found in pairs.values() for pair in found for path in pair["image"]}
+            for path, (section, case) in alone.items():
+                if path not in used:
+                    wanted = f"T1 with {' or '.join(other.upper() for other in others)}"
+                    reason = f"{path}: no partner beside it; expected {wanted}."
+                    lost = {"image": case["image"], "name": case["subject"], CaseStatus.REFUSED: reason}
+                    pairs.setdefault(section, []).append(lost)
             return pairs
     return {}
 

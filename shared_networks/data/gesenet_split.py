@@ -7,6 +7,7 @@ from typing import Any
 
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.gesenet_cases import resolve_pairs
+from shared_networks.data.shared_images import refuse_shared_names
 from shared_networks.errors import InputError, raise_refusal
 from shared_networks.io.file_names import file_kind
 
@@ -74,14 +75,16 @@ def training_pairs(
             not go on with less data than it was given; and for a patient who is in both parts.
     """
     pairs = _usable(datalist, dataset_dir, "training" if validation_cases else part)
+    own_list = Path(datalist) if datalist else Path(dataset_dir) / "datalist.json"
+    own: list[dict[str, Any]] = []
+    if (validation_cases or part == "training") and own_list.is_file() and "validation" in read_datalist(own_list):
+        own = _usable(datalist, dataset_dir, "validation")
     if validation_cases:
         training, validation = split_pairs(pairs, validation_cases)
-        own_list = Path(datalist) if datalist else Path(dataset_dir) / "datalist.json"
-        if own_list.is_file() and "validation" in read_datalist(own_list):
-            own = _usable(datalist, dataset_dir, "validation")
-            _refuse_shared_patients(training, own)
-            validation += own
-        pairs = validation if part == "validation" else training
+        _refuse_shared_patients(training, own)
+        pairs = [*validation, *own] if part == "validation" else training
+    elif part == "training":
+        _refuse_shared_patients(pairs, own)
     pictures = [pair for pair in pairs if file_kind(pair["image"][0]) == "picture"]
     volumes = [pair for pair in pairs if file_kind(pair["image"][0]) != "picture"]
     return pictures[::every] + [item for pair in volumes for item in _slices_of(pair, slices)]
@@ -96,11 +99,13 @@ def _usable(datalist: str, dataset_dir: str, section: str) -> list[dict[str, Any
 
 def _refuse_shared_patients(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
     """The same patient number may be another person in another modality, so that modality and patient count."""
-    seen = {(pair["modality"], pair["patient"]) for pair in training if pair["patient"]}
-    shared = sorted(seen & {(pair["modality"], pair["patient"]) for pair in validation})
-    if shared:
-        names = ", ".join(" ".join(key) for key in shared)
-        raise InputError(f"cases are in training and in validation: {names}; keep each in one section.")
+    refuse_shared_names(
+        "cases",
+        *(
+            [f"{pair['modality']} {pair['patient']}" for pair in part if pair["patient"]]
+            for part in (training, validation)
+        ),
+    )
 
 
 def _slices_of(pair: dict[str, Any], slices: int) -> list[dict[str, Any]]:

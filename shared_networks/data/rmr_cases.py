@@ -118,7 +118,7 @@ def _from_datalist(
 def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
     paths: Any = item if isinstance(item, str) else None
     if isinstance(item, Mapping):
-        paths = item.get("image", [item.get(name) for name in modalities])
+        paths = item.get("image", [item.get(name, item.get(name.lower())) for name in modalities])
     if isinstance(paths, str) and paths:
         first, second = modalities
         reason = f"{path}: one image, {paths[:100]}; expected one file for each of {first} and {second}: split it."

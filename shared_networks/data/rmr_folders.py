@@ -82,7 +82,7 @@ def folder_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fa
 
     Returns:
         Section ('' for none) -> items with ``image`` ('' for a missing modality), ``subject``, perhaps ``label``; and
-        ``refused``, the reason, where one is missing and that is not allowed.
+        ``refused``, the reason, where one is missing and that is not allowed, or there twice.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for section, folder in _candidates(root):
@@ -104,24 +104,28 @@ def _candidates(root: Path) -> Iterator[tuple[str, Path]]:
 def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any] | None:
     """The case in a folder, or None when it holds neither modality."""
     images = folder / "pre" if (folder / "pre").is_dir() else folder
-    found = [_volume(images, (f"reg_{name}", name)) for name in modalities]
-    if not any(found):
+    volumes = [_volumes(images, (f"reg_{name}", name)) for name in modalities]
+    if not any(volumes):
         return None
+    found = [paths[0] if paths else None for paths in volumes]
     item: dict[str, Any] = {"image": [str(path or "") for path in found], "subject": folder.name}
+    labels = _volumes(folder, _LABELS)
+    doubled = next((paths for paths in (*volumes, labels) if len(paths) > 1), None)
+    if doubled:
+        item[CaseStatus.REFUSED] = f"{doubled[0]} and {doubled[1].name}: two images of one name; keep one of them."
     if not all(found) and not allow_missing:
         item[CaseStatus.REFUSED] = (
             f"{images}: no {modalities[found.index(None)]} in it; expected {' and '.join(modalities)}."
         )
-    label = _volume(folder, _LABELS)
-    if label:
-        item["label"] = str(label)
+    if labels:
+        item["label"] = str(labels[0])
     return item
 
 
-def _volume(folder: Path, names: Sequence[str]) -> Path | None:
-    """The volume with the first of these names (without suffix, any mix of capitals)."""
-    volumes: dict[str, Path] = {}
+def _volumes(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The volumes with the first of these names that is there (without suffix, any mix of capitals)."""
+    volumes: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if file_stem(path).lower() in [name.lower() for name in names] and file_kind(path) in ("volume", "series"):
-            volumes.setdefault(file_stem(path).lower(), path)
-    return next((volumes[name.lower()] for name in names if name.lower() in volumes), None)
+            volumes.setdefault(file_stem(path).lower(), []).append(path)
+    return next((volumes[name.lower()] for name in names if name.lower() in volumes), [])

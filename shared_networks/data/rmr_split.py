@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shared_networks.data.rmr_cases import resolve_cases
+from shared_networks.data.shared_images import refuse_shared_images, refuse_shared_names
 from shared_networks.errors import InputError, raise_refusal
 from shared_networks.io.reading import read_source
 from shared_networks.transforms.label_maps import refuse_other_labels
@@ -40,8 +41,9 @@ def training_cases(
         given.
 
     Raises:
-        InputError: for a subject that is not there, a part without cases, a case without label, and for the first
-            case that is known to be unusable: a training must not go on with less data than it was given.
+        InputError: for a subject that is not there, a part without cases, a case without label, for the first case
+            that is known to be unusable (a training must not go on with less data than it was given), and for an image
+            or a ``person`` that is in both parts.
     """
     if part not in ("training", "validation"):
         raise ValueError(f"part must be 'training' or 'validation', got {part!r}.")
@@ -56,6 +58,7 @@ def training_cases(
         missing = sorted(held_out - {case["subject"] for case in cases})
         if missing:
             raise InputError(f"{where}: no subject {', '.join(missing)}; correct validation_subjects.")
+        others = [case for case in cases if (case["subject"] in held_out) != (part == "validation")]
         cases = [case for case in cases if (case["subject"] in held_out) == (part == "validation")]
     elif any(not case["section"] for case in cases):
         raise InputError(
@@ -67,6 +70,8 @@ def training_cases(
         raise_refusal(case)
         if not unlabelled and "label" not in case:
             raise InputError(f"{where}: {case['subject']} has no label; training and validation need one: add it.")
+    if part == "training":
+        _refuse_shared(cases, others if held_out else _validation_of(datalist, dataset_dir, modalities))
     check_labels(cases, allowed_labels)
     return cases
 
@@ -111,6 +116,20 @@ def evaluation_cases(
             )
     check_labels(cases, allowed_labels)
     return cases
+
+
+def _validation_of(datalist: str, dataset_dir: str, modalities: Sequence[str]) -> list[dict[str, Any]]:
+    """Cases of the section validation; none where there is no such section, which is its own reader's to refuse."""
+    try:
+        return resolve_cases("", "", datalist, dataset_dir, "validation", modalities, output=False)
+    except InputError:
+        return []
+
+
+def _refuse_shared(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
+    persons = [[case["person"] for case in part if case.get("person")] for part in (training, validation)]
+    refuse_shared_names("persons", *persons)
+    refuse_shared_images(training, validation)
 
 
 def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | Mapping | str | None) -> None:

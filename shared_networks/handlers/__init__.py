@@ -9,6 +9,7 @@ from shared_networks.handlers.epoch_start import EpochReseed, RenewVersions
 from shared_networks.handlers.finite_training import FiniteTraining
 from shared_networks.handlers.fusion_evaluation import FusionEvaluationReport
 from shared_networks.handlers.gradient_clip import GradientClip
+from shared_networks.handlers.image_quality import ImageQuality
 from shared_networks.handlers.loss_parts import LossParts
 from shared_networks.handlers.resume import newest_checkpoint
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
@@ -24,6 +25,7 @@ __all__ = [
     "FiniteTraining",
     "FusionEvaluationReport",
     "GradientClip",
+    "ImageQuality",
     "LossParts",
     "RenewVersions",
     "ScheduleState",

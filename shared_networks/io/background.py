@@ -7,7 +7,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.io.source import Source
 
-__all__ = ["Foreground", "clear_nan_outside", "find_foreground", "second_background"]
+__all__ = ["Foreground", "clear_nan_outside", "find_foreground", "high_edges", "second_background"]
 
 _RIPPLE, _MOST_RIPPLE = 0.02, 0.15
 """How far from its level a background may be that is not flat, as a share of the 99th percentile of what is not
@@ -94,6 +94,23 @@ def second_background(found: Foreground) -> float | None:
     rest = found.values[found.mask & ~flat]
     is_low = rest.size and np.count_nonzero(rest < usual) <= 0.01 * rest.size
     return float(usual) if is_low and flat.mean() >= _LEAST_SHARE else None
+
+
+def high_edges(values: np.ndarray) -> float | None:
+    """One value, neither 0 nor the lowest, that most of the edges of a volume's box have: a background that is bright.
+
+    Nothing tells it from contents, so that it is not taken as background.
+
+    Args:
+        values: X x Y x Z, finite.
+
+    Returns:
+        The value; None where there is none.
+    """
+    edges = values[_edges(values.shape)]
+    found, counts = np.unique(edges, return_counts=True)
+    usual = float(found[counts.argmax()])
+    return usual if usual and counts.max() >= _LEAST_EDGE * edges.size and usual > float(values.min()) else None
 
 
 def clear_nan_outside(source: Source) -> bool:

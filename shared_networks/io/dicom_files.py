@@ -117,8 +117,12 @@ def _series_uid(file: Path) -> str:
 def split_choice(path: str | Path) -> tuple[Path, str]:
     """Folder and choice of ``FOLDER#CHOICE``, one of several DICOM series in a folder.
 
-    The choice is '' where there is none; a name that exists as it is holds none, whatever its characters.
+    The choice is '' where there is none; a name that exists as it is holds none, whatever its characters. Of several
+    ``#`` the last one counts that follows a folder's name: a series may be described as ``T2 #3``.
     """
-    path = Path(path)
-    folder, mark, choice = str(path).rpartition("#")
-    return (Path(folder), choice.strip()) if mark and not path.exists() and Path(folder).is_dir() else (path, "")
+    path, text = Path(path), str(path)
+    if "#" in text and not path.exists():
+        for place in (number for number in range(len(text) - 1, 0, -1) if text[number] == "#"):
+            if Path(text[:place]).is_dir():
+                return Path(text[:place]), text[place + 1 :].strip()
+    return path, ""

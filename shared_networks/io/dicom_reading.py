@@ -121,6 +121,10 @@ def _read_frames(path: Path, file: Path, patient: str) -> DicomImage:
 
 def _refuse_stored_otherwise(path: Path, header: "Dataset") -> None:
     """What the decoder passes over, so that other values than the scanner's would be read without a word."""
+    if "MOSAIC" in [str(kind).upper() for kind in header.get("ImageType") or []]:
+        raise InputError(
+            f"{path}: a mosaic, all slices of a volume in one picture; convert it to NIfTI first (dcm2niix)."
+        )
     if "ModalityLUTSequence" in header:
         raise InputError(
             f"{path}: a table (Modality LUT) says what its values mean, which is not applied; export it with a rescale "

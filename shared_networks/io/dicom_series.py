@@ -20,6 +20,7 @@ __all__ = [
     "list_series",
     "locate_series",
     "pixels_of",
+    "suggested_choice",
 ]
 
 _FRAMES = "0028|0008"
@@ -46,11 +47,6 @@ class DicomSeries:
     sop_class: str
     files: tuple[Path, ...]
     copies: int = 0
-
-    @property
-    def choice(self) -> str:
-        """What chooses it from a folder with several."""
-        return self.number or self.uid
 
     def __str__(self) -> str:
         return f"{self.number or '-'} '{self.description}' ({len(self.files)} images, {self.uid})"
@@ -115,12 +111,19 @@ def find_series(path: str | Path) -> DicomSeries:
     if len(series) > 1:
         raise InputError(
             f"{path}: more than one DICOM series in the folder: {listing}; choose one by its number, description or "
-            f"UID, as in {folder}#{series[0].choice}."
+            f"UID, as in {folder}#{suggested_choice(series)}."
         )
     if folder.is_dir():
         for below in {file.parent for file in series[0].files}:
             _refuse_damaged(below, series[0], readable)
     return series[0]
+
+
+def suggested_choice(series: Sequence[DicomSeries]) -> str:
+    """What chooses the largest of several series: its number, or its UID where another one has that number."""
+    largest = max(series, key=lambda one: len(one.files))
+    is_telling = largest.number and sum(largest.number in (one.number, one.description) for one in series) == 1
+    return largest.number if is_telling else largest.uid
 
 
 def locate_series(path: str | Path) -> tuple[DicomSeries, np.ndarray]:

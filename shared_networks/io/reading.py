@@ -8,7 +8,7 @@ from shared_networks.errors import InputError, one_line
 from shared_networks.io.background import clear_nan_outside
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.dicom_reading import read_series
-from shared_networks.io.dicom_series import list_series
+from shared_networks.io.dicom_series import list_series, suggested_choice
 from shared_networks.io.file_names import INPUT_KINDS, file_kind, header_beside
 from shared_networks.io.quiet_libraries import quiet_libraries
 from shared_networks.io.reading_pictures import picture_source, read_picture
@@ -94,7 +94,7 @@ def _several_series(path: Path) -> str:
         return ""
     series = list_series(path)
     listing = "; ".join(str(one) for one in series[:8]) + ("; ..." if len(series) > 8 else "")
-    return f" It holds more than one DICOM series: {listing}; choose one, as in {path}#{series[0].choice}."
+    return f" It holds more than one DICOM series: {listing}; choose one, as in {path}#{suggested_choice(series)}."
 
 
 def _read_series(path: Path) -> Source:

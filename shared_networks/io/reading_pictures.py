@@ -4,10 +4,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from shared_networks.errors import InputError
-from shared_networks.io.header_checks import check_picture_size
+from shared_networks.io.header_checks import MOST_PIXELS, check_picture_size
 from shared_networks.io.source import Source, split_colour
 
 __all__ = ["picture_source", "read_picture"]
@@ -15,7 +15,7 @@ __all__ = ["picture_source", "read_picture"]
 # MPO is opened as JPEG. Without a list, Pillow would try every format it knows, some of which start other programs.
 _FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
-_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO, _SAMPLE_FORMAT, _SIGNED = 258, 262, 0, 339, 2
 # Orientation of TIFF and EXIF -> how rows and columns of the stored picture are put upright.
 _UPRIGHT = {
     1: lambda pixels: pixels,
@@ -40,7 +40,14 @@ def read_picture(path: Path) -> Source:
     """
     # From memory: a file would be asked for as many bytes as a damaged header says, and room for them made first.
     Image.init()
-    with io.BytesIO(path.read_bytes()) as stream, Image.open(stream, formats=_FORMATS) as picture:
+    try:
+        opened = Image.open(io.BytesIO(path.read_bytes()), formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        fractions = _half_or_double(path)
+        if fractions is None:
+            raise UnidentifiedImageError(f"cannot identify image file {path.name}") from error
+        return picture_source(path, fractions, 1.0)
+    with opened as picture:
         check_picture_size(picture, path)
         _refuse_pages(picture, path)
         deep = any(";16" in str(tile.args) for tile in picture.tile)  # before getexif, which decodes a PNG
@@ -53,7 +60,7 @@ def read_picture(path: Path) -> Source:
 
 def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
     """A source of pixels H x W or H x W x channels (grey, grey and alpha, RGB, RGBA) from 0 to ``highest``."""
-    bit_depth = 8 if highest == 255 else 16
+    bit_depth = 8 if highest in (127, 255) else 16
     values = pixels.astype(np.float32) / np.float32(highest)
     remarks = []
     if values.ndim == 3 and values.shape[-1] in (2, 4):
@@ -66,7 +73,7 @@ def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
     chroma = None
     if values.ndim == 3:
         values, chroma = split_colour(values)
-    if highest == 65535 and 0 < values.max() < 1 / 8:
+    if highest >= 32767 and 0 < values.max() < 1 / 8:
         remarks.append(f"{path.name}: a 16-bit picture that uses less than 1/8 of its range; scale it to 0..65535")
     return Source(path, np.ascontiguousarray(values), chroma, bit_depth=bit_depth, normalised=True, warnings=remarks)
 
@@ -99,12 +106,15 @@ def _pixels(picture: Image.Image, path: Path, deep: bool, stated: int) -> tuple[
         return _deep_colour(path, picture, stated), 65535, False
     is_tiff = picture.format == "TIFF"
     inverted = is_tiff and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    if picture.mode.startswith("I;16") or (deep and picture.mode == "I"):
+    signed = is_tiff and picture.tag_v2.get(_SAMPLE_FORMAT, (1,))[0] == _SIGNED
+    if picture.mode.startswith("I;16") or (deep and picture.mode == "I") or (signed and picture.mode == "L"):
         pixels = np.asarray(picture)
+        if picture.mode == "L":  # Pillow takes the bytes as unsigned
+            pixels = pixels.view(np.int8)
         if pixels.min() < 0:
             raise InputError(f"{path}: negative pixel values; save it as an unsigned 8- or 16-bit picture.")
         bits = picture.tag_v2.get(_BITS, (16,))[0] if is_tiff else 16
-        highest = 2 ** int(bits) - 1
+        highest = 2 ** (int(bits) - signed) - 1
         # Pillow inverts 8 bit, and not 16.
         return (highest - pixels.astype(np.int32) if inverted else pixels), highest, True
     if picture.mode == "F":
@@ -136,6 +146,23 @@ def _deep_colour(path: Path, picture: Image.Image, stated: int) -> np.ndarray:
     return itk.array_from_image(itk.imread(str(path), pixel_type=pixel_type))
 
 
+def _half_or_double(path: Path) -> np.ndarray | None:
+    """Pixels, upright and with black as 0, of a TIFF of floating-point numbers of 16 or 64 bit, which Pillow does not
+    know; None for any other file."""
+    import tifffile
+
+    if path.read_bytes()[:4] not in (b"II*\0", b"MM\0*"):
+        return None
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        is_grey = page.axes == "YX" and page.dtype is not None and page.dtype.kind == "f"
+        if len(file.pages) > 1 or not is_grey or page.imagewidth * page.imagelength > MOST_PIXELS:
+            return None
+        stated = page.tags[_EXIF_ORIENTATION].value if _EXIF_ORIENTATION in page.tags else 1
+        pixels = _fractions(page.asarray(), page.photometric == _WHITE_IS_ZERO, path)
+    return _UPRIGHT.get(int(stated), _UPRIGHT[1])(pixels)
+
+
 def _bits_of_jpeg2000(picture: Image.Image) -> int:
     """Bits of the first component (ISO/IEC 15444-1, A.5.1: marker SIZ), which Pillow cuts down to 8 in colour."""
     picture.fp.seek(0)
@@ -149,7 +176,7 @@ def _fractions(pixels: np.ndarray, inverted: bool, path: Path) -> np.ndarray:
     low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
     if not 0.0 <= low <= high <= 1.0:
         raise InputError(
-            f"{path}: 32-bit pixels from {low:.4g} to {high:.4g}, of which nothing says what is white; scale them to "
-            "0..1, or save an 8- or 16-bit picture."
+            f"{path}: {8 * pixels.itemsize}-bit pixels from {low:.4g} to {high:.4g}, of which nothing says what is "
+            "white; scale them to 0..1, or save an 8- or 16-bit picture."
         )
     return 1.0 - pixels if inverted else pixels

@@ -17,6 +17,7 @@ from shared_networks.io.file_names import file_stem
 from shared_networks.io.source_geometry import like_source
 from shared_networks.transforms.save_case import SaveCased, plain_array
 from shared_networks.utils.atomic import atomic_files, atomic_path
+from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import class_colours
 
 __all__ = ["BidsDataset", "SaveBidsDerivativesd", "bids_entities", "standard_codes"]
@@ -190,8 +191,12 @@ class SaveBidsDerivativesd(SaveCased):
         place.mkdir(parents=True, exist_ok=True)
         with atomic_files(place, names) as paths:
             for number, (voxels, facts) in enumerate(volumes.values()):
-                nib.save(like_source(voxels, affine, str(meta["filename_or_obj"]), "RMR-Fusion"), paths[2 * number])
-                side_car = paths[-1] if number == len(volumes) - 1 else paths[2 * number + 1]
+                last = number == len(volumes) - 1
+                image = like_source(voxels, affine, str(meta["filename_or_obj"]), "RMR-Fusion")
+                if last:
+                    name_labels(image, {code: self.class_names[own] for own, code in codes.items()})
+                nib.save(image, paths[2 * number])
+                side_car = paths[-1] if last else paths[2 * number + 1]
                 side_car.write_text(json.dumps(common | facts, indent=2) + "\n", encoding="utf-8")
             paths[-2].write_text(self._label_table(codes), encoding="utf-8")
 

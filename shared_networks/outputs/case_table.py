@@ -28,6 +28,7 @@ class CaseTable:
         class_names: classes of the label map, the background first and the lesions last; () for none.
         by_region: with columns for the regions of the lesions.
         highest_lesion_load: see :func:`shared_networks.outputs.case_row.case_flags`.
+        limits: the same; with columns for what they are about. None leaves both out.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class CaseTable:
         class_names: Sequence[str] = (),
         by_region: bool = False,
         highest_lesion_load: float = 5.0,
+        limits: Mapping[str, Any] | None = None,
     ) -> None:
-        self.columns = row_columns(inputs, class_names, by_region)
+        self.columns = row_columns(inputs, class_names, by_region, limits is not None)
+        self.limits = limits
         self.highest_lesion_load = highest_lesion_load
         self.rows: list[dict[str, Any]] = []
         self.path = Path("cases.csv")
@@ -77,7 +80,7 @@ class CaseTable:
         for entry in entries:
             report = {} if entry["status"] == CaseStatus.REFUSED else read_report(self.path.parent, entry["case"])
             entry = {"seconds": self._seconds.get(entry["case"], ""), **entry}
-            rows.append(case_row(entry, report, self.columns, self.highest_lesion_load))
+            rows.append(case_row(entry, report, self.columns, self.highest_lesion_load, self.limits))
         return rows
 
     def _write(self) -> None:

@@ -46,9 +46,9 @@ def as_typed(
 ) -> tuple[dict[str, Any], list[str]]:
     """The overrides, with the text that was typed for every key that holds a text.
 
-    A key holds a text when its value in the files is one, or an expression that joins a path. For texts that are no
-    path, lists and dictionaries stay what Fire read (a label map may be given as ``"{1: 2}"``); so do ``None`` and text
-    in quotes.
+    A key holds a text when its value in the files is one, or an expression that joins a path; what joins a path must
+    not become ``None`` or empty. For texts that are no path, lists and dictionaries stay what Fire read (a label map
+    may be given as ``"{1: 2}"``); so do ``None`` and text in quotes.
 
     Args:
         given: override keys and values as MONAI got them.
@@ -57,7 +57,7 @@ def as_typed(
         paths: keys that are known to be paths.
 
     Returns:
-        ``given`` with typed values, and a text for each such key that was given without a value.
+        ``given`` with typed values, and a text for each such key that was given without a value, or lost it.
     """
     known = set(paths)
     values, faults = dict(given), []
@@ -72,6 +72,13 @@ def as_typed(
             continue
         elif not isinstance(value, list | dict | tuple) or text[:1] not in "[{(" or _is_path(key, default, known):
             values[key] = text
+    # MONAI passes over a key that is None, and '' is the folder that the command runs in.
+    lost = [
+        key
+        for key, text in typed.items()
+        if text in ("", "None") and _joins_path(look_up(files, ReferenceResolver.split_id(key)))
+    ]
+    faults += [f"{key} is {typed[key] or 'empty'}; give a path (./None for one of that name)" for key in lost]
     return values, faults
 
 
@@ -93,11 +100,15 @@ def _marked(prefix: str, config: Any) -> Iterator[tuple[str, str]]:
 
 
 def _holds_text(default: Any) -> bool:
-    return isinstance(default, str) and (not default.startswith(_EXPRESSION) or "os.path.join(" in default)
+    return _joins_path(default) or (isinstance(default, str) and not default.startswith(_EXPRESSION))
+
+
+def _joins_path(default: Any) -> bool:
+    return isinstance(default, str) and "os.path.join(" in default
 
 
 def _is_path(key: str, default: str, known: set[str]) -> bool:
-    return key in known or "os.path.join(" in default or key.endswith(_PATH_NAMES)
+    return key in known or _joins_path(default) or key.endswith(_PATH_NAMES)
 
 
 def _is_flag(word: str) -> bool:

@@ -1,6 +1,7 @@
 """Loading, degrading, colour and saving, as MONAI transforms."""
 
 from shared_networks.transforms.align_pictures import AlignPicturesd
+from shared_networks.transforms.certainty import LesionIntervald, SegmentationCertaintyd
 from shared_networks.transforms.colour import FuseColourd, PictureLuminanced
 from shared_networks.transforms.degradations import DegradeMixtured, RandDegraded, RandDegradeEachd
 from shared_networks.transforms.denoise_pictures import DenoisePicturesd
@@ -28,6 +29,7 @@ __all__ = [
     "DisturbPaird",
     "DropModalityd",
     "FuseColourd",
+    "LesionIntervald",
     "LoadFusionPaird",
     "LoadModalitiesd",
     "MapLabelsd",
@@ -42,6 +44,7 @@ __all__ = [
     "RandThickSlicesd",
     "SaveFusedSegmentationd",
     "SaveFusedd",
+    "SegmentationCertaintyd",
     "SplitMasksd",
     "SplitSegmentationd",
     "TakeSliced",

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import find_foreground, second_background
+from shared_networks.io.background import find_foreground, high_edges, second_background
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -137,11 +137,12 @@ class LoadModalitiesd(LoadSourcesd):
             d[self.foreground_key] = on_grid_of(reference, np.stack(masks).astype(np.uint8))
         d[self.warning_key] = "; ".join(remarks)
         if self.label_key and d.get(self.label_key):
-            d[self.label_key] = self._read_label(d[self.label_key], reference)
+            d[self.label_key], changed = self._read_label(d[self.label_key], reference)
+            d[self.warning_key] = "; ".join([*remarks, *changed])
             if self.auxiliary_key:
                 d["marked"] = bool(d.get(self.auxiliary_key))
                 if d["marked"]:
-                    part = self._read_label(d[self.auxiliary_key], reference) > 0
+                    part = self._read_label(d[self.auxiliary_key], reference)[0] > 0
                     d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
 
     def _load_pair(self, value: Any) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
@@ -221,7 +222,7 @@ class LoadModalitiesd(LoadSourcesd):
         if found.remark:
             source.warnings.append(f"{source.path.name}: {found.remark}")
         if self.brain_checks:
-            source.warnings += surface_remarks(second_background(found), source.path.name)
+            source.warnings += surface_remarks(second_background(found), high_edges(source.values), source.path.name)
         source.values = normalise_volume(found.values, self.lower, self.upper) * found.mask
         return found.mask, not found.remark
 
@@ -240,14 +241,16 @@ class LoadModalitiesd(LoadSourcesd):
                 remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
         return remarks
 
-    def _read_label(self, value: Any, reference: Source) -> MetaTensor:
-        """1 x X x Y x Z uint8 on the reference's grid."""
+    def _read_label(self, value: Any, reference: Source) -> tuple[MetaTensor, list[str]]:
+        """1 x X x Y x Z uint8 on the reference's grid, and a remark for each file in which NaN became 0."""
         paths = [value] if isinstance(value, (str, Path)) else list(value)
-        label = np.zeros(reference.values.shape, np.uint8)
+        label, changed = np.zeros(reference.values.shape, np.uint8), []
         for number, path in enumerate(paths):
             source = _read_volume(Path(path))
             check_affine(source)
             check_same_grid(reference, source, "resample the label onto the image's grid by nearest neighbour.")
+            if source.cleared is not None:
+                changed.append(source.warnings[-1])
             values = source.values
             if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
                 raise InputError(f"{path}: values are not whole numbers in 0..255; expected class labels: round them.")
@@ -255,7 +258,7 @@ class LoadModalitiesd(LoadSourcesd):
                 label = values.astype(np.uint8)
             else:
                 label[values > 0] = self.overlay_value
-        return on_grid_of(reference, label[None], label_filename=str(paths[0]))
+        return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed
 
 
 def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:

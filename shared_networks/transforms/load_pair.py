@@ -23,9 +23,10 @@ __all__ = ["LoadFusionPaird"]
 
 _DARK, _LEAST_OVERLAP = 0.05, 0.3
 """What is darker is background; share of the smaller foreground inside the other, 0.40 to 1 in 489 training pairs."""
-_BRIGHT = 0.62
-"""Median of both grey pictures from which nothing is left to stand out: at most 0.60 in pairs of MRI with CT, PET or
-SPECT, from 0.65 on in slices of T1 and FLAIR."""
+_BRIGHT = 0.53
+"""Median of both grey pictures from which little is left to stand out: one of the two is below 0.46 in every pair of
+MRI and CT of the Harvard atlas, none in slices of T1 and FLAIR."""
+_NOT_MRI = ("PET", "SPECT", *OTHER_THAN_MRI)
 
 
 class LoadFusionPaird(LoadSourcesd):
@@ -103,10 +104,11 @@ class LoadFusionPaird(LoadSourcesd):
                 source.values, source.normalised = normalise_volume(source.values), True
                 if self.mid_grey is not None:
                     source.values = darken_to_mid_grey(source.values, self.mid_grey)
-        if self.mid_grey is not None and _both_bright(mri, other):
+        modality = str(d.get(self.modality_key) or other.modality).upper()
+        if self.mid_grey is not None and modality not in _NOT_MRI and _both_bright(mri, other):
             for source in (mri, other):
                 source.values = darken_to_mid_grey(source.values, self.mid_grey)
-            remarks.append("both pictures are bright: darkened, so that what is brighter stands out (mid_grey)")
+            remarks.append("both pictures are bright: darkened, so that lesions can stand out (mid_grey)")
         if self.resample:
             other = resample_onto(mri, other)
         check_same_grid(mri, other)

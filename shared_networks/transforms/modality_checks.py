@@ -51,12 +51,22 @@ def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> lis
     return [f"{file}: its header says {modality}; is it {name}?"] if modality in OTHER_THAN_MRI else []
 
 
-def surface_remarks(second: float | None, file: str) -> list[str]:
-    """A warning about a background of two values, see :func:`shared_networks.io.background.second_background`."""
-    if second is None:
-        return []
-    fact = f"the surface of the brain has one value, {second:+.4g} to the background"
-    return [f"{file}: {fact}; if that is background too, set both to 0"]
+def surface_remarks(second: float | None, bright: float | None, file: str) -> list[str]:
+    """Warnings about a background of two values, or one that is not the lowest value.
+
+    Args:
+        second: see :func:`shared_networks.io.background.second_background`.
+        bright: see :func:`shared_networks.io.background.high_edges`.
+        file: name of the file.
+    """
+    remarks = []
+    if second is not None:
+        fact = f"the surface of the brain has one value, {second:+.4g} to the background"
+        remarks.append(f"{file}: {fact}; if that is background too, set both to 0")
+    if bright is not None:
+        fact = f"most edges of the volume have one value, {bright:.4g}, which is not the lowest"
+        remarks.append(f"{file}: {fact}; if that is background, set it to 0")
+    return remarks
 
 
 def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
 from shared_networks.transforms.save_case import SaveCased, plain_array, readable_json
 from shared_networks.utils.atomic import atomic_files, write_text
+from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import quality_control_figure
 
 __all__ = ["SaveFusedSegmentationd"]
@@ -27,9 +29,10 @@ class SaveFusedSegmentationd(SaveCased):
     """Write the results of a case into ``<output_dir>/<case>/``.
 
     - ``<case>_fused.nii.gz``: float32 in [0, 1];
-    - ``<case>_seg.nii.gz``: class numbers, uint8;
+    - ``<case>_seg.nii.gz``: class numbers, uint8, with their names in the header
+      (:func:`shared_networks.visualize.label_names.name_labels`);
     - ``<case>_report.json``: volumes and lesions (:func:`shared_networks.metrics.compute_volume_report`,
-      :func:`shared_networks.metrics.lesion_regions.lesions_by_region`), inputs, grid,
+      :func:`shared_networks.metrics.lesion_regions.lesions_by_region`), image quality, certainty, inputs, grid,
       warnings of the loader, SHA-256 of the weights and of the settings, version of the package;
     - ``<case>_qc.png``: :func:`shared_networks.visualize.quality_control.quality_control_figure`, through the largest
       lesion if there is one;
@@ -61,6 +64,10 @@ class SaveFusedSegmentationd(SaveCased):
         small_key: number and volume of the lesions that were left out as too small; may be missing.
         region_classes: numbers of CSF, grey matter and lesions, by which lesions are distinguished by region; None
             leaves that out.
+        quality_key: noise and blur of each modality, 2 x 2 (:class:`shared_networks.handlers.ImageQuality`); may be
+            missing.
+        certainty_key: numbers of :class:`shared_networks.transforms.SegmentationCertaintyd` and ``LesionIntervald``;
+            may be missing.
     """
 
     def __init__(
@@ -79,8 +86,12 @@ class SaveFusedSegmentationd(SaveCased):
         probability_key: str = "lesion_probability",
         small_key: str = "small_lesions",
         region_classes: Sequence[int] | None = None,
+        quality_key: str = "image_quality",
+        certainty_key: str = "certainty",
     ) -> None:
         super().__init__(keys, output_dir, warning_key, case_key, checkpoint, dicom_output)
+        self.quality_key = quality_key
+        self.certainty_key = certainty_key
         self.probability_key = probability_key
         self.small_key = small_key
         self.region_classes = region_classes
@@ -112,7 +123,7 @@ class SaveFusedSegmentationd(SaveCased):
             if dicom:
                 report["dicom"] = write_dicom_results(dicom, fused, image.meta, "RMR-Fusion", label, self.class_names)
             nib.save(like_source(fused, affine, source, "fused image"), fused_path)
-            nib.save(like_source(label, affine, source, "label map"), label_path)
+            nib.save(name_labels(like_source(label, affine, source, "label map"), self.class_names), label_path)
             for path in others:
                 probability = plain_array(d[self.probability_key])[0].clip(0.0, 1.0)
                 nib.save(like_source(probability, affine, source, "probability of lesions"), path)
@@ -142,12 +153,28 @@ class SaveFusedSegmentationd(SaveCased):
             **compute_volume_report(label, affine, self.class_names),
             **({"small_lesions": small} if small else {}),
             **self._regions(label, affine),
+            **({"certainty": d[self.certainty_key]} if self.certainty_key in d else {}),
+            **self._quality(d, missing),
             "preparation": json.loads(meta.get("preparation") or "{}"),
             **self.origin(d, [f"{name}_{ending}" for ending in endings]),
             "settings": json.loads(settings),
             "settings_sha256": hashlib.sha256(settings.encode()).hexdigest(),
             "note": "For research only, not for diagnosis. The segmentation was made automatically.",
         }
+
+    def _quality(self, d: dict[Hashable, Any], missing: str) -> dict[str, Any]:
+        """Scores by modality; None for one that cannot be scored, and none of one that is missing."""
+        if self.quality_key not in d:
+            return {}
+        scores = {
+            modality: {
+                name: round(value, 3) if math.isfinite(value) else None
+                for name, value in zip(("noise", "blur"), values, strict=True)
+            }
+            for modality, values in zip(self.modalities, plain_array(d[self.quality_key]).tolist(), strict=True)
+            if modality != missing
+        }
+        return {"image_quality": scores}
 
     def _regions(self, label: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
         if self.region_classes is None:

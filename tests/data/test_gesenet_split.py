@@ -49,7 +49,7 @@ def test_parts_of_a_folder(write_picture, noise):
 def test_one_image_may_have_several_partners_in_a_training(tmp_path):
     items = [{"mri": "t1.nii", "other": f"{name}.nii", "case": "p"} for name in ("flair", "t2", "flair")]
     path = tmp_path / "datalist.json"
-    path.write_text(json.dumps({"training": items, "validation": items[:1]}))
+    path.write_text(json.dumps({"training": items, "validation": [items[0] | {"case": "q"}]}))
     training = training_pairs("training", str(path), slices=1)
     assert [Path(item["image"][1]).stem for item in training] == ["flair", "t2", "flair"]
     assert [item["case"] for item in training] == ["p_t1_0.50", "p_t1-2_0.50", "p_t1-3_0.50"]
@@ -96,3 +96,13 @@ def test_a_validation_section_joins_and_volumes_give_slices(write_picture, noise
     path.write_text(json.dumps(items))
     with pytest.raises(InputError, match="in training and in validation: FLAIR x"):
         training_pairs("training", datalist=str(path), validation_cases={"CT": ["1"]})
+
+
+def test_a_patient_in_both_sections_of_a_list_is_refused(tmp_path):
+    item = {"mri": "a.png", "other": "b.png", "modality": "CT", "case": "7"}
+    path = tmp_path / "datalist.json"
+    path.write_text(json.dumps({"training": [item], "validation": [item | {"modality": "PET"}]}))
+    assert [pair["modality"] for pair in training_pairs("training", str(path))] == ["CT"]
+    path.write_text(json.dumps({"training": [item], "validation": [item | {"other": "c.png"}]}))
+    with pytest.raises(InputError, match="cases are in training and in validation: CT 7; keep each in one section"):
+        training_pairs("training", str(path))

@@ -123,3 +123,15 @@ def test_named_pairs_keep_their_sections(touch):
     root = touch("test/p_t1.nii", "test/p_ct.nii", "train/q_t1.nii", "train/q_spect.nii", "train/q_flair.nii")
     assert [pair["case"] for pair in resolve_pairs(dataset_dir=root)] == ["p_CT"]
     assert [pair["case"] for pair in resolve_pairs(dataset_dir=root, section="training")] == ["q_SPECT"]
+
+
+def test_an_image_without_partner_is_refused_among_pairs(touch):
+    root = touch(*anat("sub-1", "sub-1_T1w"), "sub-1/pet/sub-1_pet.nii.gz", *anat("sub-2", "sub-2_T1w"))
+    touch("sub-3/pet/sub-3_pet.nii.gz", *anat("sub-4", "sub-4_FLAIR"))
+    pairs = resolve_pairs(dataset_dir=root)
+    assert [pair["case"] for pair in pairs] == ["sub-1_PET", "sub-2", "sub-3"]
+    assert [pair.get("refused", "") for pair in pairs] == [
+        "",
+        f"{root / anat('sub-2', 'sub-2_T1w')[0]}: no partner beside it; expected T1 with PET or CT or SPECT.",
+        f"{root / 'sub-3/pet/sub-3_pet.nii.gz'}: no partner beside it; expected T1 with PET or CT or SPECT.",
+    ]

@@ -294,3 +294,37 @@ def test_a_bad_item_does_not_end_the_batch(tmp_path, item, name):
     assert [case["case"] for case in cases] == ["x", name, "z"]
     assert ["refused" in case for case in cases] == [False, True, False]
     assert cases[1]["refused"].startswith(f"{path}: ") and "\n" not in cases[1]["refused"]
+
+
+def test_names_in_lists_as_people_write_them(tmp_path, touch, monkeypatch):
+    """Keys in capitals; blanks around a path; ~ for the home folder, unless a file is called so."""
+    root = touch("home/a/t1.nii", "home/a/flair.nii")
+    monkeypatch.setenv("HOME", str(root / "home"))
+    monkeypatch.setenv("USERPROFILE", str(root / "home"))
+    path = tmp_path / "d.json"
+    item = {"T1": "~/a/t1.nii", "Flair": " home/a/flair.nii\n", "Subject": "s"}
+    path.write_text(json.dumps([item]))
+    (case,) = resolve_cases(datalist=path)
+    assert [str(Path(name).resolve()) for name in case["image"]] == [
+        str((root / "home" / "a" / f"{name}.nii").resolve()) for name in ("t1", "flair")
+    ]
+    assert case["subject"] == "s"
+    touch("~/a/t1.nii")
+    (case,) = resolve_cases(datalist=path)
+    assert case["image"][0] == str(tmp_path / "~/a/t1.nii")
+    path.write_text(json.dumps([item | {"t1": "x" * 5000, "flair": "y"}]))
+    assert resolve_cases(datalist=path)[0]["image"] == [str(tmp_path / ("x" * 5000)), str(tmp_path / "y")]
+
+
+def test_a_section_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text('{"test": [{"t1": "a", "flair": "b"}], "test": [{"t1": "c", "flair": "d"}]}')
+    with pytest.raises(InputError, match=r'd.json: not a readable JSON file .*"test" stands twice in one object'):
+        resolve_cases(datalist=path)
+
+
+@pytest.mark.parametrize("name", ["t1", "label"])
+def test_two_volumes_of_one_name_in_a_folder_are_refused(touch, name):
+    root = touch("a/t1.nii.gz", "a/flair.nii.gz", "a/label.nii.gz", f"a/{name}.nii")
+    (case,) = resolve_cases(dataset_dir=root)
+    assert case["refused"] == f"{root}/a/{name}.nii and {name}.nii.gz: two images of one name; keep one of them."

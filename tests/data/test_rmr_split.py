@@ -120,3 +120,29 @@ def test_a_label_that_is_no_class_ends_a_training_before_it_begins(tmp_path, wri
     with pytest.raises(InputError, match=r"t1.nii: file not found"):
         (tmp_path / "d.json").write_text(json.dumps({"training": [items[0] | {"label": "t1.nii"}]}))
         training_cases("training", **where, allowed_labels=range(5))
+
+
+def test_one_image_or_person_in_both_parts_is_refused(tmp_path):
+    def begin(training, validation, **keys):
+        items = {"training": [training], "validation": [validation], "unlabelled_training": [extra]}
+        (tmp_path / "list.json").write_text(json.dumps(items))
+        return names("training", datalist=tmp_path / "list.json", **keys)
+
+    for name in ("a1", "a2", "b1", "b2", "c2", "u1", "u2"):
+        (tmp_path / f"{name}.nii").write_bytes(name.encode() * 50)
+    (tmp_path / "copy.nii").write_bytes(b"b1" * 50)
+    one = {"subject": "a", "t1": "a1.nii", "flair": "a2.nii", "label": "l.nii", "person": "A"}
+    two = {"subject": "b", "t1": "b1.nii", "flair": "b2.nii", "label": "l.nii", "person": "B"}
+    extra = {"subject": "u", "t1": "u1.nii", "flair": "u2.nii"}
+    assert begin(one, two) == ["a"]
+    for training in (one | {"flair": "copy.nii"}, one | {"t1": f"../{tmp_path.name}/b1.nii"}):
+        with pytest.raises(InputError, match=r"\(training\) and .*b1.nii \(validation\): one image is in both"):
+            begin(training, two)
+    with pytest.raises(InputError, match="persons are in training and in validation: B; keep each in one section"):
+        begin(one | {"person": "B"}, two)
+    with pytest.raises(InputError, match="persons are in training and in validation: B"):
+        begin(one | {"person": "B"}, two, validation_subjects=["b"])
+    extra["t1"] = "b1.nii"
+    assert begin(one, two) == ["a"]  # stage 2 does not see it
+    with pytest.raises(InputError, match="one image is in both"):
+        begin(one, two, unlabelled=True)

@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import binary_fill_holes, shift
 
 from shared_networks.data import resolve_cases
-from shared_networks.io.background import clear_nan_outside, find_foreground, second_background
+from shared_networks.io.background import clear_nan_outside, find_foreground, high_edges, second_background
 from shared_networks.io.source import Source
 from shared_networks.transforms import LoadModalitiesd
 
@@ -173,3 +173,16 @@ def test_one_background_is_one(level):
     values[values == 0] = level
     assert second_background(find_foreground(values)) is None
     assert second_background(find_foreground(np.full(SHAPE, 3.0))) is None
+
+
+def test_a_bright_background_is_named_and_not_taken(tmp_path):
+    values = brain()
+    bright = np.where(values == 0, 2 * values.max(), values)
+    assert high_edges(bright) == 2 * values.max()
+    for other in (values, values - 5, np.random.default_rng(0).random(values.shape)):
+        assert high_edges(other) is None
+    for name, content in (("t1", bright), ("flair", brain(1))):
+        nib.save(nib.Nifti1Image(content, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    said = LoadModalitiesd()({"image": [str(tmp_path / f"{name}.nii.gz") for name in ("t1", "flair")]})["warning"]
+    fact = f"t1.nii.gz: most edges of the volume have one value, {2 * values.max():.4g}, which is not the lowest"
+    assert f"{fact}; if that is background, set it to 0" in said and "flair.nii.gz: most edges" not in said

@@ -297,6 +297,7 @@ def test_inverted_display_changes_no_units(tmp_path, modality, kept, kind):
     [
         ({"ModalityLUTSequence": pydicom.Sequence([Dataset()])}, "a table .Modality LUT. says what its values mean"),
         ({"BitsStored": 12, "HighBit": 15}, "12 bits are stored below bit 15, as DICOM no longer allows"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "a mosaic, all slices of a volume in one picture"),
     ],
 )
 def test_what_the_decoder_would_pass_over_is_refused(tmp_path, facts, message):

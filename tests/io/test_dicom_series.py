@@ -206,3 +206,27 @@ def test_folders_without_dicom_are_refused(tmp_path, name):
     (tmp_path / name).write_text("no image")
     with pytest.raises(InputError, match=r"not a supported image; expected a .* folder of one DICOM series"):
         read_source(tmp_path)
+
+
+def test_the_named_choice_chooses_the_largest_series(tmp_path):
+    """Two of one number and description have their UIDs only; a localiser is not what is wanted."""
+    study = tmp_path / "study"
+    for seed in range(2):
+        write_series(study, voxels(seed), AXIAL, name=f"{seed}_{{number}}.dcm")
+    with pytest.raises(InputError) as caught:
+        read_source(study)
+    named = str(caught.value).rpartition("as in ")[2].removesuffix(".")
+    assert any(np.array_equal(read_source(named).values, voxels(seed)) for seed in range(2))
+    small = voxels(3, (*SHAPE[:2], 3))
+    write_series(tmp_path / "mixed", small, AXIAL, name="l{number}.dcm", SeriesNumber=1, SeriesDescription="localizer")
+    write_series(tmp_path / "mixed", voxels(), AXIAL, name="a{number}.dcm")
+    with pytest.raises(InputError, match=r"as in .*mixed#3\.$"):
+        read_source(tmp_path / "mixed")
+
+
+def test_a_choice_may_hold_the_mark_itself(tmp_path):
+    study = tmp_path / "study #1"
+    write_series(study, voxels(0), AXIAL, name="a{number}.dcm")
+    write_series(study, voxels(1), AXIAL, name="b{number}.dcm", SeriesNumber=4, SeriesDescription="flair #2")
+    assert np.array_equal(read_source(f"{study}#flair #2").values, voxels(1))
+    assert np.array_equal(read_source(f"{study}#3").values, voxels(0))

@@ -227,3 +227,36 @@ def test_deep_jpeg_2000(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.jp2", irreversible=False)
     source = read_source(tmp_path / "a.jp2")
     assert source.bit_depth == 16 and np.abs(source.values - pixels / 65535).max() < 1e-6
+
+
+def test_signed_tiff_is_white_at_its_own_highest_value(tmp_path):
+    import tifffile
+
+    for kind in (np.int8, np.int16):
+        highest = np.iinfo(kind).max
+        pixels = np.random.default_rng(0).integers(0, highest + 1, (6, 9)).astype(kind)
+        tifffile.imwrite(tmp_path / "a.tif", pixels)
+        source = read_source(tmp_path / "a.tif")
+        assert np.allclose(source.values, pixels / highest, atol=1e-6) and source.warnings == []
+        assert source.bit_depth == 8 * pixels.itemsize
+        tifffile.imwrite(tmp_path / "b.tif", pixels - kind(1 + highest // 2))
+        with pytest.raises(InputError, match="negative pixel values; save it as an unsigned 8- or 16-bit picture"):
+            read_source(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_half_and_double_precision_tiff(tmp_path, kind):
+    import tifffile
+
+    pixels = np.random.default_rng(0).random((6, 9)).astype(kind)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels)
+    assert np.allclose(read_source(path).values, pixels, atol=1e-6)
+    tifffile.imwrite(path, stored_as(pixels, 6), photometric="miniswhite", extratags=[(274, "H", 1, 6, True)])
+    assert np.allclose(read_source(path).values, 1 - pixels, atol=1e-3)
+    tifffile.imwrite(path, pixels * kind(255))
+    with pytest.raises(InputError, match=f"a.tif: {8 * pixels.itemsize}-bit pixels from"):
+        read_source(path)
+    tifffile.imwrite(path, np.stack([pixels] * 2))
+    with pytest.raises(InputError, match=r"cannot identify image file a.tif"):
+        read_source(path)

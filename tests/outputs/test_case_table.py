@@ -146,3 +146,48 @@ def test_flags():
     empty = REPORT | {"volumes_ml": {"CSF": 0.0, "GM": 1.0, "WM": 1.0, "WML": 0.0}, "missing_modality": "t1"}
     assert case_flags(ok, empty) == ["one_modality", "no_CSF"]
     assert case_flags({"status": "refused", "reason": "x"}, REPORT) == ["refused"]
+
+
+LIMITS = {
+    "noise": {"t1": 0.85},
+    "blur": {"t1": 0.96, "flair": 0.98},
+    "percent": {"CSF": [10, 20], "GM": [40, 50]},
+    "total_ml": [1000, 1800],
+    "mean_probability": 0.84,
+    "uncertain_lesions": 2.0,
+}
+QUALITY = {"t1": {"noise": 0.7, "blur": 0.9}, "flair": {"noise": 0.99, "blur": None}}
+CERTAINTY = {"mean_probability": 0.88, "uncertain_lesion_ml": 4.5, "lesion_interval_ml": [6.5, 12.25]}
+
+
+def test_quality_and_certainty_are_columns(tmp_path):
+    write_report(tmp_path, "p1", image_quality=QUALITY, certainty=CERTAINTY)
+    run(tmp_path, [[{"case": "p1"}]], table=CaseTable(("t1", "flair"), CLASSES, limits=LIMITS))
+    row = read(tmp_path)["p1"]
+    assert [row[name] for name in ("WML_low_ml", "WML_high_ml", "uncertain_lesion_ml")] == ["6.5", "12.25", "4.5"]
+    assert row["mean_probability"] == "0.88"
+    names = ("noise_t1", "blur_t1", "noise_flair", "blur_flair")
+    assert [row[name] for name in names] == ["0.7", "0.9", "0.99", ""] and row["flags"] == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "flags"),
+    [
+        ({}, []),
+        (
+            {"image_quality": {"t1": {"noise": 0.86, "blur": 0.97}, "flair": {"noise": 2.0, "blur": 0.98}}},
+            ["noise_t1", "blur_t1"],
+        ),
+        # 200.5 of 1309.75 ml are 15.3 percent CSF, 600 are 45.8 percent GM.
+        ({"volumes_ml": {"CSF": 300.0, "GM": 500.0, "WM": 500.0, "WML": 9.0}}, ["unusual_CSF", "unusual_GM"]),
+        ({"volumes_ml": {"CSF": 100.0, "GM": 300.0, "WM": 300.0, "WML": 9.0}}, ["unusual_total"]),
+        ({"volumes_ml": {"zone": 1.0, "tumour": 1.0}}, []),
+        ({"certainty": CERTAINTY | {"mean_probability": 0.83}}, ["uncertain"]),
+        ({"certainty": CERTAINTY | {"uncertain_lesion_ml": 18.1}}, ["uncertain_lesions"]),
+        ({"certainty": CERTAINTY | {"uncertain_lesion_ml": 17.9}}, []),
+    ],
+)
+def test_flags_of_limits(changes, flags):
+    entry = {"status": "ok", "reason": ""}
+    assert case_flags(entry, REPORT | {"image_quality": QUALITY} | changes, 50.0, LIMITS) == flags
+    assert case_flags(entry, REPORT | changes, 50.0) == []

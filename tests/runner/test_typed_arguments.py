@@ -41,6 +41,14 @@ def test_a_path_is_what_was_typed(text, read):
     assert as_typed({"t1": read}, {"t1": text}, FILES, paths=["t1"]) == ({"t1": text}, [])
 
 
+@pytest.mark.parametrize(("given", "text"), [({}, "None"), ({"output_dir": ""}, "")])
+def test_a_path_that_would_become_another_one_is_refused(given, text):
+    """MONAI leaves out what is None, so that the default would be written to."""
+    fault = f"output_dir is {text or 'empty'}; give a path (./None for one of that name)"
+    assert as_typed(given, {"output_dir": text}, FILES)[1] == [fault]
+    assert as_typed({}, {"t1": text, "epochs": text}, FILES) == ({}, [])
+
+
 @pytest.mark.parametrize(("key", "text", "read"), [("label_map", "{1: 2}", {1: 2}), ("epochs", "1e3", 1000.0)])
 def test_what_is_no_path_stays_as_fire_read_it(key, text, read):
     assert as_typed({key: read}, {key: text}, FILES) == ({key: read}, [])

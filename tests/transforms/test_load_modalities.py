@@ -154,6 +154,10 @@ def test_labels(pair, write_volume):
     both = load(pair(), [label, str(write_volume("tumour.nii.gz", tumour, AXIAL))])["label"][0].numpy()
     assert np.array_equal(both, np.where(tumour, 3, zones))
     assert load(pair(), label, label_key="")["label"] == label
+    unknown = np.where(np.arange(SHAPE[0])[:, None, None] == 0, np.nan, zones).astype(np.float32)
+    cleared = load(pair(), str(write_volume("unknown.nii.gz", unknown, AXIAL)))
+    assert np.array_equal(cleared["label"][0].numpy()[1:], zones[1:]) and not cleared["label"][0, 0].any()
+    assert "unknown.nii.gz: " in cleared["warning"] and "NaN around the contents were set to 0" in cleared["warning"]
     assert torch.equal(d["image"], load(pair())["image"])
 
 

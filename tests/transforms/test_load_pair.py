@@ -164,14 +164,20 @@ def test_two_bright_grey_pictures_are_darkened_and_others_stay(tmp_path):
     for name, values in (("bright", bright), ("second", bright[::-1]), ("dark", dark), ("colour", colour)):
         Image.fromarray(values).save(tmp_path / f"{name}.png")
 
-    def loaded(first: str, second: str) -> dict:
-        return LoadFusionPaird("image", mid_grey=0.45)({"image": [str(tmp_path / f"{n}.png") for n in (first, second)]})
+    def loaded(first: str, second: str, **item: str) -> dict:
+        paths = [str(tmp_path / f"{name}.png") for name in (first, second)]
+        return LoadFusionPaird("image", mid_grey=0.45)({"image": paths, **item})
 
     d = loaded("bright", "second")
     assert [float(np.median(source)) for source in d["image"].numpy()] == pytest.approx([0.45, 0.45], abs=0.01)
     assert "both pictures are bright" in d["warning"]
-    for first, second in (("bright", "dark"), ("dark", "bright"), ("bright", "colour")):
-        d = loaded(first, second)
+    for first, second, item in (
+        ("bright", "dark", {}),
+        ("dark", "bright", {}),
+        ("bright", "colour", {}),
+        ("bright", "second", {"modality": "pet"}),
+    ):
+        d = loaded(first, second, **item)
         assert "both pictures are bright" not in d["warning"]
         assert np.median(d["image"][0]) == pytest.approx(np.median(bright if first == "bright" else dark) / 255)
 

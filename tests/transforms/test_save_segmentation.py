@@ -94,6 +94,16 @@ def test_probability_small_lesions_and_regions(case, tmp_path):
     assert report["lesions_by_region"]["deep_white_matter"] == {"count": 2, "volume_ml": 0.03}
 
 
+def test_quality_certainty_and_names_of_the_labels(case, tmp_path):
+    scores = torch.tensor([[0.70049, 0.9], [float("nan"), 0.8]])
+    _, folder = save(case | {"image_quality": scores, "certainty": {"mean_probability": 0.9}}, tmp_path / "out")
+    report = json.loads((folder / "p1_report.json").read_text())
+    assert report["image_quality"] == {"t1": {"noise": 0.7, "blur": 0.9}, "flair": {"noise": None, "blur": 0.8}}
+    assert report["certainty"] == {"mean_probability": 0.9}
+    header = nib.load(folder / "p1_seg.nii.gz").header
+    assert header["descrip"].item() == b"0 background, 1 CSF, 2 GM, 3 WM, 4 WML" and header["intent_code"] == 1002
+
+
 def test_hash_of_the_settings_depends_on_values_and_not_on_order(case, tmp_path):
     hashes = []
     for number, settings in enumerate(({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3})):

@@ -1,0 +1,90 @@
+"""Scores the quality of every case's images when it has been computed."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from ignite.engine import Engine
+from monai.data import MetaTensor
+from monai.engines import IterationEvents
+from monai.networks.utils import eval_mode
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from shared_networks.metrics.image_quality import image_quality
+
+__all__ = ["ImageQuality"]
+
+_REMARKS = {"noise": "noisy", "blur": "blurred, or of thick slices brought to thin ones"}
+
+
+class ImageQuality:
+    """Puts noise and blur of both modalities into the output of an evaluator, and remarks on what is above a limit.
+
+    The scores (:func:`shared_networks.metrics.image_quality.image_quality`) come from the network's own autoencoder; it
+    encodes a small part of the brain once more. A network without one (TorchScript, TensorRT) gives no scores.
+
+    Args:
+        limits: score (``noise``, ``blur``) -> modality -> highest value without remark.
+        modalities: names of the channels.
+        image_key: images, B x 2 x X x Y x Z, axes in RAS.
+        brain_key: mask, B x 1 x X x Y x Z.
+        output_key: where the scores go in the output, B x 2 x 2: modality, then noise and blur.
+        warning_key: remarks of each case in the batch.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[str, Mapping[str, float]],
+        modalities: Sequence[str] = ("t1", "flair"),
+        image_key: str = "image",
+        brain_key: str = "brain",
+        output_key: str = "image_quality",
+        warning_key: str = "warning",
+    ) -> None:
+        self.limits = limits
+        self.modalities = tuple(modalities)
+        self.image_key, self.brain_key = image_key, brain_key
+        self.output_key = output_key
+        self.warning_key = warning_key
+        self.logger = logging.getLogger(type(self).__name__)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator, whose output is a dict when the network has run."""
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._score)
+
+    def _score(self, engine: Engine) -> None:
+        network = engine.network
+        if isinstance(network, (DistributedDataParallel, DataParallel)):
+            network = network.module
+        autoencoder = getattr(network, "autoencoder", None)
+        if autoencoder is None:
+            return
+        images = engine.state.output[self.image_key]
+        images = images.as_tensor() if isinstance(images, MetaTensor) else images
+        # The inferer may have moved a network that was too large for a GPU.
+        images = images.to(next(autoencoder.parameters()).device)
+        brains = engine.state.batch[self.brain_key].to(images.device)
+        with eval_mode(autoencoder):
+            scores = [image_quality(image, brain[0], autoencoder) for image, brain in zip(images, brains, strict=True)]
+        engine.state.output[self.output_key] = torch.stack(scores)
+        if self.warning_key in engine.state.batch:
+            told = engine.state.batch[self.warning_key]
+            engine.state.batch[self.warning_key] = [
+                "; ".join(part for part in (before, *self.remarks(one.tolist())) if part)
+                for before, one in zip(told, scores, strict=True)
+            ]
+
+    def remarks(self, scores: Sequence[Sequence[float]]) -> list[str]:
+        """What to say about a case.
+
+        Args:
+            scores: for each modality noise and blur.
+        """
+        return [
+            f"{modality} looks {_REMARKS[score]}: score {value:.2f}, at most {limit:g} expected"
+            for modality, values in zip(self.modalities, scores, strict=True)
+            for score, value in zip(_REMARKS, values, strict=True)
+            for limit in [self.limits[score].get(modality, math.inf)]
+            if value > limit
+        ]
