@@ -24,8 +24,8 @@ class ImageQuality:
     """Puts noise and blur of both modalities into the output of an evaluator, and remarks on what is above a limit.
 
     The scores (:func:`shared_networks.metrics.image_quality.image_quality`) come from the network's own autoencoder; it
-    encodes a small part of the brain once more. A network without one (TorchScript, TensorRT) gives no scores. Fine detail
-    is finer in larger voxels, so that images whose voxels are outside ``plane_mm`` have NaN.
+    encodes a small part of the brain once more. A network without one (TorchScript, TensorRT) gives no scores. Larger
+    voxels have other detail: images whose voxels are outside ``plane_mm`` have NaN.
 
     Args:
         limits: score (``noise``, ``blur``) -> modality -> highest value without remark; and ``plane_mm``, smallest and
