@@ -1,6 +1,5 @@
 """Scores the quality of every case's images when it has been computed."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 
@@ -47,7 +46,6 @@ class ImageQuality:
         self.image_key, self.brain_key = image_key, brain_key
         self.output_key = output_key
         self.warning_key = warning_key
-        self.logger = logging.getLogger(type(self).__name__)
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator, whose output is a dict when the network has run."""
@@ -85,6 +83,6 @@ class ImageQuality:
             f"{modality} looks {_REMARKS[score]}: score {value:.2f}, at most {limit:g} expected"
             for modality, values in zip(self.modalities, scores, strict=True)
             for score, value in zip(_REMARKS, values, strict=True)
-            for limit in [self.limits[score].get(modality, math.inf)]
+            for limit in [self.limits.get(score, {}).get(modality, math.inf)]
             if value > limit
         ]

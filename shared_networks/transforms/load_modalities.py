@@ -242,7 +242,7 @@ class LoadModalitiesd(LoadSourcesd):
         return remarks
 
     def _read_label(self, value: Any, reference: Source) -> tuple[MetaTensor, list[str]]:
-        """1 x X x Y x Z uint8 on the reference's grid, and a remark for each file in which NaN became 0."""
+        """1 x X x Y x Z uint8 on the reference's grid, and a warning for each file in which NaN became 0."""
         paths = [value] if isinstance(value, (str, Path)) else list(value)
         label, changed = np.zeros(reference.values.shape, np.uint8), []
         for number, path in enumerate(paths):

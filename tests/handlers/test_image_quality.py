@@ -64,7 +64,7 @@ def test_remarks_name_modality_and_score():
     assert handler.remarks([[0.5, 0.9], [2.0, 0.91]]) == [
         "flair looks blurred, or of thick slices brought to thin ones: score 0.91, at most 0.9 expected"
     ]
-    assert handler.remarks([[float("nan")] * 2] * 2) == []
+    assert handler.remarks([[float("nan")] * 2] * 2) == [] and ImageQuality({}).remarks([[2.0, 2.0]] * 2) == []
 
 
 def test_a_network_without_autoencoder_gives_no_scores(batch):
