@@ -172,6 +172,7 @@ class _Pipeline:
             "lesion_ml": report["volumes_ml"][names[-1]],
             "drawn_ml": drawn[names[-1]],
             "certainty": report["certainty"],
+            "volumes_ml": report["volumes_ml"],
             "quality": quality,
             "remarks": report["warnings"],
             "flags": case_flags({"status": "ok", "reason": ""}, report, self.load_limit, self.limits),

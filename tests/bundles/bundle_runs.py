@@ -167,18 +167,12 @@ def run_workflow(bundle, names, workflow_type, **overrides):
     return workflow
 
 
-def runner_command(bundle, names, run_id="", launcher=(), **overrides) -> list[str]:
-    """The stock runner's command for a list of a bundle's configs; without ``run_id`` it runs all steps in turn."""
+def stock_runner(bundle, names, run_id="", launcher=(), cwd=None, **overrides) -> subprocess.CompletedProcess:
+    """MONAI's runner on a list of a bundle's configs; without ``run_id`` it runs all steps in turn."""
     command = [sys.executable, *launcher, "-m", "monai.bundle", "run", *([run_id] if run_id else [])]
     command += ["--config_file", str(config_files(bundle, names)), "--bundle_root", str(bundle)]
     for key, value in overrides.items():
         command += [f"--{key}", str(value)]
-    return command
-
-
-def stock_runner(*arguments, cwd=None, **overrides) -> subprocess.CompletedProcess:
-    """The finished process of :func:`runner_command`."""
-    command = runner_command(*arguments, **overrides)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, env=environment)
 

@@ -1,10 +1,7 @@
-"""GeSeNet's training and evaluation configs on tiny data, in process and by the stock runner."""
+"""GeSeNet's training and evaluation configs on tiny data. Kills are in tests/robustness/test_killed_training.py."""
 
 import json
 import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +18,6 @@ from tests.bundles.bundle_runs import (
     read_table,
     run_in_two_processes,
     run_workflow,
-    runner_command,
-    stock_runner,
 )
 
 TINY = TINY_PICTURES | {"max_epochs": 3, "device": "$torch.device('cpu')"}
@@ -106,23 +101,6 @@ def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(trai
     run("train", tmp_path, **{**overrides, "dataset_dir": str(moved)})
     assert "this training is finished, 3 epochs of 3" in caplog.text
     assert [path.name for path in tmp_path.glob("*.pt")] == ["fusion_checkpoint_epoch=3.pt"]
-
-
-def test_a_killed_training_goes_on_where_it_was(gesenet_bundle, overrides, tmp_path):
-    settings = {**overrides, "max_epochs": 400, "ckpt_dir": tmp_path, "output_dir": tmp_path / "eval"}
-    settings.pop("bundle_root")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(runner_command(gesenet_bundle, "train", "training", **settings), **quiet) as p:
-        deadline = time.monotonic() + 180
-        while not list(tmp_path.glob("fusion_checkpoint_epoch=*.pt")) and time.monotonic() < deadline:
-            assert p.poll() is None, "the training ended by itself"
-            time.sleep(0.2)
-        p.send_signal(signal.SIGKILL)
-    epoch = max(int(path.stem.split("=")[1]) for path in tmp_path.glob("fusion_checkpoint_epoch=*.pt"))
-    done = stock_runner(gesenet_bundle, "train", **{**settings, "max_epochs": epoch + 1})
-    assert done.returncode == 0, done.stderr[-2000:]
-    resumed = torch.load(tmp_path / f"fusion_checkpoint_epoch={epoch + 1}.pt", weights_only=True)
-    assert resumed["trainer"]["iteration"] == (epoch + 1) * TINY["iterations_per_epoch"]
 
 
 PARTS = {"L_E", "L_SSIM", "L_S", "L_quality", "L_mask", "L_total"}

@@ -31,7 +31,8 @@ def output_of(probability, affine=None):
 
 def test_lesion_is_where_its_probability_reaches_the_threshold():
     probability = torch.tensor([[0.1, 0.3, 0.1], [0.5, 0.3, 0.1], [0.4, 0.4, 0.8]]).view(3, 3, 1, 1)
-    for threshold, expected in ((None, [1, 2, 2]), (0.3, [2, 2, 2]), (0.7, [1, 0, 2])):
+    cases = (None, [1, 2, 2]), (0.399, [2, 2, 2]), (0.401, [1, 0, 2]), (0.799, [1, 0, 2]), (0.801, [1, 0, 0])
+    for threshold, expected in cases:
         split = SplitSegmentationd(lesion_class=2, lesion_threshold=threshold, probability_key="lesion")
         item = split({"pred": output_of(probability)})
         assert item["pred"].flatten().tolist() == expected, threshold
