@@ -15,7 +15,7 @@ import shared_networks
 from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import file_stem
 from shared_networks.io.source_geometry import like_source
-from shared_networks.transforms.save_case import SaveCased, plain_array
+from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
 from shared_networks.utils.atomic import atomic_files, atomic_path
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import class_colours
@@ -110,7 +110,7 @@ class BidsDataset:
         return folder.resolve().is_relative_to(self.folder.resolve())
 
 
-class SaveBidsDerivativesd(SaveCased):
+class SaveBidsDerivativesd(SaveSegmentedCased):
     """Write ``<output_dir>/sub-X/[ses-Y/]anat/sub-X[_ses-Y]_space-orig_*`` of a case.
 
     - ``dseg.nii.gz`` with ``.json`` and ``.tsv``: label map with the codes of :func:`standard_codes`;
@@ -125,33 +125,13 @@ class SaveBidsDerivativesd(SaveCased):
         keys: label map, 1 x X x Y x Z, on the grid of the input.
         output_dir: folder of the data set; '' writes nothing.
         source: data set that the inputs lie in; '' when they lie in none.
-        fused_key: fused volume, 1 x X x Y x Z in [0, 1].
-        image_key: both modalities, MetaTensor; its meta names the files.
-        probability_key: probability of lesions, 1 x X x Y x Z; may be missing.
-        case_key: name of the case.
-        class_names: one for each class, the background first and the lesions last.
-        modalities: names of the two modalities.
+        shared: of :class:`shared_networks.transforms.save_case.SaveSegmentedCased`.
     """
 
-    def __init__(
-        self,
-        keys: KeysCollection = "pred",
-        output_dir: str = "",
-        source: str = "",
-        fused_key: str = "fused",
-        image_key: str = "image",
-        probability_key: str = "lesion_probability",
-        case_key: str = "case",
-        class_names: Sequence[str] = ("background", "CSF", "GM", "WM", "WML"),
-        modalities: Sequence[str] = ("t1", "flair"),
-    ) -> None:
-        super().__init__(keys, output_dir, case_key=case_key)
+    def __init__(self, keys: KeysCollection = "pred", output_dir: str = "", source: str = "", **shared: Any) -> None:
+        super().__init__(keys, output_dir, **shared)
         self.source = str(source)
-        self.fused_key = fused_key
-        self.image_key = image_key
-        self.probability_key = probability_key
-        self.class_names = list(class_names)
-        known = [_SUFFIXES[name.lower()] for name in reversed(modalities) if name.lower() in _SUFFIXES]
+        known = [_SUFFIXES[name.lower()] for name in reversed(self.modalities) if name.lower() in _SUFFIXES]
         self.suffix = known[0] if known else "T2w"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -165,7 +145,7 @@ class SaveBidsDerivativesd(SaveCased):
         stem = "_".join(f"{one}-{value}" for one, value in entities.items()) + "_space-orig"
         meta = d[self.image_key].meta
         label = plain_array(d[key])[0].round().astype(np.uint8)
-        codes = standard_codes(self.class_names)
+        codes = standard_codes(list(self.class_names.values()))
         table = np.zeros(256, np.uint8)
         table[list(codes)] = list(codes.values())
         lesion = len(self.class_names) - 1
@@ -201,9 +181,9 @@ class SaveBidsDerivativesd(SaveCased):
             paths[-2].write_text(self._label_table(codes), encoding="utf-8")
 
     def _label_table(self, codes: Mapping[int, int]) -> str:
-        colours = {0: "#000000"} | class_colours(dict(enumerate(self.class_names)))
+        colours = {0: "#000000"} | class_colours(self.class_names)
         lines = ["index\tname\tabbreviation\tcolor"]
-        for number, name in enumerate(self.class_names):
+        for number, name in self.class_names.items():
             words = (str(codes[number]), _NAMES.get(name, name), _ABBREVIATIONS.get(name, name), colours[number])
             lines.append("\t".join(words))
         return "\n".join(lines) + "\n"

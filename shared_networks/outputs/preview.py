@@ -4,20 +4,19 @@ import base64
 import io
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from nibabel.affines import voxel_sizes
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interpolate
 
 from shared_networks.errors import CaseStatus
-from shared_networks.transforms.save_case import SaveCased, plain_array
+from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.visualize.quality_control import class_colours, tint_classes
 
@@ -74,37 +73,14 @@ def make_preview(
     }
 
 
-class SavePreviewd(SaveCased):
+class SavePreviewd(SaveSegmentedCased):
     """Write ``<output_dir>/<case>/<case>_preview.json``, see :func:`make_preview`.
 
     It comes after the transform that writes the case's files, and writes nothing for a case that was refused. That the
     file cannot be written is no fault of the case: the page shows the case's picture instead.
 
-    Args:
-        keys: label map, 1 x X x Y x Z, on the grid of the input.
-        output_dir: folder of the results; '' writes nothing.
-        fused_key: fused volume, 1 x X x Y x Z in [0, 1].
-        image_key: both modalities, 2 x X x Y x Z MetaTensor in [0, 1].
-        case_key: name of the case.
-        class_names: one for each class, the background first and the lesions last.
-        modalities: names of the two modalities.
+    Args: see :class:`shared_networks.transforms.save_case.SaveSegmentedCased`.
     """
-
-    def __init__(
-        self,
-        keys: KeysCollection = "pred",
-        output_dir: str = "",
-        fused_key: str = "fused",
-        image_key: str = "image",
-        case_key: str = "case",
-        class_names: Sequence[str] = ("background", "CSF", "GM", "WM", "WML"),
-        modalities: Sequence[str] = ("t1", "flair"),
-    ) -> None:
-        super().__init__(keys, output_dir, case_key=case_key)
-        self.fused_key = fused_key
-        self.image_key = image_key
-        self.class_names = dict(enumerate(class_names))
-        self.modalities = [name.upper() for name in modalities]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write the file; return ``data`` as it is."""
@@ -116,7 +92,7 @@ class SavePreviewd(SaveCased):
         """Write the preview."""
         image = d[self.image_key]
         channels = [*plain_array(image), plain_array(d[self.fused_key])[0]]
-        images = dict(zip([*self.modalities, "fused"], channels, strict=True))
+        images = dict(zip([*map(str.upper, self.modalities), "fused"], channels, strict=True))
         label = plain_array(d[key])[0].round()
         preview = make_preview(images, label, np.asarray(image.meta["original_affine"], np.float64), self.class_names)
         with atomic_path(folder / f"{name}_preview.json") as temporary:

@@ -20,7 +20,7 @@ from shared_networks.io.file_names import case_folder, safe_name
 from shared_networks.utils.atomic import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["SaveCased", "plain_array", "read_report", "readable_json"]
+__all__ = ["SaveCased", "SaveSegmentedCased", "plain_array", "read_report", "readable_json"]
 
 
 class SaveCased(SaveImaged):
@@ -101,6 +101,37 @@ class SaveCased(SaveImaged):
             "files": list(files),
             **{key: str(d[key]) for key in ("inputs_sha256", "fingerprint") if key in d},
         }
+
+
+class SaveSegmentedCased(SaveCased):
+    """Base of the savers of RMR-Fusion, which all write of the same things.
+
+    Args:
+        keys: label map, 1 x X x Y x Z, on the grid of the input.
+        output_dir: folder of the results; '' writes nothing.
+        fused_key: fused volume, 1 x X x Y x Z in [0, 1].
+        image_key: both modalities, 2 x X x Y x Z MetaTensor in [0, 1]; its meta names the files.
+        probability_key: probability of lesions, 1 x X x Y x Z; may be missing.
+        class_names: one for each class, the background first and the lesions last.
+        modalities: names of the two modalities.
+        others: of :class:`SaveCased`.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection = "pred",
+        output_dir: str = "",
+        fused_key: str = "fused",
+        image_key: str = "image",
+        probability_key: str = "lesion_probability",
+        class_names: Sequence[str] = ("background", "CSF", "GM", "WM", "WML"),
+        modalities: Sequence[str] = ("t1", "flair"),
+        **others: Any,
+    ) -> None:
+        super().__init__(keys, output_dir, **others)
+        self.fused_key, self.image_key, self.probability_key = fused_key, image_key, probability_key
+        self.class_names = dict(enumerate(class_names))
+        self.modalities = tuple(modalities)
 
 
 def readable_json(report: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from shared_networks.io.dicom_output import write_dicom_results
 from shared_networks.io.source_geometry import like_source
 from shared_networks.metrics.lesion_regions import lesions_by_region
 from shared_networks.metrics.volume_report import compute_volume_report
-from shared_networks.transforms.save_case import SaveCased, plain_array, readable_json
+from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array, readable_json
 from shared_networks.utils.atomic import atomic_files, write_text
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import quality_control_figure
@@ -25,7 +25,7 @@ from shared_networks.visualize.quality_control import quality_control_figure
 __all__ = ["SaveFusedSegmentationd"]
 
 
-class SaveFusedSegmentationd(SaveCased):
+class SaveFusedSegmentationd(SaveSegmentedCased):
     """Write the results of a case into ``<output_dir>/<case>/``.
 
     - ``<case>_fused.nii.gz``: float32 in [0, 1];
@@ -50,17 +50,7 @@ class SaveFusedSegmentationd(SaveCased):
 
     Args:
         keys: label map, 1 x X x Y x Z.
-        output_dir: folder of the results; '' writes nothing.
-        fused_key: fused volume, 1 x X x Y x Z; clamped to [0, 1] here.
-        image_key: both modalities, 2 x X x Y x Z MetaTensor in [0, 1]; its meta names the files.
-        warning_key: warnings of the loader.
-        case_key: name of the case.
-        class_names: one for each class, the background first and the lesions last.
-        modalities: names of the two modalities.
-        checkpoint: file of the weights, for the report; '' leaves it out.
         settings: what else decided the result, for the report; anything that JSON can hold.
-        dicom_output: write the results as DICOM too; the first modality must be a DICOM series.
-        probability_key: probability of lesions, 1 x X x Y x Z; may be missing.
         small_key: number and volume of the lesions that were left out as too small; may be missing.
         region_classes: numbers of CSF, grey matter and lesions, by which lesions are distinguished by region; None
             leaves that out.
@@ -68,37 +58,24 @@ class SaveFusedSegmentationd(SaveCased):
             missing.
         certainty_key: numbers of :class:`shared_networks.transforms.SegmentationCertaintyd` and ``LesionIntervald``;
             may be missing.
+        shared: of :class:`shared_networks.transforms.save_case.SaveSegmentedCased`.
     """
 
     def __init__(
         self,
         keys: KeysCollection = "pred",
-        output_dir: str = "",
-        fused_key: str = "fused",
-        image_key: str = "image",
-        warning_key: str = "warning",
-        case_key: str = "case",
-        class_names: Sequence[str] = ("background", "CSF", "GM", "WM", "WML"),
-        modalities: Sequence[str] = ("t1", "flair"),
-        checkpoint: str = "",
         settings: Mapping[str, Any] | None = None,
-        dicom_output: bool = False,
-        probability_key: str = "lesion_probability",
         small_key: str = "small_lesions",
         region_classes: Sequence[int] | None = None,
         quality_key: str = "image_quality",
         certainty_key: str = "certainty",
+        **shared: Any,
     ) -> None:
-        super().__init__(keys, output_dir, warning_key, case_key, checkpoint, dicom_output)
+        super().__init__(keys, **shared)
         self.quality_key = quality_key
         self.certainty_key = certainty_key
-        self.probability_key = probability_key
         self.small_key = small_key
         self.region_classes = region_classes
-        self.fused_key = fused_key
-        self.image_key = image_key
-        self.class_names = dict(enumerate(class_names))
-        self.modalities = tuple(modalities)
         self.settings = dict(settings or {})
 
     def write(self, d: dict[Hashable, Any], key: Hashable, folder: Path, name: str) -> None:

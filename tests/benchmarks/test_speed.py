@@ -57,9 +57,10 @@ def test_quick_speed(tmp_path):
     assert "arithmetic floor" in text and "align_pictures" in text
 
 
-def test_volume_is_timed_both_ways():
-    volume = gesenet_speed.BUNDLE / "sample_data" / "volume"
-    paths = [volume / "t1.nii.gz", volume / "flair.nii.gz"]
+def test_volume_is_timed_both_ways(tmp_path):
+    paths = [tmp_path / f"{name}.nii.gz" for name in ("t1", "flair")]
+    for path in paths:
+        nib.save(nib.load(gesenet_speed.BUNDLE / "sample_data" / "volume" / path.name).slicer[:, :, 34:40], path)
     given = argparse.Namespace(volume=paths, device="cpu", checkpoint=gesenet_speed.BUNDLE / "models" / "model.pt")
     result = gesenet_speed.measure_volume(given)
     assert result["shape"] == list(nib.load(paths[0]).shape)

@@ -207,12 +207,3 @@ def test_stock_runner_refuses_bad_pairs_one_line_each_and_goes_on(
     results = {path.relative_to(out).as_posix() for path in out.rglob("*_fused.*")}
     assert results == {"good1/good1_fused.png", "good2/good2_fused.png", "volume/volume_fused.nii.gz"}
     assert not [path for path in out.rglob("*") if path.name.startswith(".")]
-
-
-def test_stock_runner_ends_with_one_line_when_nothing_can_be_done(gesenet_bundle, random_checkpoint, tmp_path):
-    done = stock_runner(gesenet_bundle, "inference", cwd=tmp_path, checkpoint=random_checkpoint)
-    assert done.returncode == 1
-    message = "error: no images given: set mri and other (two files or two folders), datalist, or dataset_dir."
-    assert done.stderr.splitlines()[-1] == message
-    assert "Traceback" not in done.stdout + done.stderr
-    assert list(tmp_path.iterdir()) == []
