@@ -1,11 +1,12 @@
 """Cases on which RMR-Fusion is trained, validated and evaluated."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shared_networks.data.rmr_cases import resolve_cases
 from shared_networks.data.shared_images import refuse_shared_names, warn_of_shared_images
-from shared_networks.errors import InputError, raise_refusal
+from shared_networks.errors import InputError, one_line, raise_refusal
 from shared_networks.io.reading import read_source
 from shared_networks.transforms.label_maps import refuse_other_labels
 
@@ -135,6 +136,9 @@ def _look_for_shared(training: Sequence[Mapping[str, Any]], validation: Sequence
 def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | Mapping | str | None) -> None:
     """Read every label, so that a value that is no class ends a run before its first step, not in the middle.
 
+    An allowed value apart from the classes, which are 0, 1 and so on, means not labelled; where one occurs a warning
+    is logged, because 255 may as well come from a mask that was saved as 0 and 255.
+
     Args:
         cases: items; of a ``label`` that is a list the first file is meant, a map that masks are written over.
         allowed: see :func:`shared_networks.transforms.label_maps.refuse_other_labels`; None reads nothing.
@@ -142,8 +146,20 @@ def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | 
     Raises:
         InputError: for the first file that cannot be read or holds another value.
     """
+    left_out: list[str] = []
     for case in cases if allowed is not None else ():
         label = case.get("label")
         if label:
             path = label if isinstance(label, str) else label[0]
-            refuse_other_labels(read_source(path).values, allowed, path)
+            values = read_source(path).values
+            refuse_other_labels(values, allowed, path)
+            if isinstance(allowed, Sequence) and not isinstance(allowed, str):
+                apart = [value for value in allowed if value > 0 and value - 1 not in allowed]
+                left_out += [
+                    f"{path}: {(values == value).sum()} voxels of label {value}" for value in apart if value in values
+                ]
+    if left_out:
+        more = f", and so in {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        logging.getLogger("check_labels").warning(
+            f"{one_line(left_out[0])} are left out as not labelled{more}; set ignore_label to None to refuse them"
+        )

@@ -1,5 +1,6 @@
 """Read one source, a picture, a volume or a DICOM series, and say plainly what is wrong with it otherwise."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,9 @@ def read_stacked_volume(path: str | Path) -> list[Source] | None:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = one_line(f"{type(error).__name__}: {error}")
+    # ITK begins with the place in its source and the address of an object.
+    text = re.sub(r"^.*?itk(?:::| )error: \w+\(0x\w+\): ", "", one_line(error), flags=re.IGNORECASE)
+    reason = f"{type(error).__name__}: {text}"
     return InputError(f"{path}: cannot be read ({reason[:200]}); check that the file is complete and permitted.")
 
 

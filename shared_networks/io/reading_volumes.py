@@ -29,6 +29,9 @@ _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = [struct.pack(order + "i", size) for order in "<>" for size in (348, 540)]  # NIfTI-1 and -2 begin so
 _HEADER = 2**16  # bytes of a text header that are looked at
 _DEFLATE = 1032  # most bytes that one byte can be unpacked to
+_UNIT = re.compile(rb'^(?:space )?units:[^"\n]*"([^"\n]+)"', re.IGNORECASE | re.MULTILINE)
+_MILLIMETRES = {"m": 1e3, "meter": 1e3, "meters": 1e3, "metre": 1e3, "metres": 1e3, "cm": 10.0, "centimeter": 10.0}
+_MILLIMETRES |= dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3)
 # Where a text header names its data file; LOCAL means behind the header.
 _DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(.*?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 
@@ -188,24 +191,21 @@ def _read_by_itk(path: Path) -> Voxels:
     direction = itk.array_from_matrix(image.GetDirection())[:used, :used]
     affine[:used, :used] = direction @ np.diag(list(image.GetSpacing())[:used])
     affine[:used, 3] = list(image.GetOrigin())[:used]
-    entries = reader.GetMetaDataDictionary()
-    keys = set(entries.GetKeys())
-    if path.name.lower().endswith((".nrrd", ".nhdr")) and "NRRD_space" not in keys:
+    is_nrrd = path.name.lower().endswith((".nrrd", ".nhdr"))
+    if is_nrrd and "NRRD_space" not in reader.GetMetaDataDictionary().GetKeys():
         remarks.append(f"{path.name}: the header names no orientation; left and right are a guess")
-    factor = _nrrd_unit(entries, keys)
+    factor = _nrrd_unit(path) if is_nrrd else 1.0
     affine[:3] *= factor
     if factor != 1.0:
         remarks.append(f"{path.name}: the header gives lengths in another unit, which were turned into mm")
     return Voxels(np.ascontiguousarray(array), _LPS_TO_RAS @ affine, components > 1, np.dtype(np.float32), remarks)
 
 
-def _nrrd_unit(entries: Any, keys: set[str]) -> float:
-    """Millimetres in the unit of the first axis of space."""
-    units = [str(entries[key]) for key in sorted(keys) if "unit" in key.lower()]
-    text = " ".join(units).lower()
-    if re.search(r"\b(microns?|micrometers?|um|µm)\b", text):
-        return 1e-3
-    return 1e3 if re.search(r"\b(m|meters?|metres?)\b", text) else 1.0
+def _nrrd_unit(path: Path) -> float:
+    """Millimetres in the unit of length that the text of a NRRD header names (ITK passes it over); 1 without one."""
+    header = re.split(rb"\r?\n\r?\n", _header(path), maxsplit=1)[0]
+    found = _UNIT.search(header)
+    return _MILLIMETRES.get(found[1].decode("utf-8", "replace").strip().lower(), 1.0) if found else 1.0
 
 
 def _check_itk_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int) -> None:

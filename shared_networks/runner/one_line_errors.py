@@ -1,10 +1,12 @@
 """Under MONAI's stock runner, end with one line that says what went wrong instead of a traceback."""
 
+import logging
 import re
 import sys
 import tempfile
 from traceback import format_exception
 from types import TracebackType
+from typing import Any
 
 from shared_networks.errors import InputError, one_line
 
@@ -54,10 +56,19 @@ def reason_of(error: BaseException) -> str:
 def shorten_errors() -> None:
     """From now on an uncaught error prints one line to stderr, and where the traceback is when it is not the input's.
 
-    The exit code stays 1, Python's own for an uncaught error. To be called only where :func:`runs_as_bundle_command`:
-    how errors are shown is the program's business, not a library's.
+    So does every error that is logged with its traceback, as MONAI's handlers log what ends a training. The exit code
+    stays 1, Python's own for an uncaught error. To be called only where :func:`runs_as_bundle_command`: how errors are
+    shown is the program's business, not a library's.
     """
     sys.excepthook = _print_one_line
+    logging.setLogRecordFactory(_one_line_record)
+
+
+def _one_line_record(*arguments: Any, **keys: Any) -> logging.LogRecord:
+    record = logging.LogRecord(*arguments, **keys)
+    if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+        record.msg, record.args, record.exc_info = reason_of(record.exc_info[1]), (), None
+    return record
 
 
 def _as_written(wrapper: str) -> str:

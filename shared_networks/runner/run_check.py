@@ -149,12 +149,16 @@ def _check_keys(
     ids = {workflow.init_id, workflow.run_id, workflow.final_id}
     given = {key: value for key, value in arguments.items() if key not in own | ids}
     parser = workflow.parser
+    # MONAI passes over a key that is None: its default would stay, and a mistyped one goes unnoticed.
+    lost = {key: None for key, text in typed.items() if text == "None" and key not in {*given, *own, *ids}}
     meant, faults = as_typed(given, typed, files, paths)
-    faults += unknown_keys(given, files, parser.get()) + mistaken_booleans(given, files)
+    faults += unknown_keys([*given, *lost], files, parser.get()) + mistaken_booleans(given, files)
     if faults:
         raise InputError("; ".join(faults))
-    for key, meaning in switches_as_text(given, files).items():
-        _set(parser, key, meaning)
+    for key, meaning in (switches_as_text(given, files) | lost).items():
+        # '' is a text's None, and a part that is made of others is left to overlays.
+        if key in parser and parser[key] != "" and not isinstance(parser[key], dict | list):
+            _set(parser, key, meaning)
     texts = {key: value for key, value in meant.items() if value != given[key]}
     for key, text in (texts | texts_with_marks(files, meant)).items():
         if key in parser:  # the files may be others than the parser's, see check_keys

@@ -148,3 +148,16 @@ def test_a_person_in_both_parts_is_refused_and_an_image_is_a_warning(tmp_path, c
     assert begin(one, two) == ["a"] and not caplog.messages  # stage 2 does not see it
     assert begin(one, two, unlabelled=True) == ["a", "u"] and len(caplog.messages) == 1
     assert begin(two | {"person": ""}, two) == ["b"] and "are one image, and 1 more: " in caplog.messages[1]
+
+
+def test_voxels_that_are_not_labelled_are_told(tmp_path, write_volume, caplog):
+    items = []
+    for name, values in (("a", [0, 4]), ("b", [255, 255]), ("c", [1, 255])):
+        write_volume(f"{name}.nii", np.array(values, np.uint8).reshape(2, 1, 1))
+        items.append({"subject": name, "t1": f"{name}1.nii", "flair": f"{name}2.nii", "label": f"{name}.nii"})
+    (tmp_path / "d.json").write_text(json.dumps({"training": items, "validation": items[:1]}))
+    training_cases("training", datalist=tmp_path / "d.json", allowed_labels=[*range(5), 255])
+    said = f"{tmp_path / 'b.nii'}: 2 voxels of label 255 are left out as not labelled, and so in 1 more; "
+    assert caplog.messages == [f"{said}set ignore_label to None to refuse them"]
+    with pytest.raises(InputError, match=r"b.nii: value 255 in the label, expected 0, 1, 2, 3, 4"):
+        training_cases("training", datalist=tmp_path / "d.json", allowed_labels=range(5))

@@ -211,3 +211,32 @@ def test_damaged_files_are_one_line(tmp_path, name, harm, message):
     with pytest.raises(InputError, match=message) as caught:
         read_source(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("um", 1e-3), ("cm", 10.0), ("m", 1e3), ("mm", 1.0)])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lengths_of_nrrd_become_millimetres(tmp_path, unit, factor, end):
+    lines = ["NRRD0004", "type: short", "dimension: 3", "space: LPS", "sizes: 7 6 5", "endian: little", "encoding: raw"]
+    steps = " ".join(f"({', '.join(f'{value / factor:.10g}' for value in row)})" for row in np.diag([1, 1, 3]))
+    lines += [
+        f"space directions: {steps}",
+        f"space origin: ({20 / factor:.10g}, 0, 0)",
+        f'space units: "{unit}" "{unit}" "{unit}"',
+    ]
+    (tmp_path / "a.nrrd").write_bytes(end.join([*lines, "", ""]).encode() + voxels().tobytes(order="F"))
+    source = read_source(tmp_path / "a.nrrd")
+    assert np.array_equal(source.values, voxels())
+    assert np.allclose(source.affine, [[-1, 0, 0, -20], [0, -1, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]])
+    assert source.warnings == (
+        ["a.nrrd: the header gives lengths in another unit, which were turned into mm"] * (factor != 1)
+    )
+
+
+def test_the_reason_of_itk_is_what_it_says_last(tmp_path):
+    header = "NRRD0004\ntype: short\ndimension: 4\nspace: LPS\nsizes: 1 7 6 5\nkinds: domain domain domain domain\n"
+    header += "space directions: none (1,0,0) (0,1,0) (0,0,1)\nencoding: raw\nendian: little\n\n"
+    (tmp_path / "a.nrrd").write_bytes(header.encode() + voxels().tobytes(order="F"))
+    with pytest.raises(
+        InputError, match=r"a.nrrd: cannot be read \(RuntimeError: ReadImageInformation: number of domain"
+    ):
+        read_source(tmp_path / "a.nrrd")

@@ -1,5 +1,6 @@
 """An uncaught InputError under the stock runner is one line."""
 
+import logging
 import sys
 import tempfile
 
@@ -9,6 +10,14 @@ from monai.transforms import Compose, Lambda
 
 from shared_networks.errors import InputError
 from shared_networks.runner.one_line_errors import find_input_error, reason_of, runs_as_bundle_command, shorten_errors
+
+
+@pytest.fixture(autouse=True)
+def own_log_records():
+    """What a program does to its log records is undone after a test."""
+    before = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(before)
 
 
 def wrapped(error):
@@ -99,3 +108,19 @@ def test_a_traceback_that_cannot_be_kept_is_shown(monkeypatch, capsys):
     error = wrapped(KeyError("mri"))
     sys.excepthook(type(error), error, error.__traceback__)
     assert capsys.readouterr().err.splitlines()[-1] == "RuntimeError: Failed to evaluate"
+
+
+def test_a_logged_error_is_one_line_too(monkeypatch, capsys):
+    """MONAI's handlers log the traceback of what ends a training."""
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    logger = logging.getLogger("test_a_logged_error")
+    handler = logging.StreamHandler(sys.stdout)
+    logger.addHandler(handler)
+    shorten_errors()
+    try:
+        raise wrapped(InputError("t1: bad"))
+    except RuntimeError as error:
+        logger.exception(f"Exception: {error}")
+    logger.error("%s stays", "this")
+    logger.removeHandler(handler)
+    assert capsys.readouterr().out == "t1: bad\nthis stays\n"

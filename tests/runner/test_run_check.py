@@ -1,6 +1,7 @@
 """`check_run` inside real workflows: a small config, run in process; once under the stock runner."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -61,6 +62,9 @@ def as_command(monkeypatch):
     """The process looks as if it were `python -m monai.bundle`."""
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec("monai.bundle.__main__", None))
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    records = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(records)
 
 
 def message_of(**arguments):
@@ -166,6 +170,16 @@ def test_other_users_of_the_config_do_not_trip(config):
     parser = ConfigParser()
     parser.read_config(config)
     assert parser.get_parsed_content("check_run") is None
+
+
+def test_none_is_none_and_not_the_default(config, given, as_command, monkeypatch, tmp_path):
+    """MONAI leaves out what is None."""
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "--epochs", "None", "--datalist", "None"])
+    run(config_file=config, **given)
+    assert (tmp_path / "result.txt").read_text() == "None"
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "--epoch", "None"])
+    with pytest.raises(SystemExit, match=r"error: unknown key 'epoch' \(did you mean 'epochs'\?\)"):
+        run(config_file=config, **given)
 
 
 def test_stock_runner(config, given):
