@@ -21,10 +21,18 @@ from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.gesenet_cases import dataset_folders
 from shared_networks.errors import CaseStatus, InputError
-from shared_networks.transforms import CheckLabelsd, LoadFusionPaird, LoadModalitiesd
+from shared_networks.transforms import (
+    AlignPicturesd,
+    CheckLabelsd,
+    DenoisePicturesd,
+    LoadFusionPaird,
+    LoadModalitiesd,
+)
 from shared_networks.utils.atomic import atomic_text
 
 __all__ = ["check_cases", "holds_pairs", "main"]
+
+_MID_GREY = 0.45  # as in GeSeNet's inference.json
 
 
 def check_cases(cases: Sequence[dict[str, Any]], loader: Any, log: CaseLog) -> Iterator[dict[str, str]]:
@@ -98,8 +106,11 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
     ):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
         window = given.ct_window.split(",") if "," in given.ct_window else given.ct_window
-        prepare = PreparePair(align=given.align)
-        return cases, LoadFusionPaird(resample=given.resample, ct_window=window, prepare=prepare)
+        # What inference.json does before the network, because each step says what it changed.
+        load = LoadFusionPaird(
+            resample=given.resample, ct_window=window, prepare=PreparePair(align=given.align), mid_grey=_MID_GREY
+        )
+        return cases, Compose([load, DenoisePicturesd(), AlignPicturesd()])
     sources = (given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)
     cases = resolve_cases(*sources, allow_missing=given.allow_missing)
     if not cases:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shared_networks.data.rmr_cases import resolve_cases
-from shared_networks.data.shared_images import refuse_shared_images, refuse_shared_names
+from shared_networks.data.shared_images import refuse_shared_names, warn_of_shared_images
 from shared_networks.errors import InputError, raise_refusal
 from shared_networks.io.reading import read_source
 from shared_networks.transforms.label_maps import refuse_other_labels
@@ -42,8 +42,8 @@ def training_cases(
 
     Raises:
         InputError: for a subject that is not there, a part without cases, a case without label, for the first case
-            that is known to be unusable (a training must not go on with less data than it was given), and for an image
-            or a ``person`` that is in both parts.
+            that is known to be unusable (a training must not go on with less data than it was given), and for a
+            ``person`` in both parts. An image in both is logged as a warning.
     """
     if part not in ("training", "validation"):
         raise ValueError(f"part must be 'training' or 'validation', got {part!r}.")
@@ -71,7 +71,7 @@ def training_cases(
         if not unlabelled and "label" not in case:
             raise InputError(f"{where}: {case['subject']} has no label; training and validation need one: add it.")
     if part == "training":
-        _refuse_shared(cases, others if held_out else _validation_of(datalist, dataset_dir, modalities))
+        _look_for_shared(cases, others if held_out else _validation_of(datalist, dataset_dir, modalities))
     check_labels(cases, allowed_labels)
     return cases
 
@@ -126,10 +126,10 @@ def _validation_of(datalist: str, dataset_dir: str, modalities: Sequence[str]) -
         return []
 
 
-def _refuse_shared(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
+def _look_for_shared(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
     persons = [[case["person"] for case in part if case.get("person")] for part in (training, validation)]
     refuse_shared_names("persons", *persons)
-    refuse_shared_images(training, validation)
+    warn_of_shared_images(training, validation)
 
 
 def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | Mapping | str | None) -> None:

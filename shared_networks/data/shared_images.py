@@ -1,38 +1,45 @@
-"""What would make a validation worthless: images, or persons, that are in the training data too."""
+"""What makes a validation worthless: images, or persons, that are in the training data too."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shared_networks.errors import InputError
+from shared_networks.errors import InputError, one_line
 from shared_networks.io.content_hash import files_hash
 from shared_networks.io.dicom_files import split_choice
 
-__all__ = ["refuse_shared_images", "refuse_shared_names"]
+__all__ = ["refuse_shared_names", "warn_of_shared_images"]
 
 
-def refuse_shared_images(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse two parts that hold one image, by its path or by its content.
+def warn_of_shared_images(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
+    """Log one warning where two parts hold the same images, by their paths or by their contents.
+
+    It is no refusal: who tries a training out may well validate with what it was trained on.
 
     Args:
         training: items with ``image``, a list of paths, as :func:`shared_networks.data.resolve_cases` gives them.
         validation: the same.
-
-    Raises:
-        InputError: naming the first image that both hold, by both of its paths.
     """
     content = cache(files_hash)
     held: dict[int, list[str]] = {}
     for size, path in _sized(validation):
         held.setdefault(size, []).append(path)
-    for size, path in _sized(training):
-        # Only what has the same size is read.
-        for other in held.get(size, ()):
-            if path == other or content((path,)) == content((other,)):
-                raise InputError(
-                    f"{path} (training) and {other} (validation): one image is in both; keep it in one section."
-                )
+    # Only what has the same size is read.
+    shared = [
+        (path, other)
+        for size, path in _sized(training)
+        for other in held.get(size, ())
+        if path == other or content((path,)) == content((other,))
+    ]
+    if shared:
+        path, other = map(one_line, shared[0])
+        more = f", and {len(shared) - 1} more" if len(shared) > 1 else ""
+        logging.getLogger("training_cases").warning(
+            f"{path} (training) and {other} (validation) are one image{more}: the validation says nothing about other "
+            "images; keep each in one section"
+        )
 
 
 def refuse_shared_names(what: str, training: Iterable[str], validation: Iterable[str]) -> None:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine
 from monai.data import MetaTensor
 from monai.engines import IterationEvents
 from monai.networks.utils import eval_mode
+from nibabel.affines import voxel_sizes
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from shared_networks.metrics.image_quality import image_quality
@@ -21,10 +24,12 @@ class ImageQuality:
     """Puts noise and blur of both modalities into the output of an evaluator, and remarks on what is above a limit.
 
     The scores (:func:`shared_networks.metrics.image_quality.image_quality`) come from the network's own autoencoder; it
-    encodes a small part of the brain once more. A network without one (TorchScript, TensorRT) gives no scores.
+    encodes a small part of the brain once more. A network without one (TorchScript, TensorRT) gives no scores. Larger
+    voxels have other detail: images whose voxels are outside ``plane_mm`` have NaN.
 
     Args:
-        limits: score (``noise``, ``blur``) -> modality -> highest value without remark.
+        limits: score (``noise``, ``blur``) -> modality -> highest value without remark; and ``plane_mm``, smallest and
+            largest voxel in X and Y, in mm, for which they hold.
         modalities: names of the channels.
         image_key: images, B x 2 x X x Y x Z, axes in RAS.
         brain_key: mask, B x 1 x X x Y x Z.
@@ -34,7 +39,7 @@ class ImageQuality:
 
     def __init__(
         self,
-        limits: Mapping[str, Mapping[str, float]],
+        limits: Mapping[str, Any],
         modalities: Sequence[str] = ("t1", "flair"),
         image_key: str = "image",
         brain_key: str = "brain",
@@ -59,12 +64,16 @@ class ImageQuality:
         if autoencoder is None:
             return
         images = engine.state.output[self.image_key]
+        known = self._known_voxels(images)
         images = images.as_tensor() if isinstance(images, MetaTensor) else images
         # The inferer may have moved a network that was too large for a GPU.
         images = images.to(next(autoencoder.parameters()).device)
         brains = engine.state.batch[self.brain_key].to(images.device)
         with eval_mode(autoencoder):
-            scores = [image_quality(image, brain[0], autoencoder) for image, brain in zip(images, brains, strict=True)]
+            scores = [
+                image_quality(image, brain[0], autoencoder) if right else torch.full((len(image), 2), torch.nan)
+                for image, brain, right in zip(images, brains, known, strict=True)
+            ]
         engine.state.output[self.output_key] = torch.stack(scores)
         if self.warning_key in engine.state.batch:
             told = engine.state.batch[self.warning_key]
@@ -72,6 +81,14 @@ class ImageQuality:
                 "; ".join(part for part in (before, *self.remarks(one.tolist())) if part)
                 for before, one in zip(told, scores, strict=True)
             ]
+
+    def _known_voxels(self, images: torch.Tensor) -> list[bool]:
+        """For each image whether its voxels are as wide as those that the limits were made with."""
+        smallest, largest = self.limits.get("plane_mm", (0.0, math.inf))
+        if not isinstance(images, MetaTensor):
+            return [True] * len(images)
+        widths = (voxel_sizes(one)[:2] for one in np.asarray(images.affine, np.float64).reshape(-1, 4, 4))
+        return [bool((smallest <= pair).all() and (pair <= largest).all()) for pair in widths]
 
     def remarks(self, scores: Sequence[Sequence[float]]) -> list[str]:
         """What to say about a case.

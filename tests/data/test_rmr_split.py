@@ -122,7 +122,7 @@ def test_a_label_that_is_no_class_ends_a_training_before_it_begins(tmp_path, wri
         training_cases("training", **where, allowed_labels=range(5))
 
 
-def test_one_image_or_person_in_both_parts_is_refused(tmp_path):
+def test_a_person_in_both_parts_is_refused_and_an_image_is_a_warning(tmp_path, caplog):
     def begin(training, validation, **keys):
         items = {"training": [training], "validation": [validation], "unlabelled_training": [extra]}
         (tmp_path / "list.json").write_text(json.dumps(items))
@@ -134,15 +134,17 @@ def test_one_image_or_person_in_both_parts_is_refused(tmp_path):
     one = {"subject": "a", "t1": "a1.nii", "flair": "a2.nii", "label": "l.nii", "person": "A"}
     two = {"subject": "b", "t1": "b1.nii", "flair": "b2.nii", "label": "l.nii", "person": "B"}
     extra = {"subject": "u", "t1": "u1.nii", "flair": "u2.nii"}
-    assert begin(one, two) == ["a"]
+    assert begin(one, two) == ["a"] and not caplog.messages
     for training in (one | {"flair": "copy.nii"}, one | {"t1": f"../{tmp_path.name}/b1.nii"}):
-        with pytest.raises(InputError, match=r"\(training\) and .*b1.nii \(validation\): one image is in both"):
-            begin(training, two)
+        assert begin(training, two) == ["a"]
+        (said,) = caplog.messages
+        assert f"(training) and {tmp_path / 'b1.nii'} (validation) are one image: the validation says nothing" in said
+        caplog.clear()
     with pytest.raises(InputError, match="persons are in training and in validation: B; keep each in one section"):
         begin(one | {"person": "B"}, two)
     with pytest.raises(InputError, match="persons are in training and in validation: B"):
         begin(one | {"person": "B"}, two, validation_subjects=["b"])
     extra["t1"] = "b1.nii"
-    assert begin(one, two) == ["a"]  # stage 2 does not see it
-    with pytest.raises(InputError, match="one image is in both"):
-        begin(one, two, unlabelled=True)
+    assert begin(one, two) == ["a"] and not caplog.messages  # stage 2 does not see it
+    assert begin(one, two, unlabelled=True) == ["a", "u"] and len(caplog.messages) == 1
+    assert begin(two | {"person": ""}, two) == ["b"] and "are one image, and 1 more: " in caplog.messages[1]

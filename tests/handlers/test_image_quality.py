@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from ignite.engine import Engine
+from monai.data import MetaTensor
 from monai.engines import IterationEvents
 from torch import nn
 
@@ -33,12 +34,12 @@ def batch():
     return {"image": image, "brain": torch.ones(2, 1, 30, 32, 6), "warning": ["look swapped", ""]}
 
 
-def run(network, batch, **arguments):
+def run(network, batch, limits=LIMITS):
     """Output and batch after one iteration."""
     engine = Engine(lambda engine, given: None)
     engine.register_events(*IterationEvents)
     engine.network = network
-    ImageQuality(LIMITS, **arguments).attach(engine)
+    ImageQuality(limits).attach(engine)
     engine.state.batch, engine.state.output = dict(batch), {"image": batch["image"]}
     engine.fire_event(IterationEvents.FORWARD_COMPLETED)
     return engine.state.output, engine.state.batch
@@ -65,6 +66,15 @@ def test_remarks_name_modality_and_score():
         "flair looks blurred, or of thick slices brought to thin ones: score 0.91, at most 0.9 expected"
     ]
     assert handler.remarks([[float("nan")] * 2] * 2) == [] and ImageQuality({}).remarks([[2.0, 2.0]] * 2) == []
+
+
+def test_voxels_that_the_limits_do_not_know_have_no_score(batch):
+    affines = torch.stack([torch.diag(torch.tensor(sizes)) for sizes in ([2.0, 2.0, 2.0, 1], [0.9, 1.0, 6.0, 1])])
+    meta = MetaTensor(batch["image"], affine=affines)
+    limits = LIMITS | {"plane_mm": [0.7, 1.2]}
+    output, after = run(SimpleNamespace(autoencoder=Halving()), batch | {"image": meta}, limits)
+    assert torch.isnan(output["image_quality"][0]).all() and torch.isfinite(output["image_quality"][1]).all()
+    assert after["warning"][0] == "look swapped" and "noisy" in after["warning"][1]
 
 
 def test_a_network_without_autoencoder_gives_no_scores(batch):

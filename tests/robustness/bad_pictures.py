@@ -10,10 +10,11 @@ from tests.robustness.file_maker import AXIAL, brain, changed
 
 
 def grey(number=0, shape=(24, 20)):
-    """A round bright head on black, 8 bit."""
+    """A round head on black, 8 bit, neither noisy nor bright."""
     rows, columns = np.indices(shape)
-    inside = ((rows / shape[0] - 0.5) ** 2 + (columns / shape[1] - 0.5) ** 2) < 0.16
-    return (np.random.default_rng(number).integers(60, 256, shape) * inside).astype(np.uint8)
+    depth = 0.2 - (rows / shape[0] - 0.5) ** 2 - (columns / shape[1] - 0.5) ** 2
+    waves = 80 + 20 * np.sin(rows / 3 + number) + 15 * np.cos(columns / 2 - 2 * number)
+    return (waves * (depth / 0.2).clip(0, 1)).astype(np.uint8)
 
 
 def colour(number=1):
