@@ -51,7 +51,7 @@ class Meter:
         self.multiply_adds: dict[str, int] = defaultdict(int)
         self.seconds: dict[str, float] = defaultdict(float)
         self._started = 0.0
-        self._counter = FlopCounterMode(display=False)
+        self._counter = _counter()
         for part, names in parts.items():
             for name in names:
                 module = network.get_submodule(name)
@@ -59,7 +59,7 @@ class Meter:
                 module.register_forward_hook(lambda *given, part=part: self._end(part))
 
     def _begin(self) -> None:
-        self._counter = FlopCounterMode(display=False)
+        self._counter = _counter()
         self._counter.__enter__()
         self._started = seconds(self.device)
 
@@ -67,6 +67,18 @@ class Meter:
         self.seconds[part] += seconds(self.device) - self._started
         self._counter.__exit__(None, None, None)
         self.multiply_adds[part] += self._counter.get_total_flops() // 2
+
+
+def _counter() -> FlopCounterMode:
+    return FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention}
+    )
+
+
+def _attention(query: Sequence[int], key: Sequence[int], *others: Any, **known: Any) -> int:
+    """Operations of an attention by the shapes B x H x N x D of query and key; PyTorch counts none on a CPU."""
+    batch, heads, rows, width = query
+    return 2 * 2 * batch * heads * rows * key[-2] * width
 
 
 def seconds(device: torch.device) -> float:

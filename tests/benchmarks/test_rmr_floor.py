@@ -17,6 +17,19 @@ def test_meter_counts_each_part_in_each_call():
     assert set(meter.seconds) == {"first", "others"}
 
 
+class Attention(nn.Module):
+    def forward(self, x):
+        return nn.functional.scaled_dot_product_attention(x, x[..., :5, :], x[..., :5, :])
+
+
+def test_attention_counts():
+    network = nn.Sequential(Attention())
+    meter = rmr_floor.Meter(network, {"attention": ["0"]}, torch.device("cpu"))
+    with torch.no_grad():
+        network(torch.rand(2, 3, 7, 8))
+    assert meter.multiply_adds == {"attention": 2 * (2 * 3 * 7 * 5 * 8)}
+
+
 def test_quick_form(tmp_path):
     result = rmr_floor.main(["--quick", "--threads", "1", "--out", str(tmp_path)])
     assert json.loads((tmp_path / "rmr_floor.json").read_text()) == result

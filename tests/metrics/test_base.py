@@ -10,30 +10,19 @@ from monai.handlers import IgniteMetricHandler, MetricsSaver
 from shared_networks import metrics
 from shared_networks.errors import InputError
 
-CLASSES = [
-    metrics.AverageGradientMetric,
-    metrics.CorrelationOfDifferencesMetric,
-    metrics.EdgePreservationMetric,
-    metrics.EntropyMetric,
-    metrics.FeatureMutualInformationMetric,
-    metrics.MeanSourceSSIMMetric,
-    metrics.MultiExposureSSIMMetric,
-    metrics.MutualInformationMetric,
-    metrics.StandardDeviationMetric,
-    metrics.VisualInformationFidelityMetric,
-]
-FUNCTIONS = [
-    metrics.compute_average_gradient,
-    metrics.compute_correlation_of_differences,
-    metrics.compute_edge_preservation,
-    metrics.compute_entropy,
-    metrics.compute_feature_mutual_information,
-    metrics.compute_mean_source_ssim,
-    metrics.compute_multi_exposure_ssim,
-    metrics.compute_mutual_information,
-    metrics.compute_standard_deviation,
-    metrics.compute_visual_information_fidelity,
-]
+# Metric of an evaluator -> function of a batch.
+METRICS = {
+    metrics.AverageGradientMetric: metrics.compute_average_gradient,
+    metrics.CorrelationOfDifferencesMetric: metrics.compute_correlation_of_differences,
+    metrics.EdgePreservationMetric: metrics.compute_edge_preservation,
+    metrics.EntropyMetric: metrics.compute_entropy,
+    metrics.FeatureMutualInformationMetric: metrics.compute_feature_mutual_information,
+    metrics.MeanSourceSSIMMetric: metrics.compute_mean_source_ssim,
+    metrics.MultiExposureSSIMMetric: metrics.compute_multi_exposure_ssim,
+    metrics.MutualInformationMetric: metrics.compute_mutual_information,
+    metrics.StandardDeviationMetric: metrics.compute_standard_deviation,
+    metrics.VisualInformationFidelityMetric: metrics.compute_visual_information_fidelity,
+}
 DIFFERENTIABLE = [
     metrics.compute_correlation_of_differences,
     metrics.compute_edge_preservation,
@@ -52,7 +41,7 @@ def pair(triplet):
 
 
 @pytest.mark.parametrize("definition", ["standard", "paper"])
-@pytest.mark.parametrize(("metric_class", "function"), list(zip(CLASSES, FUNCTIONS, strict=True)))
+@pytest.mark.parametrize(("metric_class", "function"), METRICS.items())
 def test_class_gives_the_values_of_its_function(pair, triplet, metric_class, function, definition):
     metric = metric_class(definition)
     returned = metric(y_pred=pair[0], y=pair[1])
@@ -63,7 +52,7 @@ def test_class_gives_the_values_of_its_function(pair, triplet, metric_class, fun
 
 
 @pytest.mark.parametrize("definition", ["standard", "paper"])
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", METRICS.values())
 def test_value_does_not_depend_on_the_batch_or_the_order_of_the_sources(triplet, function, definition):
     fused, a, b = triplet
     together = function(fused, a, b, definition)
@@ -107,7 +96,7 @@ def test_single_precision_suffices(triplet, function):
     assert single.tolist() == pytest.approx(function(*triplet).tolist(), rel=1e-4)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", METRICS.values())
 def test_wrong_arguments_are_refused(function):
     image = torch.zeros(1, 1, 48, 48)
     with pytest.raises(ValueError, match="definition must be one of"):

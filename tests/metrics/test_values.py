@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from monai.losses import GlobalMutualInformationLoss
@@ -184,7 +185,7 @@ def test_edges_of_other_orientation_are_lost():
     assert value.item() < 0.5 * EDGES_KEPT
 
 
-def test_a_step_has_an_edge_of_one_pixel_and_a_flat_image_none():
+def test_a_step_has_an_edge_of_one_pixel_and_a_flat_image_none(triplet):
     image = torch.zeros(1, 1, 12, 12)
     image[..., 6:] = 200.0
     edges = sobel_edges(image)[0, 0]
@@ -192,6 +193,8 @@ def test_a_step_has_an_edge_of_one_pixel_and_a_flat_image_none():
     assert set(edges.nonzero()[:, 1].tolist()) <= {5, 6}
     assert not edges[[0, -1]].any()
     assert not sobel_edges(torch.full((1, 1, 9, 9), 50.0)).any()
+    expected = [references.thin_edges(picture) for picture in triplet[0][:, 0].numpy()]
+    assert np.array_equal(sobel_edges(triplet[0])[:, 0].numpy(), expected) and 0.01 < np.mean(expected) < 0.5
 
 
 # --- similarity

@@ -31,8 +31,9 @@ def test_a_success_replaces_the_file(tmp_path):
     path.write_text("old")
     with atomic_path(path) as temporary:
         temporary.write_text("new")
+        made = temporary.stat().st_ino
         assert path.read_text() == "old"
-    assert path.read_text() == "new"
+    assert path.read_text() == "new" and path.stat().st_ino == made  # renamed, not written once more
     assert path.stat().st_mode & 0o400
 
 
