@@ -97,7 +97,7 @@ def second_background(found: Foreground) -> float | None:
 
 
 def high_edges(values: np.ndarray) -> float | None:
-    """One value, neither 0 nor the lowest, that most of the edges of a volume's box have: a background that is bright.
+    """One value, above three quarters of all others, that most of a volume's edges have: a background that is bright.
 
     Nothing tells it from contents, so that it is not taken as background.
 
@@ -110,7 +110,9 @@ def high_edges(values: np.ndarray) -> float | None:
     edges = values[_edges(values.shape)]
     found, counts = np.unique(edges, return_counts=True)
     usual = float(found[counts.argmax()])
-    return usual if usual and counts.max() >= _LEAST_EDGE * edges.size and usual > float(values.min()) else None
+    rest = values[values != usual]
+    is_bright = rest.size and counts.max() >= _LEAST_EDGE * edges.size and usual > np.percentile(rest, 75)
+    return usual if is_bright else None
 
 
 def clear_nan_outside(source: Source) -> bool:

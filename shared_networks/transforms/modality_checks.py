@@ -52,7 +52,7 @@ def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> lis
 
 
 def surface_remarks(second: float | None, bright: float | None, file: str) -> list[str]:
-    """Warnings about a background of two values, or one that is not the lowest value.
+    """Warnings about a background of two values, or a bright one.
 
     Args:
         second: see :func:`shared_networks.io.background.second_background`.
@@ -64,7 +64,7 @@ def surface_remarks(second: float | None, bright: float | None, file: str) -> li
         fact = f"the surface of the brain has one value, {second:+.4g} to the background"
         remarks.append(f"{file}: {fact}; if that is background too, set both to 0")
     if bright is not None:
-        fact = f"most edges of the volume have one value, {bright:.4g}, which is not the lowest"
+        fact = f"most edges of the volume have one value, {bright:.4g}, which is brighter than most others"
         remarks.append(f"{file}: {fact}; if that is background, set it to 0")
     return remarks
 
