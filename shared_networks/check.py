@@ -105,10 +105,12 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
         or not (given.t1 or given.flair or given.modalities or not holds_pairs(given.datalist, given.dataset_dir))
     ):
         cases = resolve_pairs(given.mri, given.other, given.datalist, given.dataset_dir, given.section)
-        window = given.ct_window.split(",") if "," in given.ct_window else given.ct_window
         # What inference.json does before the network, because each step says what it changed.
         load = LoadFusionPaird(
-            resample=given.resample, ct_window=window, prepare=PreparePair(align=given.align), mid_grey=_MID_GREY
+            resample=given.resample,
+            ct_window=given.ct_window,
+            prepare=PreparePair(align=given.align),
+            mid_grey=_MID_GREY,
         )
         return cases, Compose([load, DenoisePicturesd(), AlignPicturesd()])
     sources = (given.t1, given.flair, given.datalist, given.dataset_dir, given.section, modalities)

@@ -63,8 +63,8 @@ class CtWindow:
 
     Args:
         window: ``"auto"``: :data:`HEAD_WINDOW` for what is recognisably HU. ``"dicom"``: the window that the DICOM
-            files suggest. Centre and width in HU, e.g. ``[40, 80]``: that window, for every volume that is not known
-            to be MRI, PET or SPECT. ``"off"``: none.
+            files suggest. Centre and width in HU, e.g. ``[40, 80]`` or ``"40,80"``: that window, for every volume that
+            is not known to be MRI, PET or SPECT. ``"off"``: none.
 
     Raises:
         InputError: for anything else.
@@ -72,6 +72,8 @@ class CtWindow:
 
     def __init__(self, window: str | Sequence[float] = "auto") -> None:
         self.bounds: tuple[float, float] | None = None
+        if isinstance(window, str) and "," in window:  # as it is typed
+            window = window.strip("[]() ").split(",")
         self.kind = str(window) if isinstance(window, str) else "given"
         if self.kind == "given":
             try:

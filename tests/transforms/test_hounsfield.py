@@ -123,6 +123,11 @@ def test_what_is_ct_by_its_header_has_a_window_whatever_it_holds():
     assert not looks_like_hu(given.values) and CtWindow()(given)
 
 
+@pytest.mark.parametrize("window", [[40, 80], "40,80", "[40, 80]", "(40.0,80)"])
+def test_a_window_as_it_is_typed(window):
+    assert CtWindow(window).bounds == (0.0, 80.0)
+
+
 @pytest.mark.parametrize("window", ["head", [40], [40, 0], [40, "x"], [40, -80], None, 40])
 def test_other_windows_are_refused(window):
     with pytest.raises(InputError, match="expected auto, dicom, off, or centre and width in HU"):
