@@ -25,7 +25,7 @@ def write_cases(folder, count, every=0):
     for number in range(count):
         name = f"{number:03}"
         for side in ("mri", "other"):
-            Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(folder / side / f"{name}.png")
+            Image.fromarray(random.integers(0, 200, (8, 8), dtype=np.uint8)).save(folder / side / f"{name}.png")
         if every and number % every == every - 1:
             bad[name] = BAD[(number // every) % len(BAD)]
             other = folder / "other" / f"{name}.png"
