@@ -97,7 +97,7 @@ def second_background(found: Foreground) -> float | None:
 
 
 def high_edges(values: np.ndarray) -> float | None:
-    """One value, above three quarters of all others, that most of a volume's edges have: a background that is bright.
+    """One value but 0, above three quarters of all others, that most edges have: a background that is bright.
 
     Nothing tells it from contents, so that it is not taken as background.
 
@@ -111,7 +111,7 @@ def high_edges(values: np.ndarray) -> float | None:
     found, counts = np.unique(edges, return_counts=True)
     usual = float(found[counts.argmax()])
     rest = values[values != usual]
-    is_bright = rest.size and counts.max() >= _LEAST_EDGE * edges.size and usual > np.percentile(rest, 75)
+    is_bright = usual != 0 and rest.size and counts.max() >= _LEAST_EDGE * edges.size and usual > np.percentile(rest, 75)
     return usual if is_bright else None
 
 
