@@ -111,8 +111,9 @@ def high_edges(values: np.ndarray) -> float | None:
     found, counts = np.unique(edges, return_counts=True)
     usual = float(found[counts.argmax()])
     rest = values[values != usual]
-    is_bright = usual != 0 and rest.size and counts.max() >= _LEAST_EDGE * edges.size and usual > np.percentile(rest, 75)
-    return usual if is_bright else None
+    if usual == 0 or not rest.size or counts.max() < _LEAST_EDGE * edges.size:
+        return None
+    return usual if usual > np.percentile(rest, 75) else None
 
 
 def clear_nan_outside(source: Source) -> bool:
