@@ -4,12 +4,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from nibabel.affines import voxel_sizes
-from scipy.ndimage import label as connected
+from monai.utils import convert_to_numpy, convert_to_tensor
+
+from shared_networks.metrics.lesions import lesion_components
+from shared_networks.transforms.split_segmentation import voxel_ml
 
 __all__ = ["LesionIntervald", "SegmentationCertaintyd", "lesion_interval"]
 
@@ -46,15 +46,15 @@ class SegmentationCertaintyd(MapTransform):
         """Return ``data`` with the numbers."""
         d = dict(data)
         for key in self.key_iterator(d):
-            output = _plain(d[key])
-            brain = _plain(d[self.brain_key])[0].to(output.device) > 0
+            output = convert_to_tensor(d[key], track_meta=False)
+            brain = convert_to_tensor(d[self.brain_key], track_meta=False)[0].to(output.device) > 0
             probability = output[:-1, brain].float().softmax(dim=0)
             numbers = {"mean_probability": round(float(probability.amax(dim=0).mean()), 4)}
             if self.lesion_class is not None:
                 lowest, highest = self.uncertain
                 lesion = probability[self.lesion_class]
                 voxels = int(((lesion >= lowest) & (lesion < highest)).sum())
-                numbers["uncertain_lesion_ml"] = round(voxels * _voxel_ml(d[key]), 4)
+                numbers["uncertain_lesion_ml"] = round(voxels * voxel_ml(d[key]), 4)
             d[self.certainty_key] = numbers
         return d
 
@@ -91,10 +91,10 @@ class LesionIntervald(MapTransform):
         """Return ``data`` with the interval."""
         d = dict(data)
         for key in self.key_iterator(d):
-            lesion = np.asarray(_plain(d[key]).cpu())[0] == self.lesion_class
-            probability = np.asarray(_plain(d[self.probability_key]).cpu())[0]
+            lesion = convert_to_numpy(d[key])[0] == self.lesion_class
+            probability = convert_to_numpy(d[self.probability_key])[0]
             voxels = lesion_interval(lesion, probability, self.thresholds)
-            interval = [round(count * _voxel_ml(d[key]), 4) for count in voxels]
+            interval = [round(count * voxel_ml(d[key]), 4) for count in voxels]
             d[self.certainty_key] = {**d.get(self.certainty_key, {}), "lesion_interval_ml": interval}
         if self.delete_probability:
             d.pop(self.probability_key, None)
@@ -117,17 +117,5 @@ def lesion_interval(
     """
     lowest, highest = thresholds
     fewest = int(np.count_nonzero(lesion & (probability >= highest)))
-    parts, _ = connected(lesion | (probability >= lowest), np.ones((3, 3, 3)))
-    found = np.unique(parts[lesion])
-    sizes = np.bincount(parts.ravel())
-    return fewest, int(sizes[found[found > 0]].sum())
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
-
-
-def _voxel_ml(tensor: torch.Tensor) -> float:
-    """Volume of a voxel; voxels are 1 mm wide where there is no affine."""
-    sizes = voxel_sizes(np.asarray(tensor.affine)) if isinstance(tensor, MetaTensor) else np.ones(3)
-    return float(np.prod(sizes)) / 1000.0
+    parts, sizes = lesion_components(lesion | (probability >= lowest))
+    return fewest, int(sizes[np.unique(parts[lesion]) - 1].sum())

@@ -12,7 +12,7 @@ from nibabel.affines import voxel_sizes
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["SplitSegmentationd"]
+__all__ = ["SplitSegmentationd", "voxel_ml"]
 
 
 class SplitSegmentationd(MapTransform):
@@ -110,8 +110,7 @@ class SplitSegmentationd(MapTransform):
         """The lesions that stay, and the small ones in numbers; voxels are 1 mm wide where there is no affine."""
         if not self.smallest_lesion_ml and not self.least_white_matter:
             return lesion, None
-        sizes = voxel_sizes(np.asarray(output.affine)) if isinstance(output, MetaTensor) else np.ones(3)
-        voxel_ml = float(np.prod(sizes)) / 1000.0
+        one_ml = voxel_ml(output)
         parts, voxels = lesion_components(np.asarray(lesion.cpu())[0] > 0)
 
         def within(mask: np.ndarray) -> np.ndarray:
@@ -119,10 +118,16 @@ class SplitSegmentationd(MapTransform):
             return np.bincount(parts[mask], minlength=voxels.size + 1)[1:]
 
         # Half a voxel's rounding must not decide about a lesion that is exactly as large.
-        large = voxels * voxel_ml >= self.smallest_lesion_ml * (1 - 1e-6)
+        large = voxels * one_ml >= self.smallest_lesion_ml * (1 - 1e-6)
         matter = within(np.asarray(others.cpu())[0] == self.white_matter)
         keep = np.append(False, large & (matter >= self.least_white_matter * voxels * (1 - 1e-6)))
         small = (voxels if brain is None else within(np.asarray(brain.cpu())[0] > 0))[~large]
-        counted = {"count": int(np.count_nonzero(small)), "volume_ml": round(float(small.sum()) * voxel_ml, 4)}
+        counted = {"count": int(np.count_nonzero(small)), "volume_ml": round(float(small.sum()) * one_ml, 4)}
         kept = torch.zeros_like(lesion) + torch.as_tensor(keep[parts], device=lesion.device)[None]
         return kept, counted if self.smallest_lesion_ml else None
+
+
+def voxel_ml(image: torch.Tensor) -> float:
+    """Volume of a voxel in ml; voxels are 1 mm wide where there is no affine."""
+    sizes = voxel_sizes(np.asarray(image.affine)) if isinstance(image, MetaTensor) else np.ones(3)
+    return float(np.prod(sizes)) / 1000.0
