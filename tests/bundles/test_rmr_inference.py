@@ -148,12 +148,6 @@ def test_the_same_brain_on_a_larger_grid_gives_the_same_results(infer, write_cas
         assert np.count_nonzero(other.dataobj) == np.count_nonzero(inner)
 
 
-def test_one_slice(infer, write_case):
-    t1, flair = write_case("data/odd", (17, 13, 1))
-    out = infer(t1=t1, flair=flair) / "odd"
-    assert nib.load(out / "odd_seg.nii.gz").shape == (17, 13, 1)
-
-
 def test_folder_of_cases_and_datalist(infer, write_case, tmp_path):
     for name, length in (("a", 9), ("b", 6)):
         write_case(f"data/{name}", (14, 12, length))
