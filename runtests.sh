@@ -17,10 +17,18 @@ if [ "$(uname -s)" = Linux ]; then
     export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=200000000
 fi
 
+# A process for each core, four at most, since each holds PyTorch. A file's tests stay in one: they share trainings.
+workers=()
+count="$("$PYTHON" -c 'import os; print(min(4, os.cpu_count() or 1))')"
+if [ "$count" -gt 1 ]; then
+    workers=(-n "$count" --dist loadfile)
+    export OMP_NUM_THREADS=1
+fi
+
 code=0
 say "ruff"
 "$PYTHON" -m ruff check . || code=$?
 "$PYTHON" -m ruff format --check . || code=$?
 say "pytest"
-"$PYTHON" -m pytest --durations=10 ${selection[@]+"${selection[@]}"} "$@" || code=$?
+"$PYTHON" -m pytest --durations=10 ${workers[@]+"${workers[@]}"} ${selection[@]+"${selection[@]}"} "$@" || code=$?
 exit "$code"

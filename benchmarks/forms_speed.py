@@ -14,7 +14,6 @@ The input is uniform noise: the window of RMR-Fusion, one or more pictures for G
 ``forms_speed.json`` and ``.md``.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -26,6 +25,7 @@ from monai.bundle import ConfigParser
 from benchmarks.gesenet_speed import seconds_in_turns
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.study_options import parse_timing, timing_parser
 from shared_networks.errors import InputError
 from shared_networks.export import export_bundle
 from shared_networks.utils import missing_for_tensorrt
@@ -33,7 +33,6 @@ from shared_networks.utils.bundle_network import load_network, read_inference_co
 
 __all__ = ["main", "prepare"]
 
-ROOT = Path(__file__).resolve().parent.parent
 FORMS = ("eager", "compiled", "torchscript", "onnx", "tensorrt")
 
 
@@ -84,19 +83,13 @@ def _tensorrt(bundle: Path, device: torch.device) -> Callable[[torch.Tensor], to
 @torch.no_grad()
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.forms_speed")
+    parser = timing_parser("forms_speed", "one tiny picture, once", "cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS[:-1]))
     parser.add_argument("--batch", type=int, default=1, help="pictures at a time; a window is always alone")
     parser.add_argument("--size", type=int, nargs="+", default=[256, 256], help="where the bundle has no window")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true", help="one tiny picture, once")
-    given = parser.parse_args(arguments)
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    given = parse_timing(parser, arguments)
     if given.quick:
         given.size, given.repeats = [16, 16], 1
     bundle, device = given.bundle.resolve(), torch.device(given.device)

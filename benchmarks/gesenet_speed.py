@@ -23,8 +23,10 @@ import torch
 from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware, peak_memory_of_process
 from benchmarks.report import write_report
+from benchmarks.study_options import parse_timing, timing_parser
 from shared_networks.inferers import BackgroundSkipping, FusionInferer
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
@@ -32,7 +34,6 @@ from shared_networks.transforms.align_pictures import find_shift
 
 __all__ = ["main", "measure"]
 
-ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "gesenet_bundle"
 FORMS = ("straight", "masked", "sparse", "background skipped")
 
@@ -199,7 +200,7 @@ def _once(given: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_speed")
+    parser = timing_parser("gesenet_speed", "one tiny picture, no memory")
     parser.add_argument("--pairs", type=Path, default=None, help="folder with mri/ and other/; default: the samples")
     parser.add_argument("--released", type=Path, default=None, help="converted released checkpoint, measured too")
     parser.add_argument("--volume", type=Path, nargs=2, default=None, help="a volume pair, timed as a whole")
@@ -207,16 +208,10 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
     parser.add_argument("--compile", action="store_true", help="time torch.compile too")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true", help="one tiny picture, no memory")
     parser.add_argument("--once", choices=FORMS, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    given = parse_timing(parser, arguments)
     if given.once:
         return {"peak_bytes": _once(given)}
     if given.quick:

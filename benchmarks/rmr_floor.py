@@ -8,11 +8,9 @@ counts. Times are wall-clock and, on a CPU, processor seconds of this process, w
 less. Writes ``rmr_floor.json`` and ``.md``.
 """
 
-import argparse
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,13 +18,14 @@ from monai.bundle import ConfigParser
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
+from benchmarks.study_options import parse_timing, timing_parser
 from shared_networks.utils import keep_freed_memory
 
 __all__ = ["Meter", "convolution_rate", "main"]
 
-ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "rmr_fusion_bundle"
 PARTS = {
     "encoders": ("autoencoder.encoder_x", "autoencoder.encoder_y"),
@@ -106,15 +105,9 @@ def convolution_rate(device: torch.device, size: Sequence[int] = (64, 64, 16), r
 @torch.no_grad()
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_floor")
+    parser = timing_parser("rmr_floor", "a tiny volume")
     parser.add_argument("--size", type=int, nargs=3, default=[146, 165, 135])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true", help="a tiny volume")
-    given = parser.parse_args(arguments)
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    given = parse_timing(parser, arguments)
     size = [20, 18, 9] if given.quick else given.size
     keep_freed_memory()  # as inference.json does
     device = torch.device(given.device)

@@ -1,25 +1,27 @@
 """How does RMR-Fusion degrade? Dice and SCD against noise, blur and structure loss, up to 3 times the paper's.
 
-``python -m benchmarks.rmr_severity --dataset_dir BRAINS [--subjects mahdi_ms5] [--folds 3] [--steps 200]
-[--stage1_steps 1000] [--jobs 2] [--work runs/rmr_study] [--out benchmarks/results]``
+``python -m benchmarks.rmr_severity --dataset_dir BRAINS [--section validation] [--subjects mahdi_ms5]
+[--checkpoint FILE] [--head_alone FILE] [--jobs 2] [--work runs/rmr_severity] [--out benchmarks/results]``
 
-Takes the networks that ``benchmarks.rmr_study`` has trained with the same options (and trains what is missing), each
-measured on the subjects that it has not seen, with one kind of degradation at a time. Writes ``rmr_severity.json``,
-``.md`` and ``.png``. ``--quick`` does one strength with toy networks on made-up volumes.
+Measures weights (those of the bundle by default) with one kind of degradation at a time, and beside them a head that
+was trained alone (``head_only.json``), if given. Writes ``rmr_severity.json``, ``.md`` and ``.png``. ``--quick`` does
+one strength on made-up volumes.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.bundle_jobs import finish, hardware_of_a_run
+from benchmarks.bundle_jobs import Job, bundle_words, finish, hardware_of_a_run
 from benchmarks.case_values import mean_over_cases, read_case_values
 from benchmarks.figures import draw_severity
 from benchmarks.report import write_report
-from benchmarks.rmr_study_plan import CONTESTANTS, Budget, evaluation, plan, split, write_datalists
-from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
-from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
+from benchmarks.rmr_study_plan import BUNDLE, list_items
+from benchmarks.study_options import BRAINS, parse_study, print_study, quick_run, study_parser
+from benchmarks.toy_data import write_toy_brains
+from shared_networks.data import resolve_cases
 
 __all__ = ["KINDS", "main"]
 
@@ -35,85 +37,60 @@ _SCD_ONLY = "$@segmentation_metrics | {'SCD': @fusion_metrics#SCD}"
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
-    parser = study_parser("rmr_severity", BRAINS, work="rmr_study")
-    parser.add_argument("--contestants", default="ours,head_alone", help="those of the study to measure")
-    parser.add_argument("--subjects", default="", help="take held-out subjects whose names start with one of these")
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=Budget.stage2)
-    parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
+    parser = study_parser("rmr_severity", BRAINS)
+    parser.add_argument("--section", default="validation", help="of the data list")
+    parser.add_argument("--subjects", default="", help="take subjects whose names start with one of these")
+    parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt")
+    parser.add_argument("--head_alone", type=Path, help="weights of a training with head_only.json")
     given = parse_study(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_brains):
-            given.subjects = "toy0"
-            return sweep(*split(given.dataset_dir, 2), QUICK_CONTESTANTS, QUICK_BUDGET, (0, 3), given, ["--quick"])
-    names = chosen_names(parser, given.contestants, CONTESTANTS, "contestant")
-    unlabelled, held_out = split(given.dataset_dir, given.folds)
-    options = f"--folds {given.folds} --steps {given.steps} --stage1_steps {given.stage1_steps}"
-    shown = [f"--dataset_dir BRAINS --contestants {given.contestants}"]
+            given.section, given.subjects = "training", "toy0"
+            return _sweep(given, (0, 3), ["--quick"])
+    shown = ["--dataset_dir BRAINS"]
     shown += [f"--subjects {given.subjects}"] if given.subjects else []
-    shown.append(options)
-    budget = Budget(given.stage1_steps, given.steps)
-    return sweep(unlabelled, held_out, names, budget, FACTORS, given, shown)
+    shown += ["--head_alone FILE"] if given.head_alone else []
+    return _sweep(given, FACTORS, shown)
 
 
-def sweep(
-    unlabelled: Sequence[dict],
-    held_out: Sequence[Sequence[dict]],
-    names: Sequence[str],
-    budget: Budget,
-    factors: Sequence[int],
-    given: argparse.Namespace,
-    shown: Sequence[str],
-) -> dict:
-    """Train what is missing, measure, and write the report.
-
-    Args:
-        unlabelled: subjects of stage 1.
-        held_out: held-out cases of each fold.
-        names: contestants of the study.
-        budget: of the trainings.
-        factors: strengths, in multiples of the paper's.
-        given: ``subjects``, ``work``, ``out``, ``jobs`` and ``threads``.
-        shown: words behind the command, for the record.
-    """
+def _sweep(given: argparse.Namespace, factors: Sequence[int], shown: Sequence[str]) -> dict:
+    """Measure what is not measured yet, and write the report; ``shown`` are the words behind the command."""
     work = given.work.resolve()
-    write_datalists(work, unlabelled, held_out)
-    jobs = [
-        job
-        for job in plan(names, range(len(held_out)), [0], budget, work)
-        if not job.name.endswith(("clean", "degraded"))
-    ]
-    measured: dict[str, dict[str, list[Path]]] = {name: {} for name in names}
-    for fold, cases in enumerate(held_out):
-        chosen = {case["case"] for case in cases if case["case"].startswith(tuple(given.subjects.split(",")))}
-        content = json.loads((work / f"fold{fold}.json").read_text("utf-8"))
-        content["test"] = [item for item in content["test"] if item["subject"] in chosen]
-        if not content["test"]:
-            continue
-        # The name says whom it lists, so that another choice of subjects is another command.
-        datalist = work / f"severity_fold{fold}_{'_'.join(sorted(chosen))}.json"
-        datalist.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        for name in names:
-            training = next(job for job in jobs if job.name == f"{name}/fold{fold}_seed0/train")
-            for setting, keys in _settings(factors).items():
-                keys = {"degrade": True, **keys, "datalist": datalist, "validate#additional_metrics": _SCD_ONLY}
-                folder = f"severity/{name}/fold{fold}/{setting}"
-                job = evaluation(name, fold, folder, training, keys, budget, work, metrics=True)
-                jobs.append(job)
-                measured[name].setdefault(setting, []).append(work / job.name / job.product)
+    cases = resolve_cases(dataset_dir=given.dataset_dir, section=given.section)
+    chosen = [case for case in cases if case["case"].startswith(tuple(given.subjects.split(",")))]
+    # The name says whom it lists, so that another choice of subjects is another command.
+    datalist = work / f"{'_'.join(sorted(case['case'] for case in chosen))}.json"
+    work.mkdir(parents=True, exist_ok=True)
+    datalist.write_text(json.dumps({"test": list_items(chosen)}, indent=2) + "\n", encoding="utf-8")
+    methods = {"ours": ("RMR-Fusion", given.checkpoint, True)}
+    if given.head_alone:
+        methods["head_alone"] = ("its head alone", given.head_alone, False)
+    jobs: list[Job] = []
+    results: dict[str, dict[str, Any]] = {}
+    for name, (title, checkpoint, fuses) in methods.items():
+        tables = {}
+        for setting, keys in _settings(factors).items():
+            given_keys = keys | {
+                "datalist": datalist,
+                "section": "test",
+                "checkpoint": Path(checkpoint).resolve(),
+                "output_dir": work / name / setting,
+                "method": name,
+                "data_name": "severity",
+                "degrade": True,
+            }
+            given_keys |= {"validate#additional_metrics": _SCD_ONLY} if fuses else {"fusion_metrics": {}}
+            configs = ["train", *([] if fuses else ["head_only"]), "evaluate"]
+            words = bundle_words(BUNDLE, "evaluating", configs, given_keys)
+            jobs.append(Job(f"{name}/{setting}", words, f"severity_{name}_degraded.csv"))
+            tables[setting] = work / jobs[-1].name / jobs[-1].product
+        results[name] = {"title": title, "fuses": fuses, "settings": tables}
     finish(jobs, work, given.jobs, given.threads)
-    results = {
-        name: {
-            "title": CONTESTANTS[name].title,
-            "fuses": CONTESTANTS[name].fuses,
-            "settings": {setting: read_case_values(tables) for setting, tables in settings.items()},
-        }
-        for name, settings in measured.items()
-    }
+    for entry in results.values():
+        entry["settings"] = {setting: read_case_values([path]) for setting, path in entry["settings"].items()}
     facts = {
         "hardware": hardware_of_a_run(given.jobs, given.threads),
         "factors": list(factors),
-        "steps": budget.stage2,
         "methods": results,
     }
     report = write_report("rmr_severity", given.out, shown, facts, table)
@@ -137,7 +114,7 @@ def setting_name(kind: str, factor: int) -> str:
     return f"{kind.replace(' ', '_')}_{factor}" if factor else "none"
 
 
-def table(result: dict) -> str:
+def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
     factors = result["factors"]
     lines = [f"| degradation | metric | method | {' | '.join(f'{factor} x' for factor in factors)} |"]
@@ -151,7 +128,7 @@ def table(result: dict) -> str:
                 cells = [f"{mean_over_cases(values[metric]):.3f}" for values in settings]
                 lines.append(f"| {kind} | {title} | {entry['title']} | {' | '.join(cells)} |")
     subjects = sorted(next(iter(result["methods"].values()))["settings"]["none"]["Dice_mean"])
-    lines += ["", f"Mean of {', '.join(subjects)}, each by the network of the fold that held it out."]
+    lines += ["", f"Mean of {', '.join(subjects)}."]
     return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
 
 

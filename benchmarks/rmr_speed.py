@@ -25,8 +25,10 @@ import torch
 from monai.bundle import ConfigParser
 from monai.inferers import sliding_window_inference
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware, peak_memory_of_process
 from benchmarks.report import write_report
+from benchmarks.study_options import parse_timing, timing_parser
 from shared_networks.blocks.grouped_window_attention import GroupedWindowAttention
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.nets import RMRFusionNet
@@ -35,7 +37,6 @@ from shared_networks.utils import keep_freed_memory
 
 __all__ = ["main", "run_form"]
 
-ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "rmr_fusion_bundle"
 FORMS = ("encode_once", "one_pass", "released")
 
@@ -105,20 +106,14 @@ def run_form(form: str, network: RMRFusionNet, image: torch.Tensor, window: Sequ
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_speed")
+    parser = timing_parser("rmr_speed", "a tiny volume")
     parser.add_argument("--case", type=Path, nargs=2, default=None, help="T1 and FLAIR; default: random values")
     parser.add_argument("--size", type=int, nargs=3, default=[146, 165, 135])
     parser.add_argument("--checkpoint", type=Path, default=None, help="default: random weights")
     parser.add_argument("--overlay", default="", help="config over inference.json, e.g. paper_size")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true", help="a tiny volume")
     parser.add_argument("--once", choices=FORMS, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    given = parse_timing(parser, arguments)
     if given.quick:
         given.size = [20, 18, 9]
     if given.once:

@@ -23,6 +23,7 @@ __all__ = [
     "Budget",
     "Contestant",
     "evaluation",
+    "list_items",
     "plan",
     "split",
     "write_datalists",
@@ -150,13 +151,13 @@ def write_datalists(work: Path, unlabelled: Sequence[dict], folds: Sequence[Sequ
     Raises:
         InputError: when the folder holds another division, whose results would be taken for those of this one.
     """
-    lists = {"stage1": {"unlabelled_training": _items(unlabelled), "validation": _items(unlabelled[-1:])}}
+    lists = {"stage1": {"unlabelled_training": list_items(unlabelled), "validation": list_items(unlabelled[-1:])}}
     for index, held_out in enumerate(folds):
         others = [case for fold in folds if fold is not held_out for case in fold]
         lists[f"fold{index}"] = {
-            "training": _items(others),
-            "validation": _items(others[:1]),
-            "test": _items(held_out),
+            "training": list_items(others),
+            "validation": list_items(others[:1]),
+            "test": list_items(held_out),
         }
     work.mkdir(parents=True, exist_ok=True)
     texts = {work / f"{name}.json": json.dumps(content, indent=2) + "\n" for name, content in lists.items()}
@@ -239,9 +240,8 @@ def evaluation(
     keys: Mapping[str, Any],
     budget: Budget,
     work: Path,
-    metrics: bool = False,
 ) -> Job:
-    """The job that measures a contestant on the held-out subjects of a fold.
+    """The job that measures a contestant on the held-out subjects of a fold, in what it can do.
 
     Args:
         name: contestant.
@@ -251,7 +251,6 @@ def evaluation(
         keys: further overrides; ``degrade`` must be among them.
         budget: its ``keys_evaluation`` are taken.
         work: work folder.
-        metrics: the overrides say which metrics are taken; otherwise those that mean something for the contestant.
     """
     contestant = CONTESTANTS[name]
     given: dict[str, Any] = {
@@ -265,9 +264,9 @@ def evaluation(
     }
     if training is not None:
         given["checkpoint"] = work / training.name / training.product
-    if not contestant.fuses and not metrics:
+    if not contestant.fuses:
         given["fusion_metrics"] = {}
-    if not contestant.segments and not contestant.rival and not metrics:
+    if not contestant.segments and not contestant.rival:
         given["segmentation_metrics"] = {}
     words = bundle_words(BUNDLE, "evaluating", ["train", *contestant.overlays, "evaluate", *contestant.rival], given)
     condition = "degraded" if given["degrade"] else "clean"
@@ -275,7 +274,7 @@ def evaluation(
     return Job(folder, words, f"fold{fold}_{name}_{condition}.csv", needs)
 
 
-def _items(cases: Sequence[dict]) -> list[dict]:
+def list_items(cases: Sequence[dict]) -> list[dict]:
     """Cases as a data list holds them, with absolute paths."""
     items = []
     for case in cases:

@@ -1,4 +1,4 @@
-"""What the commands of all studies have in common: their options, and their quick form."""
+"""What the commands of studies and of timings have in common: their options, and a study's quick form."""
 
 import argparse
 import tempfile
@@ -6,10 +6,22 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from benchmarks.bundle_jobs import ROOT
 from shared_networks.runner.one_line_errors import shorten_errors
 
-__all__ = ["BRAINS", "PAIRS", "chosen_names", "parse_study", "print_study", "quick_run", "study_parser"]
+__all__ = [
+    "BRAINS",
+    "PAIRS",
+    "chosen_names",
+    "parse_study",
+    "parse_timing",
+    "print_study",
+    "quick_run",
+    "study_parser",
+    "timing_parser",
+]
 
 BRAINS = "BRAINS: folder with a datalist.json"
 PAIRS = "PAIRS: folder with a datalist.json, or with CT, PET, SPECT"
@@ -39,6 +51,30 @@ def parse_study(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
     if not (given.quick or given.dataset_dir):
         data = next(action.metavar for action in parser._actions if action.dest == "dataset_dir")
         parser.error(f"give --dataset_dir {data}, or --quick")
+    return given
+
+
+def timing_parser(name: str, quick: str, device: str = "cpu") -> argparse.ArgumentParser:
+    """Parser with the options that every timing of a network has.
+
+    Args:
+        name: module below ``benchmarks``.
+        quick: what ``--quick`` measures.
+        device: where the network runs by default.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
+    parser.add_argument("--device", default=device)
+    parser.add_argument("--threads", type=int, default=0, help="0 keeps PyTorch's own choice")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
+
+
+def parse_timing(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the words of a command of :func:`timing_parser`, and set the threads of this process."""
+    given = parser.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
     return given
 
 

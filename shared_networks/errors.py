@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-__all__ = ["CaseStatus", "InputError", "one_line", "raise_refusal"]
+__all__ = ["CaseStatus", "InputError", "join_remarks", "one_line", "raise_refusal"]
 
 
 def one_line(text: object) -> str:
@@ -15,6 +15,11 @@ def one_line(text: object) -> str:
     """
     printable = str(text).encode("utf-8", "backslashreplace").decode()
     return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", printable).strip()
+
+
+def join_remarks(*remarks: str) -> str:
+    """What is said about a case, as one text; '' is no remark."""
+    return "; ".join(filter(None, remarks))
 
 
 class InputError(ValueError):

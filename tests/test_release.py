@@ -68,39 +68,19 @@ def test_same_input_same_bytes(bundle, tmp_path):
     assert build_release(bundle, tmp_path / "3").read_bytes() != first
 
 
-def without_a_weight(bundle):
-    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
-    state.pop("decoder.0.weight")
-    torch.save(state, bundle / "models" / "model.pt")
+def weights(change):
+    """Weights of the network, changed."""
+
+    def harm(bundle):
+        path = bundle / "models" / "model.pt"
+        state = torch.load(path, weights_only=True)
+        torch.save(change(state, "decoder.0.weight"), path)
+
+    return harm
 
 
-def another_shape(bundle):
-    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
-    state["decoder.0.weight"] = state["decoder.0.weight"][:3]
-    torch.save(state, bundle / "models" / "model.pt")
-
-
-def a_pickle(bundle):
-    torch.save({"code": Path}, bundle / "models" / "model.pt")
-
-
-def other_version(bundle):
-    def change(metadata):
-        metadata["version"] = "99.0.0"
-        metadata["changelog"]["99.0.0"] = "?"
-
-    edit_json(bundle / "configs" / "metadata.json", change)
-
-
-def other_channels(bundle):
-    def change(metadata):
-        metadata["network_data_format"]["outputs"]["pred"]["num_channels"] = 5
-
-    edit_json(bundle / "configs" / "metadata.json", change)
-
-
-def expression(bundle):
-    edit_json(bundle / "configs" / "metadata.json", lambda metadata: metadata.update(description="$print(1)"))
+def metadata(change):
+    return lambda bundle: edit_json(bundle / "configs" / "metadata.json", change)
 
 
 def large_file(bundle):
@@ -111,13 +91,28 @@ def large_file(bundle):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (without_a_weight, r"model.pt: decoder.0.weight is missing: not the weights of the network"),
-        (another_shape, r"decoder.0.weight has shape \(3, .*not the weights of the network"),
-        (a_pickle, r"cannot be loaded with weights_only=True"),
-        (other_version, r"metadata.json says version 99.0.0, shared_networks \d"),
-        (lambda b: edit_json(b / "configs" / "metadata.json", lambda m: m.update(version="9")), "not in the changelog"),
-        (other_channels, "the network gives 1 channels, metadata.json says 5"),
-        (expression, r"metadata.json holds '\$print\(1\)', which MONAI would evaluate; write plain text"),
+        (
+            weights(lambda state, name: {key: state[key] for key in state if key != name}),
+            r"model.pt: decoder.0.weight is missing: not the weights of the network",
+        ),
+        (
+            weights(lambda state, name: state | {name: state[name][:3]}),
+            r"decoder.0.weight has shape \(3, .*not the weights of the network",
+        ),
+        (weights(lambda state, name: {"code": Path}), r"cannot be loaded with weights_only=True"),
+        (
+            metadata(lambda m: m.update(version="99.0.0", changelog=m["changelog"] | {"99.0.0": "?"})),
+            r"metadata.json says version 99.0.0, shared_networks \d",
+        ),
+        (metadata(lambda m: m.update(version="9")), "not in the changelog"),
+        (
+            metadata(lambda m: m["network_data_format"]["outputs"]["pred"].update(num_channels=5)),
+            "the network gives 1 channels, metadata.json says 5",
+        ),
+        (
+            metadata(lambda m: m.update(description="$print(1)")),
+            r"metadata.json holds '\$print\(1\)', which MONAI would evaluate; write plain text",
+        ),
         (large_file, "larger than 25 MB; list it"),
         (lambda b: (b / "docs" / "link.md").symlink_to(b / "docs" / "README.md"), "link.md: a link"),
         (lambda b: (b / "LICENSE").unlink(), "LICENSE missing"),

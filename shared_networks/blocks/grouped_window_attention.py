@@ -155,7 +155,8 @@ class GroupedWindowAttention(WindowAttention):
         qkv = self.qkv(x).reshape(windows, voxels, 3, self.num_heads, channels // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if self.use_flash_attention and not torch.is_grad_enabled():
-            every = bias.to(query.dtype).expand(windows, -1, -1, -1)
+            # Expanded over the windows here, the bias would be copied for each of them where CUDA's kernel aligns it.
+            every = bias.to(query.dtype)[None]
             seen = F.scaled_dot_product_attention(query, key, value, attn_mask=every, scale=self.scale)
         else:
             attention = self.softmax((query * self.scale) @ key.transpose(-2, -1) + bias)

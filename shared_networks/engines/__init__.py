@@ -1,7 +1,10 @@
 """What MONAI's engines are given."""
 
 from shared_networks.engines.case_evaluator import CaseEvaluator
-from shared_networks.engines.prepare_batch import PrepareFusionBatch
-from shared_networks.engines.prepare_rmr_batch import PrepareMutualReinforcingBatch, PrepareRefinementBatch
+from shared_networks.engines.prepare_batch import (
+    PrepareFusionBatch,
+    PrepareMutualReinforcingBatch,
+    PrepareRefinementBatch,
+)
 
 __all__ = ["CaseEvaluator", "PrepareFusionBatch", "PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]

@@ -33,7 +33,7 @@ class EvaluationReport(ABC):
         output_dir: folder, made when missing.
         method: name of what is evaluated; part of the file names.
         data: name of the data.
-        parameters: number of the network's parameters, for the table.
+        network: whose parameters are counted, frozen ones too; None counts 0.
         published: figures of a paper, put beside ours.
         published_name: name of those rows.
         command: the command line, for the record.
@@ -44,14 +44,14 @@ class EvaluationReport(ABC):
         output_dir: str,
         method: str,
         data: str,
-        parameters: int = 0,
+        network: torch.nn.Module | None = None,
         published: Mapping[str, Mapping[str, float]] | None = None,
         published_name: str = "published",
         command: str = "",
     ) -> None:
         self.output_dir = Path(output_dir)
         self.method, self.data = method, data
-        self.parameters = parameters
+        self.parameters = sum(parameter.numel() for parameter in network.parameters()) if network is not None else 0
         self.published, self.published_name = published or {}, published_name
         self.command = command
         self.cases: list[tuple[str, ...]] = []

@@ -4,8 +4,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from shared_networks.handlers.evaluation_report import EvaluationReport
 from shared_networks.visualize.fusion_tables import comparison_table
 
@@ -20,28 +18,8 @@ class FusionEvaluationReport(EvaluationReport):
     ``<data>_comparison.md``, so that evaluating one more method adds its rows. The metrics must be attached with
     ``save_details=True`` and the evaluator must decollate its batches.
 
-    Args:
-        output_dir: folder, made when missing.
-        method: name of what is evaluated, e.g. ``gesenet``; part of the file names.
-        data: name of the data, e.g. ``harvard_test``.
-        network: counted for the table; None counts 0.
-        published: rows of a paper's table, ``{modality: {metric: value}}``, put beside ours.
-        published_name: name of those rows.
-        command: the command line, for the record.
+    The arguments are those of :class:`EvaluationReport`; ``published`` holds ``{modality: {metric: value}}``.
     """
-
-    def __init__(
-        self,
-        output_dir: str,
-        method: str,
-        data: str,
-        network: torch.nn.Module | None = None,
-        published: Mapping[str, Mapping[str, float]] | None = None,
-        published_name: str = "published",
-        command: str = "",
-    ) -> None:
-        count = sum(p.numel() for p in network.parameters() if p.requires_grad) if network is not None else 0
-        super().__init__(output_dir, method, data, count, published, published_name, command)
 
     def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """Case and modality."""

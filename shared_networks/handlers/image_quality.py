@@ -13,7 +13,8 @@ from monai.networks.utils import eval_mode
 from nibabel.affines import voxel_sizes
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from shared_networks.metrics.image_quality import image_quality
+from shared_networks.errors import join_remarks
+from shared_networks.metrics.image_quality import image_quality, scores_above
 
 __all__ = ["ImageQuality"]
 
@@ -78,8 +79,7 @@ class ImageQuality:
         if self.warning_key in engine.state.batch:
             told = engine.state.batch[self.warning_key]
             engine.state.batch[self.warning_key] = [
-                "; ".join(part for part in (before, *self.remarks(one.tolist())) if part)
-                for before, one in zip(told, scores, strict=True)
+                join_remarks(before, *self.remarks(one.tolist())) for before, one in zip(told, scores, strict=True)
             ]
 
     def _known_voxels(self, images: torch.Tensor) -> list[bool]:
@@ -96,10 +96,11 @@ class ImageQuality:
         Args:
             scores: for each modality noise and blur.
         """
-        return [
-            f"{modality} looks {_REMARKS[score]}: score {value:.2f}, at most {limit:g} expected"
+        named = {
+            modality: dict(zip(_REMARKS, values, strict=True))
             for modality, values in zip(self.modalities, scores, strict=True)
-            for score, value in zip(_REMARKS, values, strict=True)
-            for limit in [self.limits.get(score, {}).get(modality, math.inf)]
-            if value > limit
+        }
+        return [
+            f"{modality} looks {_REMARKS[kind]}: score {value:.2f}, at most {limit:g} expected"
+            for modality, kind, value, limit in scores_above(named, self.limits)
         ]

@@ -45,8 +45,7 @@ class SegmentationEvaluationReport(EvaluationReport):
         published_name: str = "published",
         command: str = "",
     ) -> None:
-        count = sum(p.numel() for p in network.parameters()) if network is not None else 0
-        super().__init__(output_dir, method, data, count, published, published_name, command)
+        super().__init__(output_dir, method, data, network, published, published_name, command)
         self.condition = condition
 
     def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:

@@ -43,9 +43,10 @@ def on_processor(network: Any) -> Iterator[None]:
     if not isinstance(network, torch.nn.Module):
         yield
         return
-    first = next(network.parameters(), None)
+    # Taken before the move, which changes the device of the parameter itself.
+    before = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     network.to("cpu")
     try:
         yield
     finally:
-        network.to("cpu" if first is None else first.device)
+        network.to(before)

@@ -1,11 +1,12 @@
 """How noisy and how blurred an image is, by what the autoencoder of RMR-Fusion makes of it."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 
-__all__ = ["QUALITY_BOX", "central_box", "detail_scores", "image_quality"]
+__all__ = ["QUALITY_BOX", "central_box", "detail_scores", "image_quality", "scores_above"]
 
 QUALITY_BOX = (84, 84, 14)
 """Sides of the part of the brain that is looked at, in voxels: whole windows (14) of the encoder."""
@@ -112,3 +113,22 @@ def _eroded(mask: torch.Tensor) -> torch.Tensor:
     """A mask without the voxels that are near its edge in their X-Y slice, or near that of the volume."""
     outside = F.pad(~mask.permute(2, 0, 1)[:, None], (_RIM,) * 4, value=True).float()
     return F.max_pool2d(outside, 2 * _RIM + 1, stride=1)[:, 0].permute(1, 2, 0) == 0
+
+
+def scores_above(
+    scores: Mapping[str, Mapping[str, float | None]], limits: Mapping[str, Mapping[str, float]]
+) -> Iterator[tuple[str, str, float, float]]:
+    """Scores that are higher than their limit.
+
+    Args:
+        scores: modality -> ``"noise"`` or ``"blur"`` -> value; None and NaN are no score.
+        limits: ``"noise"`` or ``"blur"`` -> modality -> highest value; a score without one has none.
+
+    Yields:
+        Modality, kind of score, value, limit.
+    """
+    for modality, kinds in scores.items():
+        for kind, value in kinds.items():
+            limit = limits.get(kind, {}).get(modality, math.inf)
+            if value is not None and value > limit:
+                yield modality, kind, value, limit

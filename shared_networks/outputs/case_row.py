@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared_networks.errors import CaseStatus
+from shared_networks.metrics.image_quality import scores_above
 from shared_networks.metrics.lesion_regions import REGIONS
 
 __all__ = ["case_flags", "case_row", "row_columns"]
@@ -126,12 +127,7 @@ def case_flags(
 
 
 def _limit_flags(report: Mapping[str, Any], volumes: Mapping[str, float], limits: Mapping[str, Any]) -> list[str]:
-    flags = [
-        f"{score}_{name}"
-        for name, scores in report.get("image_quality", {}).items()
-        for score, value in scores.items()
-        if value is not None and value > limits.get(score, {}).get(name, math.inf)
-    ]
+    flags = [f"{kind}_{name}" for name, kind, *_ in scores_above(report.get("image_quality", {}), limits)]
     total = sum(volumes.values())
     shares = limits.get("percent", {})
     if total and set(shares) <= set(volumes):

@@ -11,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from scipy import ndimage
 
+from shared_networks.errors import join_remarks
 from shared_networks.io.colour import NEUTRAL_CHROMA
 
 __all__ = ["AlignPicturesd", "find_shift", "normalised_mutual_information"]
@@ -168,7 +169,7 @@ class AlignPicturesd(MapTransform):
             d[key][1] = pair[1][rows][:, columns]
             name = Path(getattr(pair, "meta", {}).get("other_filename", "")).name or "the second picture"
             remark = f"{name}: moved by {shift[0]} rows and {shift[1]} columns onto the MRI (align_pictures)"
-            d[self.warning_key] = "; ".join(filter(None, [d[self.warning_key], remark]))
+            d[self.warning_key] = join_remarks(d[self.warning_key], remark)
         return d
 
     def _is_coloured(self, d: Mapping[Hashable, Any]) -> bool:

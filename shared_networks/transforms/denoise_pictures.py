@@ -12,6 +12,8 @@ from scipy import ndimage
 from scipy.stats import norm
 from skimage.restoration import denoise_nl_means
 
+from shared_networks.errors import join_remarks
+
 __all__ = ["DenoisePicturesd", "estimate_noise"]
 
 _SECOND_DIFFERENCES = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
@@ -100,7 +102,7 @@ class DenoisePicturesd(MapTransform):
                 d[key][channel] = torch.from_numpy(self._denoised(source, noise)).to(pair.dtype)
                 name = Path(getattr(pair, "meta", {}).get(which, "")).name or f"source {channel + 1}"
                 remark = f"{name}: noise of {noise:.2f} of the range taken out (denoise_pictures)"
-                d[self.warning_key] = "; ".join(filter(None, [d[self.warning_key], remark]))
+                d[self.warning_key] = join_remarks(d[self.warning_key], remark)
         return d
 
     def _denoised(self, source: np.ndarray, noise: float) -> np.ndarray:

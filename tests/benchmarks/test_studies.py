@@ -209,7 +209,7 @@ def test_all_studies_in_their_quick_forms(tmp_path):
         for condition in ("clean", "degraded"):
             assert set(entry[condition]["Dice_mean"]) == {"toy0", "toy1", "toy2", "toy3"}
             assert all(0 <= value <= 1 for value in entry[condition]["Dice_mean"].values())
-    settings = reports["rmr_severity"]["methods"]["unet_alone"]["settings"]
+    settings = reports["rmr_severity"]["methods"]["ours"]["settings"]
     assert set(settings) == {"none", "noise_3", "blur_3", "structure_loss_3"}
     assert len({values["Dice_mean"]["toy0"] for values in settings.values()}) == 4
     assert set(reports["gesenet_rivals"]["methods"]) <= set(METHODS)

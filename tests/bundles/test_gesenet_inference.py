@@ -1,4 +1,4 @@
-"""inference.json from end to end, mostly in process; the stock runner for what only it shows."""
+"""inference.json from end to end, in process; bad pairs are in tests/robustness/test_bad_batches.py."""
 
 import json
 
@@ -15,7 +15,7 @@ from shared_networks.data import resolve_pairs
 from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.transforms import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.load_sources import darken_to_mid_grey
-from tests.bundles.bundle_runs import RUN_FILES, config_files, run_workflow, stock_runner
+from tests.bundles.bundle_runs import RUN_FILES, config_files, run_workflow
 
 
 @pytest.fixture
@@ -165,45 +165,3 @@ def test_monai_label_path(gesenet_bundle, write_volume, noise, random_network):
     assert 1 < data["pred"].max() <= 255 and data["pred"].min() >= 0
     assert data["image"].meta["spatial_shape"].tolist() == [9, 8, 7]
     assert len(post) == 3
-
-
-def test_stock_runner_refuses_bad_pairs_one_line_each_and_goes_on(
-    gesenet_bundle, random_checkpoint, write_picture, write_volume, noise, tmp_path
-):
-    good = {}
-    for name in ("good1", "size", "truncated", "lonely", "good2", "nan", "time", "moved", "volume"):
-        if name in ("nan", "time", "moved", "volume"):
-            good[name] = [write_volume(f"{side}/{name}.nii.gz", noise((8, 8, 4), n)) for n, side in enumerate("mo")]
-        else:
-            good[name] = [write_picture(f"{side}/{name}.png", noise((40, 40), n)) for n, side in enumerate("mo")]
-    write_picture("o/size.png", noise((40, 41)))
-    good["truncated"][0].write_bytes(good["truncated"][0].read_bytes()[:300])
-    good["lonely"][1].unlink()
-    write_volume("o/nan.nii.gz", np.full((8, 8, 4), np.nan, np.float32))
-    write_volume("m/time.nii.gz", noise((8, 8, 4, 5)))
-    write_volume("o/moved.nii.gz", noise((8, 8, 4)), np.diag([1.0, 1, -1, 1]))
-    out = tmp_path / "out"
-    keys = {"mri": tmp_path / "m", "other": tmp_path / "o", "output_dir": out, "checkpoint": random_checkpoint}
-    keys |= {"batch_size": 2, "num_workers": 1, "device": "cpu"}
-    # from a folder that knows nothing of the repository, so that import_paths has to do its work
-    done = stock_runner(gesenet_bundle, "inference", "inferring", cwd=tmp_path, **keys)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    expected = {
-        "size": "the sizes differ, 40 x 40 against 40 x 41",
-        "truncated": "cannot be read",
-        "lonely": "no partner",
-        "nan": "256 NaN or infinite values",
-        "time": "4D image",
-        "moved": "the orientation differs, RAS against RAI",
-    }
-    report = json.loads((out / "run_report.json").read_text())
-    assert report["counts"] == {"ok": 3, "warned": 0, "refused": 6, "skipped": 0}
-    reasons = {entry["case"]: entry["reason"] for entry in report["cases"] if entry["status"] == "refused"}
-    assert reasons.keys() == expected.keys()
-    for case, reason in expected.items():
-        assert reason in reasons[case]
-        assert (done.stdout + done.stderr).count(f"{case} refused: {reasons[case]}") == 1
-    results = {path.relative_to(out).as_posix() for path in out.rglob("*_fused.*")}
-    assert results == {"good1/good1_fused.png", "good2/good2_fused.png", "volume/volume_fused.nii.gz"}
-    assert not [path for path in out.rglob("*") if path.name.startswith(".")]

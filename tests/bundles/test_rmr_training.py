@@ -160,10 +160,10 @@ def test_every_head_learns_from_a_patch_and_takes_any_size(overlay, rmr_bundle):
     network(torch.rand(1, 2, *TINY["patch_size"])).square().mean().backward()
     gradients = [parameter.grad for parameter in network.semantic_head.parameters() if parameter.grad is not None]
     assert np.mean([gradient.any() for gradient in gradients]) > 0.8
-    with torch.no_grad():
-        output = network.eval()(torch.rand(1, 2, 9, 7, 5))
-    assert output.shape == (1, 6, 9, 7, 5)
-    assert output.isfinite().all()
+    for size in ((9, 7, 5), (1, 1, 1), (16, 16, 8)):
+        with torch.no_grad():
+            output = network.eval()(torch.rand(1, 2, *size))
+        assert output.shape == (1, 6, *size) and output.isfinite().all(), size
 
 
 VISUAL, SEGMENTATION = {"L_VF", "L_VF_intensity", "L_VF_gradient"}, {"L_LS", "L_CE"}

@@ -155,6 +155,8 @@ def test_paths_of_windows_are_taken_where_no_file_has_such_a_name(tmp_path, touc
     ("text", "message"),
     [
         ("{", "not a readable JSON file"),
+        ("", "not a readable JSON file"),
+        ("[" * 100_000, "not a readable JSON file"),
         ("3", "expected an object with lists"),
         ('{"training": []}', "no cases found"),
         ("{}", "no cases found"),

@@ -190,17 +190,6 @@ def test_bad_series_are_refused_in_one_line(tmp_path, spoil, message):
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_tilted_gantry_is_refused(tmp_path):
-    write_series(tmp_path / "a", voxels(), AXIAL)
-    for number in range(5):
-        path = tmp_path / "a" / f"{number + 1:04d}.dcm"
-        place = [float(value) for value in pydicom.dcmread(path).ImagePositionPatient]
-        change(path, ImagePositionPatient=[place[0], place[1] + 0.5 * number, place[2]])
-    write_series(tmp_path / "b", voxels(1), AXIAL)
-    with pytest.raises(InputError, match="the affine is sheared"):
-        LoadModalitiesd(label_key="")({"image": [str(tmp_path / "a"), str(tmp_path / "b")]})
-
-
 @pytest.mark.parametrize("name", ["none", "note.txt"])
 def test_folders_without_dicom_are_refused(tmp_path, name):
     (tmp_path / name).write_text("no image")

@@ -1,4 +1,4 @@
-"""Pictures of every kind become H x W with rows as in the picture, in [0, 1]."""
+"""Pictures of every kind become H x W with rows as in the picture, in [0, 1]; bad_pictures.py has bad ones."""
 
 import itk
 import numpy as np
@@ -80,48 +80,6 @@ def test_black_and_white_and_grey_with_alpha(tmp_path):
     assert read_source(tmp_path / "a.png").values.tolist() == [[1.0, 0.0, 1.0]]
     Image.fromarray(np.array([[[200, 255], [200, 0]]], dtype=np.uint8), "LA").save(tmp_path / "b.png")
     assert np.allclose(read_source(tmp_path / "b.png").values, [[200 / 255, 0.0]])
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "message"),
-    [
-        ("missing.png", lambda path: None, "file not found"),
-        ("empty.png", lambda path: path.write_bytes(b""), "the file is empty"),
-        ("text.png", lambda path: path.write_text("no picture"), "cannot be read"),
-        ("notes.txt", lambda path: path.write_text("no picture"), "not a supported image"),
-        ("folder", lambda path: path.mkdir(), "not a supported image"),
-        ("float.tif", lambda path: Image.fromarray(np.full((4, 4), 1.1, np.float32)).save(path), "32-bit pixels from"),
-        ("int.tif", lambda path: Image.fromarray(np.zeros((4, 4), np.int32)).save(path), "32-bit pixels"),
-        (
-            "pages.tif",
-            lambda path: Image.new("L", (4, 4)).save(path, save_all=True, append_images=[Image.new("L", (4, 4))]),
-            "2 pages in one file",
-        ),
-    ],
-)
-def test_what_is_no_picture_is_refused_in_one_line(tmp_path, name, make, message):
-    make(tmp_path / name)
-    with pytest.raises(InputError, match=message) as caught:
-        read_source(tmp_path / name)
-    assert str(tmp_path / name) in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_truncated_picture_is_refused(write_picture, noise):
-    path = write_picture("a.png", noise((64, 64)))
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"a\.png: cannot be read"):
-        read_source(path)
-
-
-def test_file_without_permission_is_refused(write_picture, noise, monkeypatch):
-    path = write_picture("a.png", noise((4, 4)))
-
-    def deny(*args, **kwargs):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Image, "open", deny)  # root may read everything, so that chmod would not do
-    with pytest.raises(InputError, match="Permission denied"):
-        read_source(path)
 
 
 def stored_as(upright, orientation):

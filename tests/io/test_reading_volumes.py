@@ -1,6 +1,4 @@
-"""NIfTI volumes, grey and in colour, and DICOM series."""
-
-import shutil
+"""NIfTI volumes, grey and in colour, and DICOM series; bad ones are in tests/robustness/bad_volumes.py."""
 
 import nibabel as nib
 import numpy as np
@@ -49,36 +47,6 @@ def test_stacked_volume_is_split(write_volume, shape):
     assert read_stacked_volume(write_volume("b.nii.gz", voxels[..., 0])) is None
 
 
-@pytest.mark.parametrize(
-    ("voxels", "message"),
-    [
-        (np.ones((4, 5, 6, 7), np.float32), r"4D image of shape \(4, 5, 6, 7\)"),
-        (np.ones((4, 5, 6, 3), np.int16), "4D image"),
-        (np.ones((4, 5, 6, 4), np.uint8), "4D image"),
-        (np.ones(4, np.float32), "1D image"),
-        (np.ones((4, 5, 6), np.complex64), "complex values"),
-        (np.where(np.arange(60).reshape(3, 4, 5) < 2, np.nan, 1.0), "2 NaN or infinite values"),
-        (np.where(np.arange(60).reshape(3, 4, 5) == 0, np.inf, 1.0), "1 NaN or infinite values"),
-        (np.where(np.arange(60).reshape(3, 4, 5) == 0, 1e300, 1.0), "1 NaN or infinite values"),
-    ],
-)
-def test_what_cannot_be_fused_is_refused_in_one_line(write_volume, voxels, message):
-    path = write_volume("a.nii.gz", voxels)
-    with pytest.raises(InputError, match=message) as caught:
-        read_source(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
-def test_truncated_volume_is_refused(write_volume, name, share):
-    path = write_volume(name, np.random.default_rng(0).random((20, 20, 20)).astype(np.float32))
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(InputError, match="cannot be read"):
-        read_source(path)
-
-
 def test_dicom_series_equals_the_volume_made_from_it(data_dir):
     source = read_source(data_dir / "dicom" / "prostatex-0001-adc")
     assert source.values.shape == (84, 128, 19)
@@ -90,36 +58,6 @@ def test_dicom_series_equals_the_volume_made_from_it(data_dir):
     near = np.rint(there[:3]).astype(int)
     patch = volume.get_fdata()[near[0] - 2 : near[0] + 3, near[1] - 2 : near[1] + 3, near[2]]
     assert patch.min() * 0.9 <= source.values[tuple(index)] <= patch.max() * 1.1
-
-
-@pytest.fixture
-def series(data_dir, tmp_path):
-    """A copy of a real series that may be changed."""
-    folder = tmp_path / "series"
-    shutil.copytree(data_dir / "dicom" / "prostatex-0001-adc", folder, copy_function=shutil.copyfile)
-    return folder
-
-
-def test_series_with_a_gap_is_refused(series):
-    (series / "1-05.dcm").unlink()
-    with pytest.raises(InputError, match="missing or unevenly spaced"):
-        read_source(series)
-
-
-def test_two_series_in_one_folder_are_refused(series):
-    path = series / "1-05.dcm"
-    content = bytearray(path.read_bytes())
-    start = content.index(b"\x20\x00\x0e\x00UI") + 8  # Series Instance UID, after tag, type and length
-    content[start : start + 4] = b"1.9."
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="more than one DICOM series"):
-        read_source(series)
-
-
-def test_folder_of_empty_dicom_files_is_refused(tmp_path):
-    (tmp_path / "1.dcm").write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_source(tmp_path)
 
 
 @pytest.mark.parametrize(

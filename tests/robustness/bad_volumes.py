@@ -149,6 +149,8 @@ REFUSED = {
         flair(values=np.zeros((*SHAPE, 4), np.int16)),
         r"4D image of shape \(12, 11, 10, 4\); expected a 3D",
     ),
+    "three channels of 16 bit": (flair(values=np.ones((*SHAPE, 3), np.int16)), "4D image"),
+    "four channels, none of them opacity": (flair(values=np.ones((*SHAPE, 4), np.uint8)), "4D image"),
     "one slice as 2D": (flair(values=brain(1)[..., 4]), "a 2D image; expected a 3D volume"),
     "one line": (flair(values=brain(1)[:, 4, 4]), "1D image"),
     "colour": (flair(values=np.zeros(SHAPE, RGB)), "a colour image; expected the grey values of flair"),
@@ -225,6 +227,7 @@ REFUSED = {
     ),
     "cut slice": (series(harm=cut), r"element \(7fe0,0010\) says 264 bytes and 224 are left"),
     "slice claims rows": (series(harm=lambda folder: rows_of(folder, 65535)), "02.dcm|01.dcm|series|cannot be read"),
+    "empty slice": (second(lambda maker, name: maker.file(f"{name}/f/1.dcm", b"").parent), "cannot be read"),
     "slice is text": (
         series(harm=lambda folder: (folder / "05.dcm").write_text("no")),
         "missing or unevenly|cannot be",

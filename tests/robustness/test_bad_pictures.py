@@ -69,16 +69,6 @@ def test_what_cannot_be_checked_is_one_line(tmp_path, monkeypatch, arguments, me
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[" * 100_000, "3", "\\xff"], ids=["empty", "cut", "deep", "no list", "no JSON"]
-)
-def test_data_lists_that_are_none(tmp_path, text):
-    (tmp_path / "cases.json").write_text(text)
-    with pytest.raises(InputError, match=r"cases\.json") as caught:
-        check.main(["--datalist", str(tmp_path / "cases.json")])
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
     "item", ["1", '{"mri": 1, "other": 2}', '{"t1": "a"}'], ids=["number", "numbers", "half an item"]
 )
 def test_an_item_that_is_none_is_refused_alone(tmp_path, item):

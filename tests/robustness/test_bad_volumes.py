@@ -49,26 +49,20 @@ def test_names_that_leave_the_folder_are_refused_and_the_others_are_not(tmp_path
         (lambda m: m.volume("l.nii", (brain() > 0) * 7), "value 7 in the label, expected 0, 1, 2, 3, 4"),
         (lambda m: m.volume("l.nii", (brain() > 0) * 0.5), "values are not whole numbers in 0..255"),
         (lambda m: m.volume("l.nii", (brain() > 0) * 300), "values are not whole numbers in 0..255"),
+        (lambda m: m.volume("l.nii", (brain() > 0) * -1), "values are not whole numbers in 0..255"),
         (lambda m: m.volume("l.nii", (brain() > 0) * 1, changed((0, 3), 2.0)), "resample the label onto the image's"),
         (lambda m: m.volume("l.nii", (brain() > 0)[..., 1:] * 1), "the sizes differ"),
         (lambda m: m.path("none.nii"), "file not found"),
         (lambda m: m.file("l.nii", b""), "the file is empty"),
     ],
-    ids=["class outside", "fractions", "above 255", "shifted", "size", "missing", "empty"],
+    ids=["class outside", "fractions", "above 255", "negative", "shifted", "size", "missing", "empty"],
 )
 def test_labels(tmp_path, label, message):
     maker = FileMaker(tmp_path)
     item = {"t1": str(maker.volume("t1.nii")), "flair": str(maker.volume("flair.nii", brain(1))), "subject": "a"}
     (tmp_path / "cases.json").write_text(json.dumps([item | {"label": str(label(maker))}, item | {"subject": "b"}]))
-    arguments = [
-        "--datalist",
-        str(tmp_path / "cases.json"),
-        "--label_map",
-        "tissue",
-        "--json",
-        str(tmp_path / "r.json"),
-    ]
-    assert check.main(arguments) == 2
+    arguments = ["--datalist", str(tmp_path / "cases.json"), "--label_map", "tissue"]
+    assert check.main([*arguments, "--json", str(tmp_path / "r.json")]) == 2
     first, other = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["cases"]
     assert first["status"] == "refused" and re.search(message, first["reason"])
     assert other == {"case": "b", "status": "ok", "reason": ""}

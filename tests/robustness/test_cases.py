@@ -1,10 +1,6 @@
-"""Inputs as people have them, a folder of them: the check and the bundles say the same about each, in one line.
-
-The folder is ``FUSION_CASES_DIR``, or ``cases`` beside ``FUSION_DATA_DIR``.
-"""
+"""Inputs as people have them: the check and the bundles say the same about each of ``cases_dir``, in one line."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,15 +16,6 @@ from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import run_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def cases_dir():
-    data = os.environ.get("FUSION_DATA_DIR", "")
-    folder = Path(os.environ.get("FUSION_CASES_DIR") or (Path(data).parent / "cases" if data else ""))
-    if not (folder / "base").is_dir():
-        pytest.skip("neither FUSION_CASES_DIR nor a folder cases beside FUSION_DATA_DIR")
-    return folder
 
 
 def sources(folder, stem):
@@ -65,12 +52,15 @@ def pairs_of_volumes(root):
     for path in sorted((root / "gvol").iterdir()):
         for mri in ("mri", "mri_shear"):
             yield "gesenet", {"mri": str(root / "gvol" / f"{mri}.nii.gz"), "other": str(path)}
+    sheared = {key: str(root / "gvol" / f"{name}_shear.nii.gz") for key, name in (("mri", "mri"), ("other", "ct"))}
+    yield "gesenet", sheared | {"resample": True}
 
 
 def series(root):
     place = root / "dicom"
     for path in sorted(path for path in place.iterdir() if path.name != "single"):
         yield "gesenet", {"mri": str(place / "mri"), "other": str(path)}
+    yield "gesenet", {"mri": str(place / "mri"), "other": str(place / "ct_tilt"), "resample": True}
     two = place / "mri_twoseries"
     for choices in (("#1", "#2"), ("#1", "#3"), ("#2", "")):
         yield "gesenet", {"mri": f"{two}{choices[0]}", "other": f"{two}{choices[1]}"}
@@ -80,7 +70,7 @@ def series(root):
 
 def said_by_check(bundle, keys, folder):
     """Case, status and reason of every case; or the line with which all are refused."""
-    arguments = [part for key, value in keys.items() for part in (f"--{key}", value)]
+    arguments = [part for key, value in keys.items() for part in (f"--{key}", value) if part is not True]
     arguments += ["--gesenet"] if bundle == "gesenet" and "dataset_dir" in keys else []
     try:
         check.main([*arguments, "--json", str(folder / "check.json")])
@@ -100,7 +90,7 @@ def said_by_inference(bundle, keys):
         dataset = parser.get_parsed_content("dataset")
         # MONAI takes a # for its own separator; check_run puts it back on the command line.
         cases = parser.get_parsed_content("cases")
-        cases._arguments.arguments.update({key: value for key, value in renamed(keys).items() if "#" in value})
+        cases._arguments.arguments.update({key: value for key, value in renamed(keys).items() if "#" in str(value)})
         for number in range(len(dataset)):
             log.add(dataset[number])
     except Exception as error:
