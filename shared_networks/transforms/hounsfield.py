@@ -17,6 +17,7 @@ HEAD_WINDOW = (40.0, 80.0)
 
 _AIR, _LOWEST = -1000.0, -1024.0
 _NOT_CT = frozenset({"MR", "PT", "NM", "US", "PET", "SPECT", "MRI"})
+_MOST_OF_SOFT = 0.6  # between CSF and blood, of what is within 150 HU of water
 _MOST_SAMPLES = 2_000_000
 
 
@@ -30,8 +31,10 @@ def looks_like_hu(values: np.ndarray) -> bool:
         values: any shape, finite.
     """
     sample = values.ravel()[:: max(1, values.size // _MOST_SAMPLES)]
-    if sample.max() < 100 or sample.max() > 40_000:
+    if sample.max() > 40_000:
         return False
+    if sample.max() < 100:
+        return _is_brain_in_air(sample)
     padding = sample < _LOWEST
     air = np.count_nonzero((sample >= _LOWEST) & (sample < -930))
     between = np.count_nonzero((sample >= -930) & (sample < -300))
@@ -48,6 +51,26 @@ def looks_like_hu(values: np.ndarray) -> bool:
     first, median, third = np.percentile(tissue, [25, 50, 75])
     dim = np.count_nonzero((tissue > 0) & (tissue < 10)) / tissue.size
     return bool(15 <= median <= 60 and third - first <= 25 and dim <= 0.1)
+
+
+def _is_brain_in_air(sample: np.ndarray) -> bool:
+    """Whether values are a brain without skull and vessels, in HU, with air or padding around it."""
+    air, tissue = sample[sample < -930], sample[sample >= -930]
+    if min(air.size, tissue.size) < 0.02 * sample.size or air.min() < _LOWEST:
+        return False
+    lowest, first, median, third = np.percentile(tissue, [1, 25, 50, 75])
+    return bool(lowest > -150 and 15 <= median <= 60 and 2 <= third - first <= 25)
+
+
+def _looks_shifted(values: np.ndarray) -> bool:
+    """Whether a volume is CT as some programs store it: Hounsfield units and 1024, so that nothing is below 0.
+
+    The soft tissue must be as narrow as that of a head, which MRI of the same range is not.
+    """
+    if values.min() < 0 or not looks_like_hu(values - np.float32(-_LOWEST)):
+        return False
+    soft = values[(values > -_LOWEST - 150) & (values < -_LOWEST + 150)] + np.float32(_LOWEST)
+    return bool(np.count_nonzero((soft > -5) & (soft < 80)) >= _MOST_OF_SOFT * soft.size)
 
 
 def clear_ct_padding(source: Source) -> None:
@@ -100,6 +123,9 @@ class CtWindow:
         if known in _NOT_CT:
             return False
         name, is_hu = source.path.name, source.modality == "CT" or looks_like_hu(source.values)
+        if not is_hu and self.kind != "off" and _looks_shifted(source.values):
+            source.values, is_hu = source.values + np.float32(_LOWEST), True
+            source.warnings.append(f"{name}: looks like Hounsfield units and 1024, which were taken off")
         if is_hu:
             clear_ct_padding(source)
         bounds, whose = self._bounds(source, known, is_hu)
@@ -109,12 +135,12 @@ class CtWindow:
                     f"{name}: looks like CT in Hounsfield units and was scaled by percentiles, which leaves the brain "
                     "hardly any contrast; set ct_window to auto, or to a centre and a width"
                 )
+            elif known == "CT" and self.kind != "off":
+                source.warnings.append(f"{name}: {_unlike_hu(source.values)}; scaled by percentiles")
             return False
         low, high = bounds
         if not is_hu:
-            source.warnings.append(
-                f"{name}: {source.values.min():.4g} to {source.values.max():.4g} does not look like Hounsfield units"
-            )
+            source.warnings.append(f"{name}: {_unlike_hu(source.values)}")
         source.values = ((source.values - np.float32(low)) / np.float32(high - low)).clip(0.0, 1.0).astype(np.float32)
         source.normalised = True
         source.warnings.append(f"{name}: shown with {whose} window of {low:g} to {high:g} HU")
@@ -135,6 +161,10 @@ class CtWindow:
         return (
             ((centre - width / 2, centre + width / 2), "the default") if self.kind == "auto" and is_hu else (None, "")
         )
+
+
+def _unlike_hu(values: np.ndarray) -> str:
+    return f"{values.min():.4g} to {values.max():.4g} does not look like Hounsfield units"
 
 
 _EXPECTED = "auto, dicom, off, or centre and width in HU such as [40, 80]"

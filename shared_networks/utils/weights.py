@@ -33,6 +33,8 @@ def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
         InputError: one line: missing, not readable, holds code, is not the file of the manifest.
     """
     path = Path(path)
+    if str(map_location).startswith("cpu:"):  # a name of the CPU that torch.load does not know
+        map_location = "cpu"
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; give the path of the weights.")
     is_safetensors = path.suffix.lower() == ".safetensors"

@@ -109,3 +109,9 @@ def test_weights_of_a_training_in_a_released_bundle_are_remarked(tmp_path, caplo
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  models/model.pt\n")
     assert read_weights(path).keys() == STATE.keys()
     assert "model.pt: not the file that SHA256SUMS of its bundle lists: trained anew, or damaged" in caplog.text
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", torch.device("cpu", 0)])
+def test_every_name_of_the_cpu(tmp_path, device):
+    torch.save(STATE, tmp_path / "a.pt")
+    assert torch.equal(read_weights(tmp_path / "a.pt", device)["0.weight"], STATE["0.weight"])

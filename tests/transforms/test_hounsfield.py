@@ -45,10 +45,13 @@ HU = {
     "padding -32768": head(padding=-32768),
     "metal": np.where(ball(2, SHAPE), 30000, head()),
     "brain and bone only": np.where(ball(22, SHAPE), head(), head()[24, 10, 4]),
+    "brain in air": np.where(ball(19, SHAPE), head(), -1000).clip(None, 80),
+    "brain in padding": np.where(ball(19, SHAPE), head(), -1024).clip(None, 80),
     "stripped": np.where(ball(19, SHAPE), head(), 0) + np.where(ball(20, SHAPE) & ~ball(19, SHAPE), 900, 0),
 }
 NOT_HU = {
     "T1": mri(),
+    "standardised in padding": np.where(ball(19, SHAPE), np.random.default_rng(1).normal(0, 1, SHAPE), -1000),
     "standardised": np.where(ball(19, SHAPE), np.random.default_rng(1).normal(0, 1, SHAPE), 0),
     "PET": np.random.default_rng(2).gamma(0.6, 200, SHAPE),
     "PET, low counts": np.random.default_rng(2).exponential(30, SHAPE) * np.where(ball(5, SHAPE), 20, 1),
@@ -166,3 +169,26 @@ def test_inference_evaluation_and_training_take_the_key(gesenet_bundle, files, p
     assert parser.get_parsed_content(place).ct_window.kind == "auto"
     parser.update({"ct_window": [30, 60]})
     assert parser.get_parsed_content(place).ct_window.bounds == (0.0, 60.0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint16])
+def test_hounsfield_units_and_1024(kind):
+    ct = source((head() + 1024).clip(0, None).astype(kind))
+    assert CtWindow()(ct)
+    assert np.allclose(ct.values, (head() / 80).clip(0, 1), atol=1e-6)
+    assert ct.warnings[0] == "ct.nii.gz: looks like Hounsfield units and 1024, which were taken off"
+    off = source(head() + 1024)
+    assert not CtWindow("off")(off) and np.array_equal(off.values, head() + 1024)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.3, 1.7, 2.5, 4.0])
+def test_mri_is_not_hounsfield_units_and_1024(scale):
+    given = source(mri() * scale)
+    assert not CtWindow()(given) and given.warnings == [] and np.array_equal(given.values, np.float32(mri() * scale))
+
+
+def test_what_is_called_ct_and_is_not_in_hounsfield_units_is_told():
+    given = source((head() + 1000) / 4000)
+    assert not CtWindow()(given, "ct")
+    (said,) = given.warnings
+    assert said.endswith("does not look like Hounsfield units; scaled by percentiles")
