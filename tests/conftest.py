@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import locale
 import os
 from pathlib import Path
 
@@ -17,17 +16,6 @@ from scipy.ndimage import gaussian_filter
 from shared_networks.nets import BilateralAttentionSegmenter
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-LOCALE = locale.setlocale(locale.LC_ALL)
-
-
-@pytest.fixture(autouse=True)
-def own_locale():
-    """ITK's writer of DICOM, which only tests use, leaves the process in the locale C: text files would be ASCII."""
-    locale.setlocale(locale.LC_ALL, LOCALE)
-    yield
-    locale.setlocale(locale.LC_ALL, LOCALE)
 
 
 @pytest.fixture(scope="session")

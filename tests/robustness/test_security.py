@@ -16,7 +16,6 @@ from shared_networks.io.dicom_structure import check_dicom_structure
 from shared_networks.io.reading import read_source
 from shared_networks.transforms import LoadModalitiesd
 from shared_networks.transforms.modality_checks import BRAIN_RANGES
-from tests.robustness.dicom_files import write_series
 from tests.robustness.file_maker import FileMaker, brain
 
 PACKAGE = Path(shared_networks.__file__).parent
@@ -75,7 +74,7 @@ def test_names_with_line_breaks_and_escapes_stay_on_one_line(tmp_path, capsys):
 @pytest.mark.parametrize("function", ["nibabel.load", "pathlib.Path.exists", "PIL.Image.open"])
 def test_what_may_not_be_read_is_refused(tmp_path, monkeypatch, function):
     maker = FileMaker(tmp_path)
-    path = maker.picture("a.png", brain()[..., 5] // 4) if "PIL" in function else maker.volume("t1.nii")
+    path = maker.picture("a.png", np.zeros((9, 8), np.uint8)) if "PIL" in function else maker.volume("t1.nii")
 
     def deny(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
@@ -86,8 +85,8 @@ def test_what_may_not_be_read_is_refused(tmp_path, monkeypatch, function):
 
 
 def test_header_text_in_dicom_is_not_looked_at(tmp_path):
-    folder = write_series(tmp_path / "s", brain(), (1, 1, 3), "../../x\\y\x1b[31m", "$(touch /x)`id`;rm -rf")
-    source = read_source(folder)
+    header = {"PatientName": "../../x\\y\x1b[31m", "SeriesDescription": "$(touch /x)`id`;rm -rf"}
+    source = read_source(FileMaker(tmp_path).series("s", brain(), **header))
     assert np.array_equal(source.values, brain())
 
 
