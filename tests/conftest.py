@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -25,6 +27,24 @@ def data_dir():
     if not folder:
         pytest.skip("FUSION_DATA_DIR is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def run_module(monkeypatch, capsys):
+    """Run a module as ``python -m`` does, but in this process; returns exit code, output and errors."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(name, run_name="__main__")
+            sys.exit(0)
+        printed = capsys.readouterr()
+        if isinstance(ended.value.code, str):  # Python prints it and ends with 1
+            return 1, printed.out, printed.err + ended.value.code
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
 
 
 @pytest.fixture(scope="session")
