@@ -33,6 +33,7 @@ from shared_networks.utils.atomic import atomic_text
 __all__ = ["check_cases", "holds_pairs", "main"]
 
 _MID_GREY = 0.45  # as in GeSeNet's inference.json
+_NOT_LABELLED = 255  # as in RMR-Fusion's train.json
 
 
 def check_cases(cases: Sequence[dict[str, Any]], loader: Any, log: CaseLog) -> Iterator[dict[str, str]]:
@@ -84,7 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--modalities", nargs=2, metavar="NAME", help="for RMR-Fusion: other names than t1 and flair")
     parser.add_argument("--label_map", default="", help="for RMR-Fusion: refuse labels that this map does not know")
     parser.add_argument("--classes", type=int, help="for RMR-Fusion: labels are 0 to this less one (t1 and flair: 5)")
-    parser.add_argument("--ignore_label", type=int, help="for RMR-Fusion: a label that means not labelled")
+    parser.add_argument(
+        "--ignore_label",
+        type=_label_or_none,
+        default=_NOT_LABELLED,
+        help="for RMR-Fusion: a label that means not labelled, or None (255, as in a training)",
+    )
     parser.add_argument("--gesenet", action="store_true", help="a folder that both bundles can read is GeSeNet's")
     parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
     parser.add_argument("--align", action="store_true", help="register the two first, as --align True does")
@@ -93,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--allow_missing", action="store_true", help="for RMR-Fusion: one modality is enough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     return parser
+
+
+def _label_or_none(text: str) -> int | None:
+    return None if text.lower() == "none" else int(text)
 
 
 def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any]:

@@ -23,9 +23,6 @@ __all__ = ["PreparePair"]
 _BLUNT, _DOUBTFUL = 1.5, 1.7
 """Sharpness of a registration below which it is refused, or a warning; that of brain pairs was 3 to 8, of six
 heads with skull 1.8 to 2.8, that of volumes which show different things 1.0 to 1.3."""
-_LOST = 0.98
-"""Share of the similarity at the start that must be left at the end: of two equal volumes, moving one by less than a
-voxel loses some."""
 _COVERED = 0.9  # share of the first volume's contents that the second one should reach
 
 _OWN_MASKS = {
@@ -142,7 +139,7 @@ class PreparePair:
         """Refuse a registration that looks failed; remarks on one that may be."""
         remedy = "look at the volumes, and register them by other means."
         distance = float(np.linalg.norm(found.translation_mm))
-        if found.sharpness < _BLUNT or found.similarity_after - 1.0 < _LOST * (found.similarity_before - 1.0):
+        if found.sharpness < _BLUNT:
             raise InputError(
                 f"{names}: the registration failed, nothing fits (normalised mutual information "
                 f"{found.similarity_after:.4f}, {found.similarity_before:.4f} at the start, "
@@ -153,9 +150,13 @@ class PreparePair:
                 f"{names}: the registration looks failed, it turned by {found.angle_degrees:.0f} degrees and moved by "
                 f"{distance:.0f} mm (accepted: {self.largest_rotation:g} and {self.largest_translation:g}); {remedy}"
             )
+        remarks = []
+        if np.array_equal(found.matrix, np.eye(4)):
+            remarks.append("the registration found nothing better than the position of the headers, which was kept")
         if found.sharpness < _DOUBTFUL:
-            return ["the registration is doubtful, the volumes hardly fit better than 20 mm away; look at the picture"]
-        return []
+            fact = "the registration is doubtful, the volumes hardly fit better than 20 mm away"
+            remarks.append(f"{fact}; look at the picture")
+        return remarks
 
     def _masked(self, first: Source, second: Source | None) -> tuple[Source, Source | None, dict[str, Any]]:
         if second is not None:

@@ -26,6 +26,9 @@ _SAMPLES = 40_000
 _BINS = 32
 _SEED = 1
 _GRID = 4.0  # mm between the voxels that positions are compared on
+_LOST = 0.98
+"""Share of the similarity at the start that must be left at the end: of two equal volumes, moving one by less than a
+voxel loses some."""
 _DISPLACEMENT = 20.0  # mm away from the position found, where the volumes must fit worse
 
 
@@ -76,6 +79,7 @@ def register_rigid(
     """Find the rotation and translation that put a moving volume onto a fixed one.
 
     Starts from the position of the headers and from centres of mass put on each other, goes on from the better one.
+    Where that ends with less in common than the volumes have at the position of the headers, that position is kept.
     The same input gives the same result: one thread and a fixed seed.
 
     Args:
@@ -105,6 +109,9 @@ def register_rigid(
     transform = max(results, key=lambda result: result[0])[1]
     try:
         information = _optimise(target, source, transform, _FINE)
+        if compare(transform) - 1.0 < _LOST * (compare(header) - 1.0):
+            # Such as of a few thin slices, which a step of any size moves away from each other.
+            transform, information = header, _optimise(target, source, _copy(header), _FINE[-1:], steps=1)
     except RuntimeError as error:
         raise InputError(
             f"the volumes cannot be registered ({_last_line(error)}); register them by other means."
@@ -195,7 +202,7 @@ def _smoothed(image: Any) -> Any:
     return itk.discrete_gaussian_image_filter(image, variance=(_GRID / 2) ** 2, maximum_kernel_width=16)
 
 
-def _optimise(target: Any, source: Any, transform: Any, sizes: tuple[float, ...]) -> float:
+def _optimise(target: Any, source: Any, transform: Any, sizes: tuple[float, ...], steps: int = 100) -> float:
     """Improve a transform in place; the metric's final value in nats."""
     import itk
 
@@ -215,7 +222,7 @@ def _optimise(target: Any, source: Any, transform: Any, sizes: tuple[float, ...]
     optimizer.SetLearningRate(sizes[0] / 2)  # mm
     optimizer.SetMinimumStepLength(0.005)
     optimizer.SetRelaxationFactor(0.5)
-    optimizer.SetNumberOfIterations(100)
+    optimizer.SetNumberOfIterations(steps)
     optimizer.SetReturnBestParametersAndValue(True)
     method = itk.ImageRegistrationMethodv4[image, image].New()
     method.SetFixedImage(target)
@@ -274,7 +281,7 @@ def _clipped(values: np.ndarray) -> np.ndarray:
 
 def _middle(values: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Centre (LPS) of the voxels above Otsu's threshold, which noise and negative backgrounds do not move."""
-    voxels = np.argwhere(values > threshold_otsu(values))
+    voxels = np.argwhere(values > threshold_otsu(values.ravel()))
     return (LPS_TO_RAS @ affine @ np.append(voxels.mean(axis=0), 1.0))[:3]
 
 

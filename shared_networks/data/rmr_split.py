@@ -8,7 +8,7 @@ from shared_networks.data.rmr_cases import resolve_cases
 from shared_networks.data.shared_images import refuse_shared_names, warn_of_shared_images
 from shared_networks.errors import InputError, one_line, raise_refusal
 from shared_networks.io.reading import read_source
-from shared_networks.transforms.label_maps import refuse_other_labels
+from shared_networks.transforms.label_maps import left_out_labels, refuse_other_labels, whole_labels
 
 __all__ = ["check_labels", "evaluation_cases", "training_cases"]
 
@@ -151,15 +151,11 @@ def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | 
         label = case.get("label")
         if label:
             path = label if isinstance(label, str) else label[0]
-            values = read_source(path).values
+            values = whole_labels(read_source(path).values)
             refuse_other_labels(values, allowed, path)
-            if isinstance(allowed, Sequence) and not isinstance(allowed, str):
-                apart = [value for value in allowed if value > 0 and value - 1 not in allowed]
-                left_out += [
-                    f"{path}: {(values == value).sum()} voxels of label {value}" for value in apart if value in values
-                ]
+            left_out += [remark] if (remark := left_out_labels(values, allowed, path)) else []
     if left_out:
         more = f", and so in {len(left_out) - 1} more" if len(left_out) > 1 else ""
         logging.getLogger("check_labels").warning(
-            f"{one_line(left_out[0])} are left out as not labelled{more}; set ignore_label to None to refuse them"
+            f"{one_line(left_out[0])}{more}; set ignore_label to None to refuse them"
         )

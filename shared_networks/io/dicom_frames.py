@@ -15,13 +15,20 @@ from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["read_frames"]
+__all__ = ["is_film", "read_frames"]
 
 # Vectors of NM that tell frames apart which are not slices of one volume.
 _OTHER_THAN_SLICES = (
     *("EnergyWindowVector", "DetectorVector", "PhaseVector", "RotationVector", "RRIntervalVector"),
     *("TimeSlotVector", "AngularViewVector", "TimeSliceVector"),
 )
+
+
+def is_film(header: "Dataset") -> bool:
+    """Whether nothing says where the frames of a file lie: an ultrasound film, a capture of several screens."""
+    groups = header.get("PerFrameFunctionalGroupsSequence") or []
+    placed = any(group.get("PlanePositionSequence") for group in groups)
+    return not placed and "DetectorInformationSequence" not in header
 
 
 def read_frames(path: Path, file: Path) -> tuple[np.ndarray, np.ndarray, "Dataset"]:

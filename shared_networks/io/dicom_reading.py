@@ -9,7 +9,7 @@ import numpy as np
 
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
-from shared_networks.io.dicom_frames import read_frames
+from shared_networks.io.dicom_frames import is_film, read_frames
 from shared_networks.io.dicom_geometry import numbers_of
 from shared_networks.io.dicom_series import (
     find_series,
@@ -70,12 +70,15 @@ def read_series(path: str | Path) -> DicomImage:
     found = find_series(path)
     if len(found.files) == 1:
         header = header_of(found.files[0])
-        if frame_count(header) > 1:
+        frames = frame_count(header)
+        is_placed = (
+            numbers_of(header, _POSITION, 3) is not None if frames == 1 else not is_film(_header(found.files[0]))
+        )
+        picture = None if is_placed else _read_picture(found.files[0])
+        if picture is not None:
+            return picture
+        if frames > 1:
             return _read_frames(path, found.files[0], found.patient)
-        if numbers_of(header, _POSITION, 3) is None:
-            picture = _read_picture(found.files[0])
-            if picture is not None:
-                return picture
     series, affine = locate_series(path)
     first = _header(series.files[0])
     _refuse_stored_otherwise(path, first)
@@ -165,7 +168,8 @@ def _slices(path: Path, files: tuple[Path, ...]) -> np.ndarray:
 
 
 def _read_picture(file: Path) -> DicomImage | None:
-    """A single image without a place in space: colour, or 8-bit grey; None for other grey values, of unknown range."""
+    """An image without a place in space, the first one of a film: colour, or 8-bit grey; None for other grey values, of
+    unknown range."""
     import itk
 
     reader = itk.GDCMImageIO.New()
@@ -180,8 +184,9 @@ def _read_picture(file: Path) -> DicomImage | None:
         pixels = pixels_of(file, pixel)
     except RuntimeError as error:
         raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
-    pixels = pixels.reshape(pixels.shape[-3 if colour else -2 :])
-    return DicomImage(pixels, None)
+    frames = pixels.reshape(-1, *pixels.shape[-3 if colour else -2 :])
+    film = f"{file.name}: {len(frames)} frames without position, a film, of which the first one was read"
+    return DicomImage(frames[0], None, remarks=[film] if len(frames) > 1 else [])
 
 
 def _header(file: Path) -> "Dataset":

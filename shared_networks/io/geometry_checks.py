@@ -1,6 +1,7 @@
 """Do two sources lie on one grid? MONAI stacks volumes of equal shape whatever their affines say; here they count."""
 
 import itertools
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -11,13 +12,16 @@ from monai.transforms import SpatialResample
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
+from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.regular_grid import can_be_inverted, is_sheared
 from shared_networks.io.source import Source
 
-__all__ = ["check_affine", "check_same_grid", "resample_onto"]
+__all__ = ["check_affine", "check_same_grid", "placed_like", "resample_onto"]
 
 _TOLERANCE = 0.05
 """Accepted distance between corresponding corners, in voxels: rounding in headers stays far below."""
+_FEWEST_SLICES = 4  # along every axis, with which ITK registers
+_LATTICE = 17  # points along each axis at which two volumes are tried for overlap
 
 
 def check_affine(source: Source) -> None:
@@ -59,11 +63,64 @@ def check_same_grid(mri: Source, other: Source, remedy: str = "") -> None:
 
 
 def _remedy(mri: Source, other: Source) -> str:
-    if _kind(mri) != _kind(other):
-        return "."
-    if mri.affine is None:
+    """What inference can do about two grids, as far as it will not refuse them then."""
+    if mri.affine is None and other.affine is None:
         return ", or set resample to true (--resample True)."
-    return ", or let inference do it: --align True registers, --resample True goes by the headers alone."
+    if mri.affine is None or other.affine is None:
+        return "."
+    ways = []
+    if min(*mri.values.shape, *other.values.shape) >= _FEWEST_SLICES:
+        ways.append("--align True registers")
+    if _lacks_place(mri, other):
+        return ", or let inference take the two as lying voxel on voxel: --resample True."
+    if _overlap(mri.affine, mri.values.shape, other.affine, other.values.shape):
+        ways.append("--resample True goes by the headers alone")
+    return f", or let inference do it: {', '.join(ways)}." if ways else "."
+
+
+def _overlap(affine: np.ndarray, shape: tuple[int, ...], other: np.ndarray, other_shape: tuple[int, ...]) -> bool:
+    """Whether points of a grid lie in the field of view of another one."""
+    points = np.stack(np.meshgrid(*(np.linspace(0, length - 1, _LATTICE) for length in shape)), axis=-1).reshape(-1, 3)
+    matrix = np.linalg.inv(other) @ affine
+    places = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return bool(((places >= 0) & (places <= np.array(other_shape) - 1)).all(axis=1).any())
+
+
+def placed_like(mri: Source, other: Source, assumed: bool = False) -> Source:
+    """The other volume on the MRI's grid, with a remark, where one of the two headers names no place in space.
+
+    Programs that are given an array alone write voxels of 1 mm at the origin. Of a volume in colour, which no scanner
+    makes, that is taken to be so; of grey values only when it is to be assumed.
+
+    Args:
+        mri: the one whose grid is wanted.
+        other: the other source.
+        assumed: whether grey values too, of one size, are taken as lying on those of the MRI.
+
+    Returns:
+        A new source; ``other`` itself where both headers name a place, where none does, or where the sizes differ.
+    """
+    if not _lacks_place(mri, other) or not (assumed or other.chroma is not None):
+        return other
+    nameless = other if _is_default(other.affine) else mri
+    remark = f"{nameless.path.name}: its header names no place (voxels of 1 mm at the origin)"
+    return replace(
+        other,
+        affine=mri.affine.copy(),
+        warnings=[*other.warnings, f"{remark}; {other.path.name} was taken to lie on {mri.path.name} voxel by voxel"],
+    )
+
+
+def _lacks_place(mri: Source, other: Source) -> bool:
+    """Whether one of two volumes of one size has the header of an array without place, and the other one has not."""
+    if mri.affine is None or other.affine is None or mri.values.shape != other.values.shape:
+        return False
+    return _is_default(mri.affine) != _is_default(other.affine)
+
+
+def _is_default(affine: np.ndarray) -> bool:
+    """Voxels of 1 mm at the origin, along the axes of NIfTI or of ITK."""
+    return np.array_equal(affine, np.eye(4)) or np.array_equal(affine, LPS_TO_RAS)
 
 
 def _kind(source: Source) -> str:

@@ -103,7 +103,9 @@ def _several_series(path: Path) -> str:
 def _read_series(path: Path) -> Source:
     series = read_series(path)
     if series.affine is None:
-        return picture_source(path, series.voxels, series.highest)
+        picture = picture_source(path, series.voxels, series.highest)
+        picture.warnings += series.remarks
+        return picture
     facts = {"patient": series.patient, "modality": series.modality, "window": series.window}
     if series.voxels.ndim == 3:
         return Source(path, series.voxels, affine=series.affine, warnings=series.remarks, **facts)

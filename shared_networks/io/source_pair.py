@@ -13,6 +13,7 @@ from monai.data import MetaTensor
 
 from shared_networks.errors import InputError
 from shared_networks.io.file_names import file_kind
+from shared_networks.io.geometry_checks import placed_like
 from shared_networks.io.reading import Source, read_source, read_stacked_volume
 from shared_networks.io.reading_volumes import volume_files
 from shared_networks.io.regular_grid import on_regular_grid, regular_pair
@@ -131,8 +132,8 @@ def prepare_pair(
     Raises:
         InputError: what the preparation refuses.
     """
-    first, second = pair
     aligns = getattr(prepare, "align", False)
+    first, second = pair[0], placed_like(*pair, assumed=resample or aligns)
     if resample or aligns:
         first, second = regular_pair(first, second, onto_first=not aligns)
         _check_output(pair[0], first, prepare)

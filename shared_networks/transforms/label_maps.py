@@ -11,7 +11,7 @@ from monai.utils import convert_to_numpy
 
 from shared_networks.errors import InputError
 
-__all__ = ["LABEL_MAPS", "CheckLabelsd", "MapLabelsd", "refuse_other_labels"]
+__all__ = ["LABEL_MAPS", "CheckLabelsd", "MapLabelsd", "left_out_labels", "refuse_other_labels", "whole_labels"]
 
 LABEL_MAPS: dict[str, dict[int, int]] = {
     # MRBrainS: 1 cortical and 2 basal grey matter, 3 white matter, 4 lesions, 5 CSF in the extremities, 6 ventricles,
@@ -22,6 +22,20 @@ LABEL_MAPS: dict[str, dict[int, int]] = {
     "prostate": {0: 0, 1: 1, 2: 2, 3: 3},
 }
 """Maps by name: value in the file -> class."""
+
+
+_ROUNDING = 1e-3
+"""How far from a whole number a label may be: scaling by a slope, as some programs store labels, leaves less."""
+
+
+def whole_labels(values: np.ndarray) -> np.ndarray:
+    """Labels without the rounding errors of a header's slope; values that are no whole numbers stay as they are.
+
+    Args:
+        values: of any shape.
+    """
+    whole = np.round(values)
+    return np.where(np.abs(values - whole) <= _ROUNDING, whole, values)
 
 
 def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> None:
@@ -44,29 +58,61 @@ def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping |
         )
 
 
+def left_out_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> str:
+    """What to say of voxels with an allowed value apart from the classes, which are 0, 1 and so on: not labelled.
+
+    It is said because 255 may as well come from a mask that was saved as 0 and 255.
+
+    Args:
+        labels: of any shape.
+        allowed: see :func:`refuse_other_labels`; the values of a map all are classes.
+        name: of the file.
+
+    Returns:
+        One part of a sentence; '' where there are none.
+    """
+    values = () if isinstance(allowed, str | Mapping) else sorted(allowed)
+    apart = [value for value in values if value > 0 and value - 1 not in values]
+    counts = [(value, int(np.count_nonzero(labels == value))) for value in apart]
+    found = " and ".join(f"{count} voxels of label {value}" for value, count in counts if count)
+    return f"{name}: {found} are left out as not labelled" if found else ""
+
+
 class CheckLabelsd(MapTransform):
-    """:func:`refuse_other_labels` for labels that were loaded.
+    """:func:`refuse_other_labels` and :func:`left_out_labels` for labels that were loaded.
 
     Args:
         keys: labels, any shape.
         allowed: see :func:`refuse_other_labels`.
         allow_missing_keys: leave items without label alone.
+        warning_key: text that remarks are added to.
 
     Raises:
         InputError: in the call, for other values.
     """
 
     def __init__(
-        self, keys: KeysCollection, allowed: Collection[int] | Mapping | str, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        allowed: Collection[int] | Mapping | str,
+        allow_missing_keys: bool = False,
+        warning_key: str = "warning",
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.allowed = allowed
+        self.warning_key = warning_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return ``data`` as it is."""
-        for key in self.key_iterator(dict(data)):
-            refuse_other_labels(np.asarray(data[key]), self.allowed, _file_name(data[key]))
-        return dict(data)
+        """Return ``data`` with the remarks."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            labels, name = np.asarray(d[key]), _file_name(d[key])
+            refuse_other_labels(labels, self.allowed, name)
+            remark = left_out_labels(labels, self.allowed, name)
+            if remark:
+                remark += ": set ignore_label to None to refuse them"
+                d[self.warning_key] = "; ".join(part for part in (d.get(self.warning_key), remark) if part)
+        return d
 
 
 class MapLabelsd(MapTransform):

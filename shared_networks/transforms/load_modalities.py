@@ -22,6 +22,7 @@ from shared_networks.io.source_pair import (
     on_grid_of,
     prepare_single,
 )
+from shared_networks.transforms.label_maps import whole_labels
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
@@ -251,7 +252,7 @@ class LoadModalitiesd(LoadSourcesd):
             check_same_grid(reference, source, "resample the label onto the image's grid by nearest neighbour.")
             if source.cleared is not None:
                 changed.append(source.warnings[-1])
-            values = source.values
+            values = whole_labels(source.values)
             if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
                 raise InputError(f"{path}: values are not whole numbers in 0..255; expected class labels: round them.")
             if number == 0:

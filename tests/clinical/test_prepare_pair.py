@@ -94,10 +94,14 @@ def test_failed_registrations_are_refused(case, write_volume):
 
 
 def test_a_doubtful_registration_is_remarked():
-    found = RigidRegistration(np.eye(4), np.zeros(3), 0.2, 1.05, 1.17, 1.1)
+    moved = np.eye(4)
+    moved[0, 3] = 2.0
+    found = RigidRegistration(moved, np.zeros(3), 0.2, 1.05, 1.17, 1.1)
     assert found.sharpness == pytest.approx(1.7)
     assert "the registration is doubtful" in PreparePair()._judge("", found)[0]
     assert PreparePair()._judge("", replace(found, similarity_displaced=1.05)) == []
+    (said,) = PreparePair()._judge("", replace(found, matrix=np.eye(4), similarity_displaced=1.05))
+    assert said == "the registration found nothing better than the position of the headers, which was kept"
 
 
 def test_flair_that_covers_a_part_only_is_remarked(case, write_volume):

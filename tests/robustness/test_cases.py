@@ -9,7 +9,7 @@ import pytest
 from monai.bundle import ConfigParser
 
 from shared_networks import check
-from shared_networks.data import CaseLog
+from shared_networks.data import CaseLog, training_cases
 from shared_networks.errors import InputError
 from shared_networks.io.file_names import file_stem
 from shared_networks.runner.one_line_errors import find_input_error
@@ -54,6 +54,8 @@ def pairs_of_volumes(root):
             yield "gesenet", {"mri": str(root / "gvol" / f"{mri}.nii.gz"), "other": str(path)}
     sheared = {key: str(root / "gvol" / f"{name}_shear.nii.gz") for key, name in (("mri", "mri"), ("other", "ct"))}
     yield "gesenet", sheared | {"resample": True}
+    yield "gesenet", sheared | {"align": True}
+    yield "gesenet", sheared | {"mri": str(root / "gvol" / "mri.nii.gz"), "align": True}
 
 
 def series(root):
@@ -61,6 +63,7 @@ def series(root):
     for path in sorted(path for path in place.iterdir() if path.name != "single"):
         yield "gesenet", {"mri": str(place / "mri"), "other": str(path)}
     yield "gesenet", {"mri": str(place / "mri"), "other": str(place / "ct_tilt"), "resample": True}
+    yield "gesenet", {key: str(place / f"px_examples_{kind}_color") for key, kind in (("mri", "rgb"), ("other", "ybr"))}
     two = place / "mri_twoseries"
     for choices in (("#1", "#2"), ("#1", "#3"), ("#2", "")):
         yield "gesenet", {"mri": f"{two}{choices[0]}", "other": f"{two}{choices[1]}"}
@@ -140,7 +143,7 @@ def test_check_and_inference_say_the_same_in_one_line(cases_dir, tmp_path, kind,
 def test_what_the_check_takes_is_fused_and_what_it_refuses_is_refused(cases_dir, tmp_path, bundle):
     """All of the folder in one batch, through the network and the savers."""
     kinds = {"rmr_fusion": [volumes], "gesenet": [pictures, pairs_of_volumes, series]}[bundle]
-    inputs = [keys for kind in kinds for name, keys in kind(cases_dir) if name == bundle]
+    inputs = [keys for kind in kinds for name, keys in kind(cases_dir) if name == bundle and True not in keys.values()]
     (tmp_path / "d.json").write_text(
         json.dumps([keys | {"name": f"c{n}", "subject": f"c{n}"} for n, keys in enumerate(inputs)])
     )
@@ -156,21 +159,37 @@ def test_what_the_check_takes_is_fused_and_what_it_refuses_is_refused(cases_dir,
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("255", "255"), ("slope", "2.00003, 2.99998"), ("float64", ""), ("oneclass", "")]
+    ("name", "options", "said"),
+    [
+        ("255", (), "label.nii.gz: 32 voxels of label 255 are left out as not labelled: set ignore_label to None"),
+        ("255", ("--ignore_label", "None"), "label.nii.gz: value 255 in the label, expected 0, 1, 2, 3, 4: correct"),
+        ("slope", (), ""),
+        ("float64", (), ""),
+        ("oneclass", (), ""),
+    ],
 )
-def test_labels_that_are_no_class(cases_dir, tmp_path, name, value):
-    code = check.main(["--datalist", str(cases_dir / f"tr_label_{name}.json"), "--json", str(tmp_path / "c.json")])
-    assert code == (2 if value else 0)
-    refused = [case for case in json.loads((tmp_path / "c.json").read_text())["cases"] if case["status"] == "refused"]
-    assert len(refused) == bool(value)
-    assert all(f"label_{name}/label.nii.gz: value" in case["reason"] for case in refused)
+def test_check_and_training_take_the_same_labels(cases_dir, tmp_path, caplog, name, options, said):
+    datalist = str(cases_dir / f"tr_label_{name}.json")
+    code = check.main(["--datalist", datalist, *options, "--json", str(tmp_path / "c.json")])
+    refused = "expected" in said
+    assert code == (2 if refused else 0)
+    reasons = [case["reason"] for case in json.loads((tmp_path / "c.json").read_text())["cases"]]
+    assert any(said in reason for reason in reasons) and ("255" in "".join(reasons)) == bool(said)
+    caplog.clear()
+    allowed = [*range(5), *([] if options else [255])]
+    if refused:
+        with pytest.raises(InputError, match="value 255 in the label, expected 0, 1, 2, 3, 4: correct"):
+            training_cases("training", datalist=datalist, allowed_labels=allowed)
+    else:
+        training_cases("training", datalist=datalist, allowed_labels=allowed)
+        assert sum("32 voxels of label 255 are left out" in line for line in caplog.messages) == bool(said)
 
 
 COMMANDS = {
     "label": (
         "rmr_fusion",
         "train",
-        {"datalist": "{cases}/tr_label_255.json"},
+        {"datalist": "{cases}/tr_label_255.json", "ignore_label": "None"},
         "{cases}/label_255/label.nii.gz: value 255 in the label, expected 0, 1, 2, 3, 4: correct the file, or set "
         "classes, label_map or ignore_label.",
     ),

@@ -65,6 +65,15 @@ GES = {
     "colour RGBA": ("gvol/mri.nii.gz", "gvol/pet_rgba.nii.gz", "ok", ""),
     "sheared": ("gvol/mri_shear.nii.gz", "gvol/ct_shear.nii.gz", "refused", "--resample True"),
     "sheared, resampled": ("gvol/mri_shear.nii.gz", "gvol/ct_shear.nii.gz", "warned", "regular grid", "--resample"),
+    "sheared, aligned": (
+        "gvol/mri_shear.nii.gz",
+        "gvol/ct_shear.nii.gz",
+        "warned",
+        "headers, which was kept",
+        "--align",
+    ),
+    "one sheared, aligned": ("gvol/mri.nii.gz", "gvol/ct_shear.nii.gz", "warned", "headers, which was kept", "--align"),
+    "colour without place": ("gvol/mri.nii.gz", "gvol/pet_rgb_itk.nii.gz", "warned", "on mri.nii.gz voxel by voxel"),
     "plain": (MRI, OTHER, "ok", ""),
     "no preamble": (MRI, "dicom/flair_nopreamble", "ok", ""),
     "nested": ("dicom/mri_nested", OTHER, "ok", ""),
@@ -81,10 +90,10 @@ GES = {
     "two series, none chosen": ("dicom/mri_twoseries", OTHER, "refused", "mri_twoseries#1"),
     "missing": ("dicom/mri_missing", OTHER, "refused", "missing or unevenly spaced"),
     "film": (
-        MRI,
+        "dicom/px_examples_rgb_color",
         "dicom/px_examples_ybr_color",
-        "refused",
-        "a film and not a volume; save one as PNG or give the original",
+        "warned",
+        "30 frames without position, a film, of which the first one was read",
     ),
 }
 

@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 
 from shared_networks.errors import InputError
 from shared_networks.transforms import CheckLabelsd, MapLabelsd
+from shared_networks.transforms.label_maps import whole_labels
 
 
 def test_mrbrains_becomes_the_four_tissues():
@@ -78,10 +79,18 @@ def test_other_labels_are_refused(values, allowed, others):
     label = MetaTensor(torch.tensor(values).view(1, -1, 1, 1), meta={"label_filename": "x/label.nii"})
     check = CheckLabelsd("label", allowed, allow_missing_keys=True)
     if not others:
-        assert check({"label": label})["label"] is label
+        checked = check({"label": label, "warning": "dark"})
+        assert checked["label"] is label
+        left_out = "; x/label.nii: 1 voxels of label 255 are left out as not labelled: set ignore_label to None to "
+        assert checked["warning"] == (f"dark{left_out}refuse them" if 255 in values else "dark")
         assert check({"image": 1}) == {"image": 1}
         return
     with pytest.raises(InputError) as caught:
         check({"label": label})
     assert str(caught.value).startswith(f"x/label.nii: {others} in the label, expected ")
     assert str(caught.value).endswith(": correct the file, or set classes, label_map or ignore_label.")
+
+
+def test_labels_with_rounding_errors_are_whole_and_others_stay():
+    values = np.array([0.0, 2.00003, 2.99998, 1.5, 254.9995], np.float32)
+    assert np.array_equal(whole_labels(values), np.array([0, 2, 3, 1.5, 255], np.float32))
