@@ -53,7 +53,7 @@ def test_mistakes_are_one_line(command, message):
 
 
 def test_help_fits_a_screen(run_module):
-    code, printed, _ = run_module("shared_networks", "--help")
+    code, printed, _ = run_module("shared_networks.__main__", "--help")
     lines = printed.splitlines()
     assert code == 0 and 10 < len(lines) <= 30 and max(map(len, lines)) <= 100
 
