@@ -1,6 +1,7 @@
 """Nothing that comes from data or metadata is evaluated, and no text of theirs breaks a line or leads elsewhere."""
 
 import ast
+import inspect
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from shared_networks import check
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_structure import check_dicom_structure
 from shared_networks.io.reading import read_source
-from shared_networks.transforms import LoadModalitiesd
+from shared_networks.transforms import AlignPicturesd, DenoisePicturesd, LoadModalitiesd
 from shared_networks.transforms.modality_checks import BRAIN_RANGES
 from tests.robustness.file_maker import FileMaker, brain
 
@@ -95,6 +96,17 @@ def test_ranges_of_the_config_are_those_of_the_check_command(rmr_bundle):
     assert config["expected_ranges"] == BRAIN_RANGES
     (loader,) = [step for step in config["preprocessing"]["transforms"] if "LoadModalitiesd" in step["_target_"]]
     assert loader["expected_ranges"] == "@expected_ranges"
+
+
+def test_pictures_are_prepared_by_the_check_command_as_by_the_config(gesenet_bundle):
+    config = json.loads((gesenet_bundle / "configs" / "inference.json").read_text(encoding="utf-8"))
+    assert config["mid_grey"] == check._MID_GREY
+    steps = [step for step in config["preprocessing"]["transforms"] if "LoadFusionPaird" not in step["_target_"]]
+    for step, transform in zip(steps, (DenoisePicturesd, AlignPicturesd), strict=True):
+        assert step["_target_"].endswith(f".{transform.__name__}")
+        defaults = inspect.signature(transform).parameters
+        for name in step.keys() - {"_target_", "_requires_", "_disabled_", "keys"}:
+            assert list(np.ravel(config[step[name][1:]])) == list(np.ravel(defaults[name].default))
 
 
 def test_other_ranges_and_none(tmp_path):
