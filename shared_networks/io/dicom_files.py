@@ -20,7 +20,10 @@ PICTURE_SUFFIXES = (
     *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     *(".gif", ".webp", ".jp2", ".j2k", ".jpx"),
 )
-VOLUME_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd")
+VOLUME_SUFFIXES = (
+    *(".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"),
+    *(".mgz", ".mgh", ".nrrd", ".nhdr", ".mha", ".mhd"),
+)
 _OTHER_SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".json", ".txt", ".xml", ".pdf", ".gz", ".zip", ".csv", ".db")
 # First elements that files without the 128 bytes of preamble begin with: group length, or the first ones of 0008.
 _FIRST_ELEMENTS = (

@@ -40,10 +40,10 @@ def file_kind(path: str | Path) -> str:
 
 
 def header_beside(path: str | Path) -> Path | None:
-    """The ``.hdr`` beside an ``.img`` or ``.img.gz``, None where there is none."""
+    """The ``.hdr`` or ``.hdr.gz`` beside an ``.img`` or ``.img.gz``, None where there is none."""
     path = Path(path)
     stem = file_stem(path)
-    found = [path.with_name(stem + ending) for ending in (".hdr", ".HDR")]
+    found = [path.with_name(stem + ending) for ending in (".hdr", ".HDR", ".hdr.gz", ".HDR.GZ")]
     is_image = path.name.lower().endswith((".img", ".img.gz"))
     return next((header for header in found if header.is_file()), None) if is_image else None
 

@@ -34,7 +34,7 @@ _MOST_EXCESS = 2**24  # bytes behind the voxels; more is no padding
 _CHUNK = 2**20
 _NO_ORIENTATION = "the header names no orientation; left and right are a guess"
 _UNITS = {"meter": 1e3, "micron": 1e-3}
-_PLAUSIBLE = (1e-3, 100.0)  # mm, voxel sizes
+_PLAUSIBLE = (5e-3, 100.0)  # mm, voxel sizes
 
 
 def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
@@ -136,6 +136,9 @@ def orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> li
     if isinstance(image, nib.MGHImage):
         return [] if header["goodRASFlag"] else [f"{path.name}: {_NO_ORIENTATION}"]
     if not isinstance(header, nib.Nifti1Header):
+        matrix = image.file_map.get("mat")  # SPM's
+        if matrix is not None and Path(matrix.filename).is_file():
+            return []
         return [f"{path.name}: the format Analyze names no orientation; left and right are a guess"]
     sform, sform_code = header.get_sform(coded=True)
     if not sform_code and not header["qform_code"]:
@@ -159,7 +162,7 @@ def orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> li
 def unit_factor(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[float, str]:
     """Millimetres in the header's unit of length, and a remark where that is not 1.
 
-    A unit by which voxels would be larger than 100 mm or smaller than 1 micron, while as mm they are plausible, is
+    A unit by which voxels would be larger than 100 mm or smaller than 5 microns, while as mm they are plausible, is
     taken as a mistake of the header: it stays mm, with a remark.
     """
     if not isinstance(image.header, nib.Nifti1Header):

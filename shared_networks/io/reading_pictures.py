@@ -16,6 +16,8 @@ __all__ = ["picture_source", "read_picture"]
 _FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO, _SAMPLE_FORMAT, _SIGNED = 258, 262, 0, 339, 2
+_KIND_OF_PAGE, _REDUCED = 254, 1
+_COLOUR = ("RGB", "RGBA", "RGBX", "LA", "CMYK", "YCbCr", "LAB")
 # Orientation of TIFF and EXIF -> how rows and columns of the stored picture are put upright.
 _UPRIGHT = {
     1: lambda pixels: pixels,
@@ -43,17 +45,23 @@ def read_picture(path: Path) -> Source:
     try:
         opened = Image.open(io.BytesIO(path.read_bytes()), formats=_FORMATS)
     except UnidentifiedImageError as error:
-        fractions = _half_or_double(path)
-        if fractions is None:
+        other = _other_tiff(path)
+        if other is None:
             raise UnidentifiedImageError(f"cannot identify image file {path.name}") from error
-        return picture_source(path, fractions, 1.0)
+        return picture_source(path, *other)
     with opened as picture:
         check_picture_size(picture, path)
         _refuse_pages(picture, path)
         deep = any(";16" in str(tile.args) for tile in picture.tile)  # before getexif, which decodes a PNG
+        if picture.format == "TIFF" and picture.mode in _COLOUR and max(picture.tag_v2.get(_BITS, (1,))) > 8:
+            # Cut down to 8 bit without a word, or, with planes one after the other, read as if they were not.
+            other = _other_tiff(path)
+            if other is None:
+                raise InputError(f"{path}: {picture.mode} of more than 8 bit; save it as grey or RGB of 16 bit.")
+            return picture_source(path, *other)
         # Pillow puts a TIFF upright by itself, where it decodes it.
         stated = picture.getexif().get(_EXIF_ORIENTATION, 1)
-        pixels, highest, decoded = _pixels(picture, path, deep, stated)
+        pixels, highest, decoded = _pixels(picture, path, deep)
         turn = _UPRIGHT.get(1 if picture.format == "TIFF" and decoded else stated, _UPRIGHT[1])
     return picture_source(path, turn(pixels), highest)
 
@@ -79,10 +87,24 @@ def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
 
 
 def _refuse_pages(picture: Image.Image, path: Path) -> None:
-    """Several pages are refused, but for the copies that cameras and phones store behind a JPEG (MPO)."""
+    """Several pages are refused, but for small copies: behind a JPEG as cameras store them (MPO), or in a TIFF."""
     count = getattr(picture, "n_frames", 1)
+    if count > 1 and picture.format == "TIFF" and _others_are_small(picture, count):
+        return
     if count > 1 and not (picture.format == "MPO" and _frames_are_copies(picture, count)):
         raise InputError(f"{path}: {count} pages in one file; expected one picture, or a NIfTI volume.")
+
+
+def _others_are_small(picture: Image.Image, count: int) -> bool:
+    """Whether every page of a TIFF but the first says that it is another one at a reduced size."""
+    try:
+        for number in range(1, count):
+            picture.seek(number)
+            if not int(picture.tag_v2.get(_KIND_OF_PAGE, 0)) & _REDUCED:
+                return False
+    finally:
+        picture.seek(0)
+    return True
 
 
 def _frames_are_copies(picture: Image.Image, count: int) -> bool:
@@ -99,11 +121,11 @@ def _frames_are_copies(picture: Image.Image, count: int) -> bool:
     return True
 
 
-def _pixels(picture: Image.Image, path: Path, deep: bool, stated: int) -> tuple[np.ndarray, float, bool]:
+def _pixels(picture: Image.Image, path: Path, deep: bool) -> tuple[np.ndarray, float, bool]:
     """Pixels H x W or H x W x channels, the value of white, and whether Pillow decoded them."""
     picture.load()
-    if deep and picture.mode in ("RGB", "RGBA", "LA"):
-        return _deep_colour(path, picture, stated), 65535, False
+    if deep and picture.mode in _COLOUR:
+        return _deep_colour(path, picture), 65535, False
     is_tiff = picture.format == "TIFF"
     inverted = is_tiff and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     signed = is_tiff and picture.tag_v2.get(_SAMPLE_FORMAT, (1,))[0] == _SIGNED
@@ -123,7 +145,7 @@ def _pixels(picture: Image.Image, path: Path, deep: bool, stated: int) -> tuple[
         raise InputError(f"{path}: 32-bit pixels (mode {picture.mode}); save it as an 8- or 16-bit picture.")
     if picture.mode == "1" or picture.mode == "L":
         return np.asarray(picture.convert("LA" if "transparency" in picture.info else "L")), 255, True
-    if picture.format == "JPEG2000" and _bits_of_jpeg2000(picture) > 8:
+    if picture.format == "JPEG2000" and _bits_of_jpeg2000(path) > 8:
         raise InputError(f"{path}: JPEG 2000 colour of more than 8 bit; save it as PNG or TIFF.")
     if picture.mode in ("LA", "RGBA"):
         return np.asarray(picture), 255, True
@@ -131,49 +153,56 @@ def _pixels(picture: Image.Image, path: Path, deep: bool, stated: int) -> tuple[
     return np.asarray(picture.convert("RGBA" if transparent else "RGB")), 255, True
 
 
-def _deep_colour(path: Path, picture: Image.Image, stated: int) -> np.ndarray:
-    """16-bit colour, which Pillow cuts down to 8 bit without a word, as it is stored."""
-    if picture.format == "TIFF" and stated != 1:
-        # ITK does the same to a TIFF that is not upright.
-        import tifffile
-
-        with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            return np.moveaxis(page.asarray(), 0, -1) if page.axes.startswith("S") else page.asarray()
+def _deep_colour(path: Path, picture: Image.Image) -> np.ndarray:
+    """A PNG of 16-bit colour, which Pillow cuts down to 8 bit without a word, as it is stored."""
     import itk
 
     pixel_type = itk.Vector[itk.F, len(picture.getbands())]
     return itk.array_from_image(itk.imread(str(path), pixel_type=pixel_type))
 
 
-def _half_or_double(path: Path) -> np.ndarray | None:
-    """Pixels, upright and with black as 0, of a TIFF of floating-point numbers of 16 or 64 bit, which Pillow does not
-    know; None for any other file."""
+def _other_tiff(path: Path) -> tuple[np.ndarray, float] | None:
+    """Pixels, upright and with black as 0, and the value of white, of a TIFF that Pillow does not know or changes.
+
+    Grey, grey with opacity or RGB(A); whole numbers of 8 or 16 bit, or floating-point ones; None for any other file.
+    """
     import tifffile
 
-    if path.read_bytes()[:4] not in (b"II*\0", b"MM\0*"):
+    if path.read_bytes()[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return None
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
-        is_grey = page.axes == "YX" and page.dtype is not None and page.dtype.kind == "f"
-        if len(file.pages) > 1 or not is_grey or page.imagewidth * page.imagelength > MOST_PIXELS:
+        pages = [page for page in file.pages if not page.is_reduced]
+        page = pages[0] if len(pages) == 1 else None
+        if page is None or page.axes not in ("YX", "YXS", "SYX") or page.photometric not in (0, 1, 2):
+            return None
+        kind = None if page.dtype is None else page.dtype.str[1:]
+        if kind not in ("u1", "u2", "i2", "f2", "f4", "f8") or page.imagewidth * page.imagelength > MOST_PIXELS:
             return None
         stated = page.tags[_EXIF_ORIENTATION].value if _EXIF_ORIENTATION in page.tags else 1
-        pixels = _fractions(page.asarray(), page.photometric == _WHITE_IS_ZERO, path)
-    return _UPRIGHT.get(int(stated), _UPRIGHT[1])(pixels)
+        pixels, inverted, bits = page.asarray(), page.photometric == _WHITE_IS_ZERO, page.bitspersample
+    pixels = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
+    if pixels.ndim == 3 and pixels.shape[-1] > 4:
+        return None
+    upright = _UPRIGHT.get(int(stated), _UPRIGHT[1])
+    if kind[0] == "f":
+        return upright(_fractions(pixels, inverted, path)), 1.0
+    if pixels.min() < 0:
+        raise InputError(f"{path}: negative pixel values; save it as an unsigned 8- or 16-bit picture.")
+    highest = 2 ** (bits - (kind[0] == "i")) - 1
+    return upright(highest - pixels.astype(np.int32) if inverted else pixels), highest
 
 
-def _bits_of_jpeg2000(picture: Image.Image) -> int:
+def _bits_of_jpeg2000(path: Path) -> int:
     """Bits of the first component (ISO/IEC 15444-1, A.5.1: marker SIZ), which Pillow cuts down to 8 in colour."""
-    picture.fp.seek(0)
-    content = picture.fp.read()
+    content = path.read_bytes()
     place = content.find(b"\xff\x4f\xff\x51")
     return (content[place + 42] & 0x7F) + 1 if 0 <= place < len(content) - 42 else 8
 
 
 def _fractions(pixels: np.ndarray, inverted: bool, path: Path) -> np.ndarray:
     """Floating-point pixels, of which only 0 to 1 has one meaning."""
-    low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
+    known = pixels[~np.isnan(pixels)]  # NaN is refused with all other pictures
+    low, high = (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
     if not 0.0 <= low <= high <= 1.0:
         raise InputError(
             f"{path}: {8 * pixels.itemsize}-bit pixels from {low:.4g} to {high:.4g}, of which nothing says what is "

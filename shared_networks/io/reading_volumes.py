@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from shared_networks.errors import InputError
-from shared_networks.io.file_names import header_beside
+from shared_networks.io.file_names import file_stem, header_beside
 from shared_networks.io.header_checks import (
     MOST_VOXELS,
     check_nifti_size,
@@ -25,11 +25,13 @@ __all__ = ["Voxels", "read_volume", "read_voxels", "volume_files"]
 
 _ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_COLOUR_INTENTS = (2003, 2004)  # NIFTI_INTENT_RGB_VECTOR and NIFTI_INTENT_RGBA_VECTOR
 _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = [struct.pack(order + "i", size) for order in "<>" for size in (348, 540)]  # NIfTI-1 and -2 begin so
 _HEADER = 2**16  # bytes of a text header that are looked at
 _DEFLATE = 1032  # most bytes that one byte can be unpacked to
 _UNIT = re.compile(rb'^(?:space )?units:[^"\n]*"([^"\n]+)"', re.IGNORECASE | re.MULTILINE)
+_DISTANCE_UNITS = re.compile(rb"^DistanceUnits\s*=[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
 _MILLIMETRES = {"m": 1e3, "meter": 1e3, "meters": 1e3, "metre": 1e3, "metres": 1e3, "cm": 10.0, "centimeter": 10.0}
 _MILLIMETRES |= dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3)
 # Where a text header names its data file; LOCAL means behind the header.
@@ -41,7 +43,7 @@ class Voxels:
     """What a volume's file holds.
 
     Attributes:
-        array: X x Y x Z and further axes, float32 grey values, or uint8 colour with R, G, B (and A) last.
+        array: X x Y x Z and further axes, float32 grey values, or colour from 0 to 255 with R, G, B (and A) last.
         affine: voxel to world (RAS) in mm, 4 x 4.
         colour: whether the last axis holds R, G, B (and A).
         stored: type of the numbers in the file.
@@ -59,9 +61,9 @@ def volume_files(path: str | Path) -> list[Path]:
     """Every file that a volume consists of: header and image, or header and the data file that it names."""
     path = Path(path)
     name = path.name.lower()
-    if name.endswith((".hdr", ".img", ".img.gz")):
+    if name.endswith((".hdr", ".hdr.gz", ".img", ".img.gz")):
         header = header_beside(path) or path
-        stem = header.name[: -len(".hdr")] if header.name.lower().endswith(".hdr") else header.name
+        stem = file_stem(header)
         # SPM keeps a matrix beside an Analyze image.
         beside = [header.with_name(stem + ending) for ending in (".img", ".IMG", ".img.gz", ".mat")]
         return [header, *(file for file in beside if file != header and file.is_file())]
@@ -118,6 +120,7 @@ def read_voxels(path: Path) -> Voxels:
 
 def _read_by_nibabel(path: Path) -> Voxels:
     opened = header_beside(path) or path
+    _refuse_lonely(path, opened)
     _refuse_wrong_ending(opened)
     image = nib.load(opened)
     remarks = [*check_nifti_size(image, path), *orientation_remarks(image, path)]
@@ -132,15 +135,28 @@ def _read_by_nibabel(path: Path) -> Voxels:
         return Voxels(array, affine, True, stored, remarks)
     if np.issubdtype(stored, np.complexfloating):
         raise InputError(f"{path}: complex values; save the magnitude as a real volume.")
-    # Bytes in three channels: in the fourth axis as many programs write them, or as the vector of the standard.
-    shape = image.shape
-    vector = len(shape) == 5 and shape[3] == 1 and shape[4] in (3, 4)
-    if stored == np.uint8 and (vector or (len(shape) == 4 and shape[3] == 3)) and not _is_scaled(image):
-        remarks.append(f"{path.name}: {shape[-1]} channels of 8 bit in the last axis were read as colour")
-        return Voxels(np.asarray(image.dataobj).reshape(*shape[:3], shape[-1]), affine, True, stored, remarks)
     with np.errstate(over="ignore", invalid="ignore"):
         values = image.get_fdata(dtype=np.float32, caching="unchanged")
-    return Voxels(values, affine, False, stored, remarks)
+    colours = _colours(image, values, is_bytes=stored == np.uint8 and not _is_scaled(image))
+    if colours is None:
+        return Voxels(values, affine, False, stored, remarks)
+    kind = "8 bit" if values.max() > 1 else "0 to 1"
+    remarks.append(f"{path.name}: {colours.shape[-1]} channels of {kind} in the last axis were read as colour")
+    return Voxels(colours, affine, True, stored, remarks)
+
+
+def _refuse_lonely(path: Path, header: Path) -> None:
+    """One of the two files of a pair without the other one, or a compressed one beside one that is not."""
+    name = header.name.lower()
+    if name.endswith((".img", ".img.gz")):
+        raise InputError(f"{path}: its header, {file_stem(path)}.hdr, is not there; copy both files.")
+    if not name.endswith((".hdr", ".hdr.gz")):
+        return
+    images = [file for file in volume_files(header)[1:] if file.name.lower().endswith((".img", ".img.gz"))]
+    if not images:
+        raise InputError(f"{path}: {file_stem(path)}.img, which holds its voxels, is not there; copy both files.")
+    if not any(file.name.lower().endswith(".gz") == name.endswith(".gz") for file in images):
+        raise InputError(f"{path}: one of it and {images[0].name} is compressed; compress or unpack both files.")
 
 
 def _refuse_wrong_ending(path: Path) -> None:
@@ -154,6 +170,31 @@ def _refuse_wrong_ending(path: Path) -> None:
         raise InputError(f"{path}: not compressed, as its name says; rename it to {path.name[:-3]}.")
 
 
+def _colours(image: Any, values: np.ndarray, is_bytes: bool) -> np.ndarray | None:
+    """X x Y x Z x 3 or 4 from 0 to 255 where the last axis holds colours; None where it does not, or may not.
+
+    Many programs write bytes in the fourth axis; of four such channels the last one must be opacity, the same
+    everywhere. The vector of the standard may hold other numbers: whole ones of a byte, or from 0 to 1.
+    """
+    shape = values.shape
+    count = shape[-1] if len(shape) in (4, 5) else 0
+    is_named = isinstance(image.header, nib.Nifti1Header) and int(image.header["intent_code"]) in _COLOUR_INTENTS
+    is_vector = len(shape) == 5 and shape[3] == 1
+    if count not in (3, 4) or not (is_named or is_vector or (is_bytes and len(shape) == 4)):
+        return None
+    is_opaque = count == 3 or bool((values[..., 3] == 255).all())
+    if is_bytes and not (is_named or is_vector or is_opaque):
+        return None
+    low, high = values.min(), values.max()
+    if not is_bytes and not 0 <= low <= high <= 255:
+        return None
+    if not is_bytes and high <= 1:
+        values = values * np.float32(255)
+    elif not is_bytes and (values != np.round(values)).any():
+        return None
+    return values.reshape(*shape[:3], count)
+
+
 def _is_scaled(image: Any) -> bool:
     """Whether the stored numbers are not the values."""
     return (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
@@ -163,6 +204,8 @@ def _read_by_itk(path: Path) -> Voxels:
     import itk
 
     names = volume_files(path)
+    if b"\nencoding: bz" in _header(path).lower():
+        raise InputError(f"{path}: compressed by bzip2; save it uncompressed or compressed by gzip.")
     reader = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
     if reader is None:
         raise InputError(f"{path}: cannot be read, it does not begin as its name says; copy or export it again.")
@@ -194,17 +237,17 @@ def _read_by_itk(path: Path) -> Voxels:
     is_nrrd = path.name.lower().endswith((".nrrd", ".nhdr"))
     if is_nrrd and "NRRD_space" not in reader.GetMetaDataDictionary().GetKeys():
         remarks.append(f"{path.name}: the header names no orientation; left and right are a guess")
-    factor = _nrrd_unit(path) if is_nrrd else 1.0
+    factor = _unit(path, _UNIT if is_nrrd else _DISTANCE_UNITS)
     affine[:3] *= factor
     if factor != 1.0:
         remarks.append(f"{path.name}: the header gives lengths in another unit, which were turned into mm")
     return Voxels(np.ascontiguousarray(array), _LPS_TO_RAS @ affine, components > 1, np.dtype(np.float32), remarks)
 
 
-def _nrrd_unit(path: Path) -> float:
-    """Millimetres in the unit of length that the text of a NRRD header names (ITK passes it over); 1 without one."""
-    header = re.split(rb"\r?\n\r?\n", _header(path), maxsplit=1)[0]
-    found = _UNIT.search(header)
+def _unit(path: Path, pattern: re.Pattern[bytes]) -> float:
+    """Millimetres in the unit of length that the text of a header names (ITK passes it over); 1 without one."""
+    header = re.split(rb"\r?\n\r?\n|ElementDataFile", _header(path), maxsplit=1)[0]
+    found = pattern.search(header)
     return _MILLIMETRES.get(found[1].decode("utf-8", "replace").strip().lower(), 1.0) if found else 1.0
 
 

@@ -174,6 +174,12 @@ def test_files_of_a_volume(tmp_path):
     assert file_stem("d.mha") == file_stem("d.nrrd") == file_stem("d.img.gz") == "d"
 
 
+def compress_data(path):
+    image = path.with_suffix(".img")
+    image.with_name("a.img.gz").write_bytes(gzip.compress(image.read_bytes()))
+    image.unlink()
+
+
 def remove_data(path):
     next(path.parent.glob("*.raw")).unlink()
 
@@ -200,7 +206,10 @@ def change_text(old, new):
         ("a.mgz", lambda path: path.write_bytes(path.read_bytes()[:-100]), "cannot be read"),
         ("a.mgh", lambda path: path.write_bytes(path.read_bytes()[:400]), "cannot be read"),
         ("a.hdr", lambda path: path.with_suffix(".img").write_bytes(b"1234"), "cannot be read"),
-        ("a.hdr", lambda path: path.with_suffix(".img").unlink(), "cannot be read"),
+        ("a.hdr", lambda path: path.with_suffix(".img").unlink(), "a.img, which holds its voxels, is not there"),
+        ("a.img", lambda path: path.with_suffix(".hdr").unlink(), "its header, a.hdr, is not there; copy both files"),
+        ("a.hdr", compress_data, "one of it and a.img.gz is compressed; compress or unpack both files"),
+        ("a.nrrd", change_text(b"encoding: raw", b"encoding: bzip2"), "compressed by bzip2; save it uncompressed"),
         ("a.nrrd", lambda path: path.write_bytes(b"no volume"), "cannot be read"),
         ("a.mgz", lambda path: path.write_bytes(gzip.compress(b"no volume")), "cannot be read"),
     ],
@@ -240,3 +249,79 @@ def test_the_reason_of_itk_is_what_it_says_last(tmp_path):
         InputError, match=r"a.nrrd: cannot be read \(RuntimeError: ReadImageInformation: number of domain"
     ):
         read_source(tmp_path / "a.nrrd")
+
+
+def test_lengths_of_metaimage_become_millimetres(tmp_path):
+    text = "ObjectType = Image\nNDims = 3\nDimSize = 7 6 5\nElementSpacing = 1000 2000 3000\nDistanceUnits = um\n"
+    head = f"{text}ElementType = MET_SHORT\nElementDataFile = LOCAL\n".encode()
+    (tmp_path / "a.mha").write_bytes(head + voxels().T.tobytes())
+    source = read_source(tmp_path / "a.mha")
+    assert np.array_equal(source.values, voxels()) and np.allclose(source.affine, np.diag([-1, -2, 3, 1]))
+    assert "lengths in another unit, which were turned into mm" in source.warnings[0]
+
+
+def test_a_compressed_pair(tmp_path):
+    nib.save(nib.Nifti1Pair(voxels(), OBLIQUE), tmp_path / "a.hdr")
+    for ending in ("hdr", "img"):
+        (tmp_path / f"a.{ending}.gz").write_bytes(gzip.compress((tmp_path / f"a.{ending}").read_bytes()))
+        (tmp_path / f"a.{ending}").unlink()
+    for name in ("a.hdr.gz", "a.img.gz"):
+        source = read_source(tmp_path / name)
+        assert np.array_equal(source.values, voxels()) and np.allclose(source.affine, OBLIQUE, atol=1e-5)
+    assert [file_kind(tmp_path / name) for name in ("a.hdr.gz", "a.img.gz")] == ["volume", ""]
+    assert volume_files(tmp_path / "a.hdr.gz") == [tmp_path / "a.hdr.gz", tmp_path / "a.img.gz"]
+
+
+def test_the_matrix_of_spm_is_an_orientation(tmp_path):
+    nib.save(nib.Spm2AnalyzeImage(voxels(), OBLIQUE), tmp_path / "a.img")
+    source = read_source(tmp_path / "a.img")
+    assert np.allclose(source.affine, OBLIQUE, atol=1e-5) and source.warnings == []
+    (tmp_path / "a.mat").unlink()
+    assert "the format Analyze names no orientation" in read_source(tmp_path / "a.img").warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "scale", "axes", "intent", "read"),
+    [
+        (np.uint8, 1, 4, 0, True),
+        (np.uint8, 1, 5, 0, True),
+        (np.int16, 1, 5, 0, True),
+        (np.float32, 1, 5, 1007, True),
+        (np.float32, 1 / 255, 5, 1007, True),
+        (np.float32, 1 / 255, 4, 2003, True),
+        (np.float32, 1.5, 5, 1007, False),  # neither whole numbers nor 0 to 1
+        (np.float32, -1, 5, 1007, False),  # a field of displacements
+        (np.int16, 1, 4, 0, False),  # three time points
+    ],
+)
+def test_numbers_that_are_colour_for_certain(tmp_path, kind, scale, axes, intent, read):
+    colours = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3))
+    stored = (colours * scale).astype(kind).reshape(*SHAPE, *([1] if axes == 5 else []), 3)
+    image = nib.Nifti1Image(stored, OBLIQUE)
+    image.header["intent_code"] = intent
+    nib.save(image, tmp_path / "a.nii")
+    if not read:
+        with pytest.raises(InputError, match="expected a 3D volume"):
+            read_source(tmp_path / "a.nii")
+        return
+    source = read_source(tmp_path / "a.nii")
+    assert np.abs(source.values - colours @ [0.299, 0.587, 0.114] / 255).max() < 1e-5
+    assert source.chroma is not None and "3 channels of" in source.warnings[0]
+
+
+def test_four_channels_are_colour_where_the_last_is_opaque(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (*SHAPE, 4)).astype(np.uint8)
+    nib.save(nib.Nifti1Image(colours, OBLIQUE), tmp_path / "a.nii")
+    with pytest.raises(InputError, match="4D image of shape"):
+        read_source(tmp_path / "a.nii")
+    colours[..., 3] = 255
+    nib.save(nib.Nifti1Image(colours, OBLIQUE), tmp_path / "a.nii")
+    assert np.abs(read_source(tmp_path / "a.nii").values - colours[..., :3] @ [0.299, 0.587, 0.114] / 255).max() < 1e-5
+
+
+def test_voxels_of_a_thousandth_of_a_millimetre_are_a_mistake_of_the_header(tmp_path):
+    image = nib.Nifti1Image(voxels(), np.diag([1.0, 1, 3, 1]))
+    image.header.set_xyzt_units("micron")
+    nib.save(image, tmp_path / "a.nii")
+    source = read_source(tmp_path / "a.nii")
+    assert np.allclose(source.affine, np.diag([1.0, 1, 3, 1])) and "taken as mm" in source.warnings[0]

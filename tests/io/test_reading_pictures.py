@@ -218,3 +218,60 @@ def test_half_and_double_precision_tiff(tmp_path, kind):
     tifffile.imwrite(path, np.stack([pixels] * 2))
     with pytest.raises(InputError, match=r"cannot identify image file a.tif"):
         read_source(path)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_16_bit_colour_tiff_however_it_is_stored(tmp_path, planar, order):
+    import tifffile
+
+    pixels = np.random.default_rng(0).integers(0, 65536, (6, 5, 3), dtype=np.uint16)
+    stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar, byteorder=order)
+    source = read_source(tmp_path / "a.tif")
+    assert np.abs(source.values - pixels @ [0.299, 0.587, 0.114] / 65535).max() < 1e-6 and source.bit_depth == 16
+
+
+@pytest.mark.parametrize(("kind", "order"), [(np.uint16, ">"), (np.uint16, "<"), (np.int16, "<"), (np.uint8, ">")])
+def test_tiff_in_which_0_is_white_of_every_kind(tmp_path, kind, order):
+    import tifffile
+
+    highest = np.iinfo(kind).max
+    pixels = np.random.default_rng(0).integers(0, highest, (6, 9), endpoint=True).astype(kind)
+    for bigtiff in (False, True):
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite", byteorder=order, bigtiff=bigtiff)
+        assert np.allclose(read_source(tmp_path / "a.tif").values, 1 - pixels / highest, atol=1e-6)
+
+
+def test_floating_point_colour_tiff(tmp_path):
+    import tifffile
+
+    pixels = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    source = read_source(tmp_path / "a.tif")
+    assert np.abs(source.values - pixels @ [0.299, 0.587, 0.114]).max() < 1e-6 and source.chroma is not None
+    tifffile.imwrite(tmp_path / "a.tif", pixels * 255, photometric="rgb")
+    with pytest.raises(InputError, match="of which nothing says what is white"):
+        read_source(tmp_path / "a.tif")
+
+
+def test_small_copies_in_a_tiff_do_not_count(tmp_path, noise):
+    import tifffile
+
+    pixels = noise((16, 18))
+    for subfile, said in ((1, ""), (0, "2 pages in one file")):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            file.write(pixels)
+            file.write(pixels[::2, ::2], subfiletype=subfile)
+        if said:
+            with pytest.raises(InputError, match=said):
+                read_source(tmp_path / "a.tif")
+        else:
+            assert np.array_equal(read_source(tmp_path / "a.tif").values, pixels.astype(np.float32) / 255)
+
+
+def test_colour_jpeg_2000(tmp_path, noise):
+    pixels = noise((16, 18, 3))
+    Image.fromarray(pixels).save(tmp_path / "a.jp2", irreversible=False)
+    source = read_source(tmp_path / "a.jp2")
+    assert np.abs(source.values - pixels @ [0.299, 0.587, 0.114] / 255).max() < 1e-6 and source.chroma is not None
