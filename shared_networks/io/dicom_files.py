@@ -79,7 +79,8 @@ def is_series_folder(folder: Path, several: bool = False) -> bool:
 
 def members_below(folder: Path) -> list[Path]:
     """The files of a series folder: its own, or where no DICOM file is among them those of its folders, sorted."""
-    return [file for below in dicom_folders(folder) for file in sorted(_files(below))]
+    found = (file for below in dicom_folders(folder) for file in sorted(_files(below)))
+    return [file for file in found if file.name.lower() != "dicomdir"]  # lists the files of a disc
 
 
 def dicom_folders(folder: Path) -> list[Path]:

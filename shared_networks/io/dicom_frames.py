@@ -3,6 +3,7 @@
 PS3.3 of the standard: Multi-frame Functional Groups (C.7.6.16), NM Detector and NM Reconstruction (C.8.4.11, C.8.4.15).
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ def read_frames(path: Path, file: Path) -> tuple[np.ndarray, np.ndarray, "Datase
     import highdicom
 
     try:
-        image = highdicom.imread(file)
+        image = highdicom.imread(_with_preamble(file))
     except (AttributeError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: cannot be read ({one_line(error)[:150]}); export the series again.") from error
     order, affine = stack_geometry(path, [_attributes(image, place) for place in _places(path, image)])
@@ -66,6 +67,25 @@ def read_frames(path: Path, file: Path) -> tuple[np.ndarray, np.ndarray, "Datase
         ) from error
     axes = (2, 1, 0, 3) if frames.ndim == 4 else (2, 1, 0)
     return np.ascontiguousarray(frames.transpose(axes)), affine, image
+
+
+def _with_preamble(file: Path) -> Path | io.BytesIO:
+    """The file, or where preamble or meta information are missing, its content with them, as highdicom needs them."""
+    import pydicom
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    with file.open("rb") as stream:
+        if stream.read(132)[128:] == b"DICM":
+            return file
+    dataset = pydicom.dcmread(file, force=True)
+    implicit, little = dataset.original_encoding
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    content = io.BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    content.seek(0)
+    return content
 
 
 def _places(path: Path, image: Any) -> list[tuple]:

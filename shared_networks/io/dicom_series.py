@@ -18,12 +18,14 @@ __all__ = [
     "header_of",
     "how_stored",
     "list_series",
+    "listed",
     "locate_series",
     "pixels_of",
     "suggested_choice",
 ]
 
 _FRAMES = "0028|0008"
+_MOST_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def find_series(path: str | Path) -> DicomSeries:
     readable = {file for one in series for file in one.files}
     if not series:
         raise InputError(f"{folder}: {_why_nothing(folder)}")
-    listing = "; ".join(str(one) for one in series)
+    listing = listed(series)
     if choice:
         wanted = [one for one in series if choice in (one.uid, one.number, one.description)]
         if len(wanted) != 1:
@@ -117,6 +119,11 @@ def find_series(path: str | Path) -> DicomSeries:
         for below in {file.parent for file in series[0].files}:
             _refuse_damaged(below, series[0], readable)
     return series[0]
+
+
+def listed(series: Sequence[DicomSeries]) -> str:
+    """The first eight series on one line."""
+    return "; ".join(str(one) for one in series[:_MOST_LISTED]) + ("; ..." if len(series) > _MOST_LISTED else "")
 
 
 def suggested_choice(series: Sequence[DicomSeries]) -> str:

@@ -9,7 +9,7 @@ from shared_networks.errors import InputError, one_line
 from shared_networks.io.background import clear_nan_outside
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.dicom_reading import read_series
-from shared_networks.io.dicom_series import list_series, suggested_choice
+from shared_networks.io.dicom_series import list_series, listed, suggested_choice
 from shared_networks.io.file_names import INPUT_KINDS, file_kind, header_beside
 from shared_networks.io.quiet_libraries import quiet_libraries
 from shared_networks.io.reading_pictures import picture_source, read_picture
@@ -18,11 +18,15 @@ from shared_networks.io.source import Source, split_colour
 
 __all__ = ["Source", "read_source", "read_stacked_volume"]
 
+_HIGHEST = 1e30
+"""Larger numbers are no measurement; programs fill what they have no value for with the largest number there is."""
+
 
 def read_source(path: str | Path) -> Source:
     """Read a picture, a volume, a DICOM file or a folder with one DICOM series (``FOLDER#CHOICE`` for one of several).
 
-    NaN outside the contents of a volume becomes 0, with a remark.
+    NaN outside the contents of a volume becomes 0, with a remark; numbers beyond 1e30, which programs write for no
+    value, are taken as NaN.
 
     Raises:
         InputError: when the file is missing, empty, truncated, of another type, or holds what cannot be fused.
@@ -84,6 +88,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _check_values(source: Source) -> None:
     if source.values.size == 0:
         raise InputError(f"{source.path}: the image has no pixels (shape {source.values.shape}); export it again.")
+    filled = np.isfinite(source.values) & (np.abs(source.values) > _HIGHEST)
+    if filled.any():
+        source.values = np.where(filled, np.float32(np.nan), source.values)
     bad = source.values.size - int(np.isfinite(source.values).sum())
     if bad and source.affine is not None and clear_nan_outside(source):
         return
@@ -96,8 +103,9 @@ def _several_series(path: Path) -> str:
     if not path.is_dir() or file_kind(f"{path}#any") != "series":
         return ""
     series = list_series(path)
-    listing = "; ".join(str(one) for one in series[:8]) + ("; ..." if len(series) > 8 else "")
-    return f" It holds more than one DICOM series: {listing}; choose one, as in {path}#{suggested_choice(series)}."
+    return (
+        f" It holds more than one DICOM series: {listed(series)}; choose one, as in {path}#{suggested_choice(series)}."
+    )
 
 
 def _read_series(path: Path) -> Source:

@@ -8,7 +8,9 @@ import pytest
 from scipy.ndimage import binary_fill_holes, shift
 
 from shared_networks.data import resolve_cases
+from shared_networks.errors import InputError
 from shared_networks.io.background import clear_nan_outside, find_foreground, high_edges, second_background
+from shared_networks.io.reading import read_source
 from shared_networks.io.source import Source
 from shared_networks.transforms import LoadModalitiesd
 
@@ -188,3 +190,16 @@ def test_a_bright_background_is_named_and_not_taken(tmp_path):
     said = LoadModalitiesd()({"image": [str(tmp_path / f"{name}.nii.gz") for name in ("t1", "flair")]})["warning"]
     fact = f"most edges of the volume have one value, {2 * values.max():.4g}, which is brighter than most others"
     assert f"t1.nii.gz: {fact}; if that is background, set it to 0" in said and "flair.nii.gz: most" not in said
+
+
+@pytest.mark.parametrize("fill", [-3.4e38, 3.4e38, 1e36])
+def test_the_largest_numbers_there_are_mean_no_value(tmp_path, fill):
+    nib.save(nib.Nifti1Image(np.where(ball(), brain(), fill).astype(np.float32), np.eye(4)), tmp_path / "t1.nii")
+    source = read_source(tmp_path / "t1.nii")
+    assert np.array_equal(source.values, brain())
+    assert "NaN around the contents were set to 0" in source.warnings[0]
+    inside = np.where(ball(), brain(), 0).astype(np.float32)
+    inside[24, 15, 17] = fill
+    nib.save(nib.Nifti1Image(inside, np.eye(4)), tmp_path / "t1.nii")
+    with pytest.raises(InputError, match="1 NaN or infinite values"):
+        read_source(tmp_path / "t1.nii")

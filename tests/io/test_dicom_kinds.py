@@ -314,3 +314,43 @@ def test_a_header_that_names_another_modality_is_remarked(tmp_path):
     assert "header says" not in LoadFusionPaird()({"image": paths[::-1]})["warning"]
     assert "pet: its header says PT; is it flair?" in LoadModalitiesd()({"image": paths[::-1]})["warning"]
     assert "header says" not in LoadModalitiesd(brain_checks=False)({"image": paths})["warning"]
+
+
+@pytest.mark.parametrize("kind", ["RGB", "MONOCHROME2", "MONOCHROME1"])
+def test_of_a_film_the_first_frame_is_a_picture(tmp_path, noise, kind):
+    """Frames that nothing places in space: an ultrasound film, or a capture of several screens."""
+    pixels = noise((2, 6, 8, 3) if kind == "RGB" else (2, 6, 8))
+    attributes = {"NumberOfFrames": 2, "PhotometricInterpretation": kind, "PixelData": pixels.tobytes()}
+    capture(tmp_path / "a.dcm", pixels[0], **attributes)
+    source = read_source(tmp_path / "a.dcm")
+    shown = pixels[0] @ [0.299, 0.587, 0.114] if kind == "RGB" else pixels[0].astype(float)
+    shown = 255 - shown if kind == "MONOCHROME1" else shown
+    assert source.affine is None and np.abs(source.values - shown / 255).max() < 1e-5
+    assert source.warnings == ["a.dcm: 2 frames without position, a film, of which the first one was read"]
+    deep = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelData": bytes(2 * 2 * 48)}
+    if kind != "RGB":
+        change(tmp_path / "a.dcm", **deep)
+        with pytest.raises(InputError, match="2 frames without position, a film and not a volume; save one as PNG"):
+            read_source(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("meta", [True, False])
+def test_frames_without_preamble(tmp_path, meta):
+    path = multi_frame(tmp_path / "s" / "IM1", voxels(), AXIAL)
+    without_preamble(path, meta)
+    assert np.array_equal(read_source(tmp_path / "s").values, voxels())
+
+
+def test_the_list_of_many_series_is_cut(tmp_path):
+    write_series(tmp_path / "s", voxels(shape=(4, 4, 12)), AXIAL)
+    for path in (tmp_path / "s").iterdir():
+        change(path, SeriesInstanceUID=generate_uid())
+    with pytest.raises(InputError, match=r"more than one DICOM series in the folder: .*; \.\.\.; choose one") as caught:
+        read_source(tmp_path / "s")
+    assert str(caught.value).count("(1 images") == 8
+
+
+def test_the_directory_of_a_disc_is_no_image(tmp_path):
+    write_series(tmp_path / "s", voxels(), AXIAL)
+    (tmp_path / "s" / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(200))
+    is_series(tmp_path / "s", voxels())
