@@ -20,7 +20,7 @@ fi
 # A process for each core, four at most, since each holds PyTorch. A file's tests stay in one: they share trainings.
 workers=()
 count="$("$PYTHON" -c 'import os; print(min(4, os.cpu_count() or 1))')"
-if [ "$count" -gt 1 ]; then
+if [ "$count" -gt 1 ] && "$PYTHON" -c 'import xdist' 2>/dev/null; then
     workers=(-n "$count" --dist loadfile)
     export OMP_NUM_THREADS=1
 fi

@@ -41,7 +41,7 @@ KINDS = {
     "noise_std": ((0.0, 0.025, 0.05, 0.075, 0.1), "standard deviation of the noise", "SSIM"),
     "shift": ((0, 1, 2, 3, 4, 5), "shift of the second picture, pixels", "Qabf"),
 }
-"""Strengths of each kind, the undisturbed one first; what they are; the metric that is told by modality."""
+"""Strengths of each kind, the undisturbed one first; what they are; the metric that is given by modality."""
 
 _FIRST = ("gesenet", AS_GIVEN, "released_gesenet", "maximum", "laplacian_pyramid")
 

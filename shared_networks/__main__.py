@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run MONAI's stock runner in this process: what it prints and its exit code are those of the long command."""
     from shared_networks.runner.one_line_errors import shorten_errors  # MONAI, which a wrong command line need not load
 
-    # What fails before a bundle's own code is reached, as a key %FILE of a file that is not there, is told in one line.
+    # What fails before a bundle's own code is reached, as a key %FILE of no such file, is an error of one line.
     shorten_errors()
     # Written so that the runner takes itself for the program: it shortens errors and reads paths as they were typed.
     sys.argv = ["monai.bundle", *arguments]

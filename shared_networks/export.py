@@ -75,7 +75,7 @@ def export_bundle(
                 save, load = _WAYS[name]
                 save(network, example, bundle, temporary)
                 differences.append(_largest_difference(network, load(temporary), others))
-                # Not the other way round: a difference of NaN is refused too.
+                # Not `>`: a difference of NaN is refused too.
                 if not differences[-1] <= LARGEST_DIFFERENCE:
                     raise InputError(
                         f"{bundle}: {name} differs from the network by {differences[-1]:.1e}, more than "

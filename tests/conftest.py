@@ -2,8 +2,9 @@
 
 import itertools
 import json
-import locale
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -19,17 +20,6 @@ from shared_networks.nets import BilateralAttentionSegmenter
 ROOT = Path(__file__).resolve().parent.parent
 
 
-LOCALE = locale.setlocale(locale.LC_ALL)
-
-
-@pytest.fixture(autouse=True)
-def own_locale():
-    """ITK's writer of DICOM, which only tests use, leaves the process in the locale C: text files would be ASCII."""
-    locale.setlocale(locale.LC_ALL, LOCALE)
-    yield
-    locale.setlocale(locale.LC_ALL, LOCALE)
-
-
 @pytest.fixture(scope="session")
 def data_dir():
     """Folder of the real images; tests that need it are skipped without it."""
@@ -37,6 +27,24 @@ def data_dir():
     if not folder:
         pytest.skip("FUSION_DATA_DIR is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def run_module(monkeypatch, capsys):
+    """Run a module as ``python -m`` does, but in this process; returns exit code, output and errors."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_module(name, run_name="__main__")
+            sys.exit(0)
+        printed = capsys.readouterr()
+        if isinstance(ended.value.code, str):  # Python prints it and ends with 1
+            return 1, printed.out, printed.err + ended.value.code
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

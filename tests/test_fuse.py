@@ -52,20 +52,17 @@ def test_mistakes_are_one_line(command, message):
         fuse_arguments(command)
 
 
-def test_help_fits_a_screen():
-    done = subprocess.run([sys.executable, "-m", "shared_networks", "--help"], capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 0 and 10 < len(lines) <= 30 and max(map(len, lines)) <= 100
+def test_help_fits_a_screen(run_module):
+    code, printed, _ = run_module("shared_networks.__main__", "--help")
+    lines = printed.splitlines()
+    assert code == 0 and 10 < len(lines) <= 30 and max(map(len, lines)) <= 100
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-def test_it_is_the_runner(is_known, tmp_path):
-    """What the runner says of a missing file, and of a mistyped key, on one line with its exit code."""
+def test_it_is_the_runner(tmp_path):
+    """What the runner says of a missing file whose name has a mark, on one line with its exit code."""
     words = ["fuse", "--t1", "no#such.nii.gz", "--flair", "b.nii.gz", "--output_dir", str(tmp_path / "out")]
-    words += [] if is_known else ["--aline", "True"]
     done = subprocess.run([sys.executable, "-m", "shared_networks", *words], capture_output=True, text=True)
-    message = "t1: no#such.nii.gz does not exist" if is_known else "unknown key 'aline' (did you mean 'align'?)"
-    assert done.returncode == 1 and message in done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "t1: no#such.nii.gz does not exist" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()
 
 

@@ -77,9 +77,9 @@ class ImageQuality:
             ]
         engine.state.output[self.output_key] = torch.stack(scores)
         if self.warning_key in engine.state.batch:
-            told = engine.state.batch[self.warning_key]
+            warnings = engine.state.batch[self.warning_key]
             engine.state.batch[self.warning_key] = [
-                join_remarks(before, *self.remarks(one.tolist())) for before, one in zip(told, scores, strict=True)
+                join_remarks(before, *self.remarks(one.tolist())) for before, one in zip(warnings, scores, strict=True)
             ]
 
     def _known_voxels(self, images: torch.Tensor) -> list[bool]:

@@ -1,4 +1,4 @@
-"""Keep what C libraries print away from the terminal: their errors come as exceptions, and are told in one line."""
+"""Keep what C libraries print away from the terminal: their errors come as exceptions, and are reported in one line."""
 
 import os
 import sys

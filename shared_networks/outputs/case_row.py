@@ -95,7 +95,7 @@ def case_flags(
     """Why a person should look at a case before using its numbers; [] for no reason.
 
     - ``refused``: there is no result.
-    - ``warning``: the loader remarked something.
+    - ``warning``: the loader had a warning.
     - ``one_modality``: T1 or FLAIR was missing.
     - ``no_CSF`` and the like: a class that every brain has is empty.
     - ``lesion_load``: the lesions are a larger part of what was segmented than ``highest_lesion_load`` percent.

@@ -6,8 +6,7 @@ import os
 import nibabel as nib
 import numpy as np
 
-from tests.robustness.dicom_files import write_series
-from tests.robustness.file_maker import AXIAL, SHAPE, brain, changed, turned
+from tests.robustness.file_maker import AXIAL, SHAPE, FileMaker, brain, changed, turned
 
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 DIM, DATATYPE, OFFSET, SLOPE, SFORM = 40, 70, 108, 112, 280  # where a NIfTI-1 header holds them
@@ -77,7 +76,7 @@ def series(**given):
     harm = given.pop("harm", lambda folder: None)
 
     def make(maker, name):
-        folders = [write_series(maker.folder / name / key, brain(n), number=n + 1) for n, key in enumerate(("t1", "f"))]
+        folders = [maker.series(f"{name}/{key}", brain(n)) for n, key in enumerate(("t1", "f"))]
         harm(folders[1])
         return folders
 
@@ -150,7 +149,7 @@ REFUSED = {
         r"4D image of shape \(12, 11, 10, 4\); expected a 3D",
     ),
     "three channels of 16 bit": (flair(values=np.ones((*SHAPE, 3), np.int16)), "4D image"),
-    "four channels, none of them opacity": (flair(values=np.ones((*SHAPE, 4), np.uint8)), "4D image"),
+    "four channels that are no colours": (flair(values=np.ones((*SHAPE, 4), np.uint8)), "4D image"),
     "one slice as 2D": (flair(values=brain(1)[..., 4]), "a 2D image; expected a 3D volume"),
     "one line": (flair(values=brain(1)[:, 4, 4]), "1D image"),
     "colour": (flair(values=np.zeros(SHAPE, RGB)), "a colour image; expected the grey values of flair"),
@@ -220,9 +219,7 @@ REFUSED = {
     ),
     "series with a gap": (series(harm=lambda folder: (folder / "04.dcm").unlink()), "slices .* missing or unevenly"),
     "two series": (
-        series(
-            harm=lambda folder: (write_series(folder / "x", brain(2), number=9) / "03.dcm").rename(folder / "z.dcm")
-        ),
+        series(harm=lambda folder: (FileMaker(folder).series("x", brain(2)) / "03.dcm").rename(folder / "z.dcm")),
         "more than one DICOM series",
     ),
     "cut slice": (series(harm=cut), r"element \(7fe0,0010\) says 264 bytes and 224 are left"),

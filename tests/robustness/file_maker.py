@@ -7,6 +7,8 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
+from tests.io.series_writer import write_series
+
 SHAPE = (12, 11, 10)
 AXIAL = np.diag([1.0, 1.0, 3.0, 1.0])
 
@@ -73,6 +75,12 @@ class FileMaker:
         path = self.path(name)
         path.write_bytes(content)
         return path
+
+    def series(self, name, voxels, **header):
+        """A folder of one DICOM series of int16 voxels, a file a slice; attributes of the header as given."""
+        affine = np.diag([-1.0, -1.0, 3.0, 1.0])
+        write_series(self.folder / name, voxels, affine, name="{number:02d}.dcm", **header)
+        return self.folder / name
 
     def picture(self, name, pixels, **keys):
         """A picture of pixels, H x W or H x W x channels."""

@@ -25,7 +25,7 @@ from shared_networks.errors import InputError
 from shared_networks.io.geometry_checks import check_affine
 from shared_networks.io.reading import read_source, read_stacked_volume
 from tests.io.series_writer import multi_frame
-from tests.robustness.dicom_files import write_series
+from tests.robustness.file_maker import FileMaker
 
 COUNTS = {"nii": 380, "nii.gz": 300, "png": 300, "dcm": 300, "mha": 120, "nrrd": 120, "mgz": 120, "hdr": 120}
 COUNTS |= {"jpg": 80, "tif": 80, "frames.dcm": 80}
@@ -100,7 +100,7 @@ def good_files(folder):
     image.header.set_slope_inter(1, 0)
     picture = io.BytesIO()
     Image.fromarray(np.arange(48 * 3, dtype=np.uint8).reshape(6, 8, 3)).save(picture, "PNG")
-    series = write_series(folder / "series", voxels[..., :2])
+    series = FileMaker(folder).series("series", voxels[..., :2])
     files = {"nii": image.to_bytes(), "png": picture.getvalue(), "dcm": (series / "01.dcm").read_bytes()}
     for kind, format_name in (("jpg", "JPEG"), ("tif", "TIFF")):
         stream, exif = io.BytesIO(), Image.Exif()

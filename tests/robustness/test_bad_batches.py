@@ -13,10 +13,10 @@ from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import CASE_FILES, COLOUR_TABLES, RUN_FILES, SMALL_HEAD, network_of, run_workflow
 from tests.robustness import bad_pictures, bad_volumes
 from tests.robustness.case_tables import items_of
-from tests.robustness.dicom_files import write_series
 from tests.robustness.file_maker import FileMaker, brain
 
 HOSTILE = "../../evil/../x"
+HEADER = dict.fromkeys(("PatientName", "PatientID", "SeriesDescription"), HOSTILE)
 # A line of names, so that the choice can be seen.
 VOLUMES = {
     "refused": "a slice less, flipped, shifted, sheared, affine NaN, time series, colour, complex, one NaN, all zero, "
@@ -87,10 +87,7 @@ def test_volumes(rmr_bundle, rmr_keys, tmp_path, caplog):
         "t1": str(maker.poked("text/t1.nii", *texts, values=brain())),
         "flair": str(maker.poked("text/flair.nii", *texts)),
     }
-    scan = {
-        name: str(write_series(maker.folder / "scan" / name, brain(n), (1, 1, 3), HOSTILE, HOSTILE, n + 1))
-        for n, name in enumerate(("t1", "flair"))
-    }
+    scan = {name: str(maker.series(f"scan/{name}", brain(n), **HEADER)) for n, name in enumerate(("t1", "flair"))}
     paths = [good | {"subject": f"../{HOSTILE}"}, good | {"subject": str(tmp_path / "evil")}]
     code, out = run_batch(rmr_bundle, rmr_keys, tmp_path, [*items[:5], good, text, scan, *items[5:]])
     expected = expectations(VOLUMES, tables) | dict.fromkeys(("good", "text", "scan"), ("ok", ""))
@@ -125,10 +122,7 @@ def test_pictures(gesenet_bundle, random_checkpoint, tmp_path, caplog):
         "mri": str(maker.picture("mri/good.png", bad_pictures.grey())),
         "other": str(maker.picture("ct/good.png", bad_pictures.grey(1))),
     }
-    scan = {
-        name: str(write_series(maker.folder / name / "scan", brain(n), (1, 1, 3), HOSTILE, HOSTILE, n + 1))
-        for n, name in enumerate(("mri", "other"))
-    }
+    scan = {name: str(maker.series(f"{name}/scan", brain(n), **HEADER)) for n, name in enumerate(("mri", "other"))}
     paths = [good | {"name": HOSTILE}, good | {"name": "", "case": str(tmp_path / "evil")}, good | {"modality": ".."}]
     # These pictures are bright and noisy; what a worker refuses must be told too.
     keys = {"checkpoint": random_checkpoint, "mid_grey": None, "denoise_pictures": False, "num_workers": 1}

@@ -144,7 +144,7 @@ def gesenet(gesenet_bundle, random_network):
 
 
 def is_poor(values):
-    """Whether a modality holds nothing that could be told from the rest."""
+    """Whether a modality holds nothing that differs from the rest."""
     return values.astype(np.float32).min() == values.astype(np.float32).max()
 
 

@@ -1,6 +1,7 @@
 """Nothing that comes from data or metadata is evaluated, and no text of theirs breaks a line or leads elsewhere."""
 
 import ast
+import inspect
 import json
 import os
 from pathlib import Path
@@ -14,9 +15,8 @@ from shared_networks import check
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_structure import check_dicom_structure
 from shared_networks.io.reading import read_source
-from shared_networks.transforms import LoadModalitiesd
+from shared_networks.transforms import AlignPicturesd, DenoisePicturesd, LoadModalitiesd
 from shared_networks.transforms.modality_checks import BRAIN_RANGES
-from tests.robustness.dicom_files import write_series
 from tests.robustness.file_maker import FileMaker, brain
 
 PACKAGE = Path(shared_networks.__file__).parent
@@ -75,7 +75,7 @@ def test_names_with_line_breaks_and_escapes_stay_on_one_line(tmp_path, capsys):
 @pytest.mark.parametrize("function", ["nibabel.load", "pathlib.Path.exists", "PIL.Image.open"])
 def test_what_may_not_be_read_is_refused(tmp_path, monkeypatch, function):
     maker = FileMaker(tmp_path)
-    path = maker.picture("a.png", brain()[..., 5] // 4) if "PIL" in function else maker.volume("t1.nii")
+    path = maker.picture("a.png", np.zeros((9, 8), np.uint8)) if "PIL" in function else maker.volume("t1.nii")
 
     def deny(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
@@ -86,8 +86,8 @@ def test_what_may_not_be_read_is_refused(tmp_path, monkeypatch, function):
 
 
 def test_header_text_in_dicom_is_not_looked_at(tmp_path):
-    folder = write_series(tmp_path / "s", brain(), (1, 1, 3), "../../x\\y\x1b[31m", "$(touch /x)`id`;rm -rf")
-    source = read_source(folder)
+    header = {"PatientName": "../../x\\y\x1b[31m", "SeriesDescription": "$(touch /x)`id`;rm -rf"}
+    source = read_source(FileMaker(tmp_path).series("s", brain(), **header))
     assert np.array_equal(source.values, brain())
 
 
@@ -96,6 +96,17 @@ def test_ranges_of_the_config_are_those_of_the_check_command(rmr_bundle):
     assert config["expected_ranges"] == BRAIN_RANGES
     (loader,) = [step for step in config["preprocessing"]["transforms"] if "LoadModalitiesd" in step["_target_"]]
     assert loader["expected_ranges"] == "@expected_ranges"
+
+
+def test_pictures_are_prepared_by_the_check_command_as_by_the_config(gesenet_bundle):
+    config = json.loads((gesenet_bundle / "configs" / "inference.json").read_text(encoding="utf-8"))
+    assert config["mid_grey"] == check._MID_GREY
+    steps = [step for step in config["preprocessing"]["transforms"] if "LoadFusionPaird" not in step["_target_"]]
+    for step, transform in zip(steps, (DenoisePicturesd, AlignPicturesd), strict=True):
+        assert step["_target_"].endswith(f".{transform.__name__}")
+        defaults = inspect.signature(transform).parameters
+        for name in step.keys() - {"_target_", "_requires_", "_disabled_", "keys"}:
+            assert list(np.ravel(config[step[name][1:]])) == list(np.ravel(defaults[name].default))
 
 
 def test_other_ranges_and_none(tmp_path):
