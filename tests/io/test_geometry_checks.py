@@ -1,5 +1,6 @@
 """What passes as one grid, and how one is moved onto another; bad ones are in tests/robustness/bad_volumes.py."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy.ndimage import affine_transform
 
 from shared_networks.errors import InputError
-from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
+from shared_networks.io.geometry_checks import check_affine, check_same_grid, placed_like, resample_onto
 from shared_networks.io.reading import Source
 
 
@@ -88,3 +89,46 @@ def test_picture_is_resized():
     expected = np.linspace(0, 1, 24).reshape(6, 4).mean(axis=1)
     assert np.allclose(moved.values[:, 1:-1], expected[1:-1], atol=1e-5)
     assert np.allclose(moved.values[:, [0, -1]], expected[[0, -1]], atol=0.02)
+
+
+FAR = changed(0, 3, 500.0)
+
+
+@pytest.mark.parametrize(
+    ("affine", "shape", "ways"),
+    [
+        (changed(0, 3, 2.0), (8, 9, 10), ["--align True registers", "--resample True goes by the headers alone"]),
+        (FAR, (8, 9, 10), ["--align True registers"]),
+        (changed(0, 3, 2.0), (8, 9, 2), ["--resample True goes by the headers alone"]),
+        (FAR, (8, 9, 2), []),
+        (np.eye(4), (8, 9, 10), ["--resample True"]),  # no place: taken as lying voxel on voxel
+    ],
+)
+def test_a_refusal_names_the_ways_that_help(affine, shape, ways):
+    mri, other = volume(BASE), volume(affine, shape, name="b")
+    with pytest.raises(InputError) as caught:
+        check_same_grid(mri, other)
+    named = [
+        way
+        for way in ("--align True registers", "--resample True goes by the headers alone")
+        if way in str(caught.value)
+    ]
+    assert named == [way for way in ways if way != "--resample True"]
+    assert ("--resample True" in str(caught.value)) == any("--resample True" in way for way in ways)
+    if "--resample True" in str(caught.value):
+        moved = resample_onto(mri, placed_like(mri, other, assumed=True))
+        assert moved.values.shape == mri.values.shape and moved.values.any()
+
+
+@pytest.mark.parametrize("nameless", [np.eye(4), np.diag([-1.0, -1, 1, 1])])
+def test_a_colour_volume_without_place_lies_on_the_mri(nameless):
+    mri, grey = volume(FAR), volume(nameless, name="pet.nii")
+    colour = replace(grey, chroma=np.full((2, *grey.values.shape), 90.0))
+    placed = placed_like(mri, colour)
+    assert np.array_equal(placed.affine, FAR) and np.array_equal(placed.values, colour.values)
+    remark = "pet.nii: its header names no place (voxels of 1 mm at the origin); pet.nii was taken to lie on mri.nii.gz"
+    assert placed.warnings == [f"{remark} voxel by voxel"]
+    assert placed_like(mri, grey) is grey and np.array_equal(placed_like(mri, grey, assumed=True).affine, FAR)
+    for first, second in ((volume(BASE), volume(FAR, name="b")), (volume(nameless), volume(nameless, name="b"))):
+        assert placed_like(first, second, assumed=True) is second
+    assert placed_like(volume(FAR, (8, 9, 11)), colour) is colour
