@@ -9,7 +9,7 @@ import numpy as np
 from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.clinical.brain_mask import simple_brain_mask
 from shared_networks.clinical.registration import RigidRegistration, register_rigid, resample_rigid
-from shared_networks.clinical.trained_brain_mask import trained_brain_mask
+from shared_networks.clinical.trained_brain_mask import refuse_missing_deepbet, trained_brain_mask
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.dicom_series import locate_series
@@ -94,6 +94,11 @@ class PreparePair:
             check_affine(source)
             if source.values.min() == source.values.max():
                 raise InputError(f"{source.path}: every value is {source.values.min():g}; give the right image.")
+        if self.brain_mask == "deepbet":
+            try:
+                refuse_missing_deepbet()
+            except InputError as error:
+                raise InputError(f"{first.path}: {error}") from error
         if self.bias_correction:
             sources = given if self.bias_of_second else [first]
             corrected, record["bias_field"] = zip(*map(_corrected, sources), strict=True)

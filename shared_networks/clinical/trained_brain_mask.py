@@ -14,10 +14,24 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.utils.optional_packages import missing_packages
 
-__all__ = ["trained_brain_mask"]
+__all__ = ["refuse_missing_deepbet", "trained_brain_mask"]
 
 # Its requirements name a graphical interface too, which is not needed here.
 _PACKAGES = {"deepbet": "deepbet", "cc3d": "connected-components-3d", "fill_voids": "fill_voids", "pandas": "pandas"}
+
+
+def refuse_missing_deepbet() -> None:
+    """Say what deepbet lacks, before the steps that come first take their time.
+
+    Raises:
+        InputError: when deepbet, or what it needs, is not installed.
+    """
+    missing = missing_packages(_PACKAGES)
+    if missing:
+        raise InputError(
+            f"brain_mask deepbet needs {' and '.join(missing)}: pip install --no-deps deepbet && pip install "
+            "connected-components-3d fill_voids pandas."
+        )
 
 
 def trained_brain_mask(values: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -33,12 +47,7 @@ def trained_brain_mask(values: np.ndarray, affine: np.ndarray) -> np.ndarray:
     Raises:
         InputError: when deepbet is not installed, or finds no brain.
     """
-    missing = missing_packages(_PACKAGES)
-    if missing:
-        raise InputError(
-            f"brain_mask deepbet needs {' and '.join(missing)}: pip install --no-deps deepbet && pip install "
-            "connected-components-3d fill_voids pandas."
-        )
+    refuse_missing_deepbet()
     image = nib.Nifti1Image(values.astype(np.float32), affine)
     try:
         _, mask, _ = _model().run(image)

@@ -34,8 +34,10 @@ def heads(data_dir):
 def test_deepbet_that_is_missing_is_one_line(monkeypatch):
     monkeypatch.setattr("shared_networks.utils.optional_packages.find_spec", lambda name: None)
     volume = Source("t1.nii.gz", np.arange(1000.0, dtype=np.float32).reshape(10, 10, 10), affine=np.eye(4))
+    slow = "shared_networks.clinical.prepare_pair.correct_bias_field"
+    monkeypatch.setattr(slow, lambda *arguments: pytest.fail("N4 ran before the packages were looked for"))
     with pytest.raises(InputError, match=r"t1.nii.gz: brain_mask deepbet needs deepbet and .*: pip install --no-deps"):
-        PreparePair(brain_mask="deepbet")(volume, None)
+        PreparePair(brain_mask="deepbet", bias_correction=True)(volume, None)
 
 
 @needs_deepbet
