@@ -1,6 +1,8 @@
-"""Mean of the weights of several checkpoints of one training.
+"""Mean of the weights of several checkpoints of one training, or of trainings from the same weights.
 
 ``python -m shared_networks.utils.average_weights OUT CHECKPOINT CHECKPOINT [...]``
+
+A checkpoint that is named twice counts twice.
 """
 
 import sys
@@ -10,7 +12,7 @@ import torch
 
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
-from shared_networks.utils.weights import read_weights, weights_of
+from shared_networks.utils.weights import change_tensors, read_weights, weights_of
 
 __all__ = ["average_weights", "main"]
 
@@ -32,10 +34,11 @@ def average_weights(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torc
     shapes = [{key: value.shape for key, value in state.items()} for state in states]
     if any(other != shapes[0] for other in shapes[1:]):
         raise InputError("The checkpoints hold different networks: average checkpoints of one training only.")
-    return {
-        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value.clone()
-        for key, value in states[0].items()
-    }
+
+    def mean(name: str, value: torch.Tensor) -> torch.Tensor:
+        return torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value.clone()
+
+    return change_tensors(states[0], mean)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

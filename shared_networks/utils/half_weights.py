@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from shared_networks.errors import InputError
-from shared_networks.utils.weights import read_weights, weights_of
+from shared_networks.utils.weights import change_tensors, read_weights, weights_of
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
 __all__ = ["half_weights", "main"]
@@ -27,15 +27,11 @@ def half_weights(state: Mapping[str, torch.Tensor], least_elements: int = 20_000
     Raises:
         InputError: for a value that float16 cannot hold; one line.
     """
-    halves: dict[str, torch.Tensor] = {}
-    # Networks that know a layer by two names (DynUNet) share its tensors; so does the file.
-    made: dict[tuple, torch.Tensor] = {}
-    for name, value in state.items():
-        same = (value.data_ptr(), value.shape, value.stride(), value.dtype)
-        if same not in made:
-            large = value.is_floating_point() and value.numel() >= least_elements
-            made[same] = value.half() if large else value.clone()
-        halves[name] = made[same]
+
+    def halved(name: str, value: torch.Tensor) -> torch.Tensor:
+        return value.half() if value.is_floating_point() and value.numel() >= least_elements else value.clone()
+
+    halves = change_tensors(state, halved)
     for name, value in halves.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise InputError(f"{name}: values beyond 65504 cannot be stored in half precision; store this in float32.")

@@ -11,10 +11,27 @@ from torch import nn
 from shared_networks.errors import InputError, one_line
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["MANIFEST", "first_difference", "load_weights", "read_weights", "weights_of"]
+__all__ = ["MANIFEST", "change_tensors", "first_difference", "load_weights", "read_weights", "weights_of"]
 
 MANIFEST = "SHA256SUMS"
 """Name of the manifest inside a bundle; ``sha256sum --check`` reads it."""
+
+
+def change_tensors(
+    state: Mapping[str, torch.Tensor], change: Callable[[str, torch.Tensor], torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Change every tensor of a state dict, by ``change(name, tensor)``, once.
+
+    Networks that know a layer by two names (DynUNet) share its tensors; so does the result, and a file of it.
+    """
+    changed: dict[tuple, torch.Tensor] = {}
+    result = {}
+    for name, value in state.items():
+        same = (value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if same not in changed:
+            changed[same] = change(name, value)
+        result[name] = changed[same]
+    return result
 
 
 def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:

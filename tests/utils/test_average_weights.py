@@ -17,6 +17,12 @@ def test_floating_entries_are_averaged_and_counters_kept():
     assert mean["steps"].item() == 3
 
 
+def test_a_layer_with_two_names_is_stored_once():
+    shared = torch.tensor([1.0, 3.0])
+    mean = average_weights([{"a": shared, "b": shared}, {"a": torch.zeros(2), "b": torch.zeros(2)}])
+    assert mean["a"].tolist() == [0.5, 1.5] and mean["a"].data_ptr() == mean["b"].data_ptr()
+
+
 def test_command_reads_plain_and_training_checkpoints(tmp_path):
     torch.save({"weight": torch.tensor([1.0])}, tmp_path / "plain.pt")
     torch.save({"model": {"weight": torch.tensor([2.0])}, "optimizer": {}}, tmp_path / "training.pt")
