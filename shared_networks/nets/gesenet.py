@@ -147,7 +147,12 @@ class GeSeNet(nn.Module):
         if self.skip:
             joined.append(edge_other)
         decoded = convolve_concatenation(joined, self.decoder[0].weight, self.decoder[0].bias)
-        return self._activate(self.decoder[2](self.decoder[1](decoded)))
+        decoded = self.decoder[1](decoded)
+        if self.training:
+            # bfloat16 has 8 bits: the loss would see the fused image in steps of one to two grey levels.
+            with torch.autocast(decoded.device.type, enabled=False):
+                return self._activate(self.decoder[2](decoded.float()))
+        return self._activate(self.decoder[2](decoded))
 
     def _activate(self, x: torch.Tensor) -> torch.Tensor:
         stretched = self.lowest + (self.highest - self.lowest) * (torch.tanh(x) / 2 + 0.5)
