@@ -148,7 +148,7 @@ class GeSeNet(nn.Module):
             joined.append(edge_other)
         decoded = convolve_concatenation(joined, self.decoder[0].weight, self.decoder[0].bias)
         decoded = self.decoder[1](decoded)
-        if self.training:
+        if self.training and not torch.jit.is_scripting():
             # bfloat16 has 8 bits: the loss would see the fused image in steps of one to two grey levels.
             with torch.autocast(decoded.device.type, enabled=False):
                 return self._activate(self.decoder[2](decoded.float()))

@@ -141,6 +141,16 @@ def test_scripted_network_trains():
     assert scripted.mri.mask.convolution.channel_mask.grad.abs().sum() > 0
 
 
+def test_fused_image_of_a_training_is_in_single_precision_under_autocast():
+    torch.manual_seed(0)
+    network, pair = GeSeNet(), torch.rand(1, 2, 32, 32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fused = network.train()(pair)
+    assert fused.dtype == torch.float32
+    # More steps than bfloat16 has between 0 and 1.
+    assert not torch.equal(fused, fused.bfloat16().float())
+
+
 def test_odd_sizes_are_replicated_not_zero_padded():
     made = network()
     image = torch.rand(1, 2, 9, 11)
