@@ -18,14 +18,14 @@ from shared_networks.io.source import Source, split_colour
 
 __all__ = ["Source", "read_source", "read_stacked_volume"]
 
-_HIGHEST = 1e30
+_HIGHEST = 1e35
 """Larger numbers are no measurement; programs fill what they have no value for with the largest number there is."""
 
 
 def read_source(path: str | Path) -> Source:
     """Read a picture, a volume, a DICOM file or a folder with one DICOM series (``FOLDER#CHOICE`` for one of several).
 
-    NaN outside the contents of a volume becomes 0, with a remark; numbers beyond 1e30, which programs write for no
+    NaN outside the contents of a volume becomes 0, with a remark; numbers beyond 1e35, which programs write for no
     value, are taken as NaN.
 
     Raises:
