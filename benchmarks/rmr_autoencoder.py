@@ -17,6 +17,7 @@ import torch
 from monai.transforms import Compose, Orientationd
 from monai.utils import set_determinism
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from shared_networks.data import resolve_cases
@@ -28,7 +29,6 @@ from shared_networks.transforms import DegradeMixtured, LoadModalitiesd
 
 __all__ = ["feature_distance", "main", "measure", "psnr"]
 
-ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "rmr_fusion_bundle" / "models"
 
 

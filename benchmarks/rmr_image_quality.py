@@ -20,6 +20,7 @@ import torch
 from matplotlib.figure import Figure
 from monai.transforms import Compose, Orientationd
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.figures import draw_lines, save
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
@@ -30,7 +31,6 @@ from shared_networks.transforms import DegradeMixtured, LoadModalitiesd
 
 __all__ = ["KINDS", "limits_of", "main", "measure"]
 
-ROOT = Path(__file__).resolve().parent.parent
 MODALITIES = ("t1", "flair")
 SCORES = ("noise", "blur")
 KINDS: dict[str, dict[str, Any]] = {

@@ -29,6 +29,7 @@ from monai.bundle import ConfigParser
 from monai.metrics import CalibrationErrorMetric
 from monai.transforms import Compose, CropForegroundd, Invertd, Orientationd
 
+from benchmarks.bundle_runs import ROOT
 from benchmarks.machine import hardware
 from benchmarks.report import write_report
 from shared_networks.data import resolve_cases
@@ -43,7 +44,6 @@ from shared_networks.utils.weights import load_weights
 
 __all__ = ["SETTINGS", "calibration", "hits", "is_bad", "main"]
 
-ROOT = Path(__file__).resolve().parent.parent
 BUNDLE = ROOT / "rmr_fusion_bundle"
 SETTINGS: dict[str, dict[str, float]] = {
     "clean": {"noise_std": 0.0, "blur_sigma": 0.0, "windows": 0},
@@ -193,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--seed", type=int, default=0, help="of the degradations")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     given = parser.parse_args(arguments)
+    shown = ["--dataset_dir BRAINS", *(["--subjects", *given.subjects] if given.subjects else [])]
+    shown += ["--settings", *given.settings] if given.settings != list(SETTINGS) else []
     weights = weights_entry(given.checkpoint)
     pipeline = _Pipeline(given.checkpoint, given.device)
     runs = _earlier(given.out / "rmr_reliability.json", weights)
@@ -215,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
             degraded["image"] = degraded["image"] * (item["brain"] > 0)
             runs[f"{name} {setting}"] = {"case": name, "setting": setting} | pipeline.run(degraded)
             facts = {"hardware": hardware(given.device), "weights": weights, "runs": runs}
-            report = write_report("rmr_reliability", given.out, ["--dataset_dir BRAINS"], facts, table)
+            report = write_report("rmr_reliability", given.out, shown, facts, table)
             print(f"{name} {setting}: {runs[f'{name} {setting}']['flags']}", flush=True)
     return report or json.loads((given.out / "rmr_reliability.json").read_text("utf-8"))
 

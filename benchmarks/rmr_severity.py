@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
             return _sweep(given, (0, 3), ["--quick"])
     shown = ["--dataset_dir BRAINS"]
     shown += [f"--subjects {given.subjects}"] if given.subjects else []
+    shown += ["--checkpoint FILE"] if given.checkpoint != parser.get_default("checkpoint") else []
     shown += ["--head_alone FILE"] if given.head_alone else []
     return _sweep(given, FACTORS, shown)
 

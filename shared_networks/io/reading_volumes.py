@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from shared_networks.errors import InputError
+from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.file_names import file_stem, header_beside
 from shared_networks.io.header_checks import (
     MOST_VOXELS,
@@ -24,7 +25,6 @@ from shared_networks.io.source import Source, split_colour
 __all__ = ["Voxels", "read_volume", "read_voxels", "volume_files"]
 
 _ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _COLOUR_INTENTS = (2003, 2004)  # NIFTI_INTENT_RGB_VECTOR and NIFTI_INTENT_RGBA_VECTOR
 _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = [struct.pack(order + "i", size) for order in "<>" for size in (348, 540)]  # NIfTI-1 and -2 begin so
@@ -241,7 +241,7 @@ def _read_by_itk(path: Path) -> Voxels:
     affine[:3] *= factor
     if factor != 1.0:
         remarks.append(f"{path.name}: the header gives lengths in another unit, which were turned into mm")
-    return Voxels(np.ascontiguousarray(array), _LPS_TO_RAS @ affine, components > 1, np.dtype(np.float32), remarks)
+    return Voxels(np.ascontiguousarray(array), LPS_TO_RAS @ affine, components > 1, np.dtype(np.float32), remarks)
 
 
 def _unit(path: Path, pattern: re.Pattern[bytes]) -> float:

@@ -9,7 +9,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapLabelValue, MapTransform
 from monai.utils import convert_to_numpy
 
-from shared_networks.errors import InputError
+from shared_networks.errors import InputError, join_remarks
 
 __all__ = ["LABEL_MAPS", "CheckLabelsd", "MapLabelsd", "left_out_labels", "refuse_other_labels", "whole_labels"]
 
@@ -111,7 +111,7 @@ class CheckLabelsd(MapTransform):
             remark = left_out_labels(labels, self.allowed, name)
             if remark:
                 remark += ": set ignore_label to None to refuse them"
-                d[self.warning_key] = "; ".join(part for part in (d.get(self.warning_key), remark) if part)
+                d[self.warning_key] = join_remarks(d.get(self.warning_key, ""), remark)
         return d
 
 
