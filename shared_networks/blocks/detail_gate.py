@@ -1,0 +1,51 @@
+"""Fine detail of the images in the fused volume, where they are clean (not in the paper)."""
+
+import torch
+from torch import nn
+
+__all__ = ["DetailGate"]
+
+
+class DetailGate(nn.Module):
+    """Blend what the decoder made of the fused features with a weighted sum of the images, voxel by voxel.
+
+    An autoencoder that removes noise removes some fine detail of clean images too. Here a small network sees the fused
+    features, the decoded volume and the images, and says in each voxel how far the images can be trusted: near 1
+    where they are clean, near 0 in noise or broken structure. Its convolutions lie in the plane, since slices are often
+    thick. With the default widths it has 1,987 parameters.
+
+    Args:
+        in_channels: channels of the fused features.
+        modalities: number of images.
+        width: channels between.
+
+    Example:
+        >>> DetailGate()(torch.rand(1, 1, 5, 6, 7), torch.rand(1, 16, 5, 6, 7), torch.rand(1, 2, 5, 6, 7)).shape
+        torch.Size([1, 1, 5, 6, 7])
+    """
+
+    def __init__(self, in_channels: int = 16, modalities: int = 2, width: int = 8) -> None:
+        super().__init__()
+        self.mixture = nn.Conv3d(modalities, 1, 1, bias=False)
+        nn.init.constant_(self.mixture.weight, 1 / modalities)
+        self.gate = nn.Sequential(
+            nn.Conv3d(1 + in_channels + modalities, width, (3, 3, 1), padding=(1, 1, 0)),
+            nn.PReLU(width),
+            nn.Conv3d(width, width, (3, 3, 1), padding=(1, 1, 0)),
+            nn.PReLU(width),
+            nn.Conv3d(width, 1, 1),
+        )
+
+    def forward(self, decoded: torch.Tensor, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Blend.
+
+        Args:
+            decoded: B x 1 x X x Y x Z.
+            features: B x in_channels x X x Y x Z.
+            images: B x modalities x X x Y x Z in [0, 1].
+
+        Returns:
+            B x 1 x X x Y x Z, between ``decoded`` and the weighted sum of the images.
+        """
+        share = self.gate(torch.cat([decoded, features, images], dim=1)).sigmoid()
+        return torch.lerp(decoded, self.mixture(images), share)
