@@ -1,5 +1,7 @@
 """Fine detail of the images in the fused volume, where they are clean (not in the paper)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -16,7 +18,8 @@ class DetailGate(nn.Module):
 
     Args:
         in_channels: channels of the fused features.
-        modalities: number of images.
+        weights: of the images in their sum when training begins, one for each image; best those that the loss asks for,
+            since a gate that closes before the sum is right does not open again.
         width: channels between.
 
     Example:
@@ -24,12 +27,13 @@ class DetailGate(nn.Module):
         torch.Size([1, 1, 5, 6, 7])
     """
 
-    def __init__(self, in_channels: int = 16, modalities: int = 2, width: int = 8) -> None:
+    def __init__(self, in_channels: int = 16, weights: Sequence[float] = (0.5, 0.5), width: int = 8) -> None:
         super().__init__()
-        self.mixture = nn.Conv3d(modalities, 1, 1, bias=False)
-        nn.init.constant_(self.mixture.weight, 1 / modalities)
+        self.mixture = nn.Conv3d(len(weights), 1, 1, bias=False)
+        with torch.no_grad():
+            self.mixture.weight.copy_(torch.tensor(weights).view_as(self.mixture.weight))
         self.gate = nn.Sequential(
-            nn.Conv3d(1 + in_channels + modalities, width, (3, 3, 1), padding=(1, 1, 0)),
+            nn.Conv3d(1 + in_channels + len(weights), width, (3, 3, 1), padding=(1, 1, 0)),
             nn.PReLU(width),
             nn.Conv3d(width, width, (3, 3, 1), padding=(1, 1, 0)),
             nn.PReLU(width),
@@ -42,7 +46,7 @@ class DetailGate(nn.Module):
         Args:
             decoded: B x 1 x X x Y x Z.
             features: B x in_channels x X x Y x Z.
-            images: B x modalities x X x Y x Z in [0, 1].
+            images: B x 2 x X x Y x Z in [0, 1].
 
         Returns:
             B x 1 x X x Y x Z, between ``decoded`` and the weighted sum of the images.

@@ -35,9 +35,9 @@ class RMRFusionNet(nn.Module):
         tune_encoders: train the encoders too, which the paper does not; the decoder stays frozen.
         images_to_head: the head sees both images beside the fused features, which the paper's does not. Frozen
             encoders know the scanners that they were trained on; the images keep what they leave out.
-        images_to_volume: the fused volume takes fine detail from the images where they are clean
-            (:class:`shared_networks.blocks.detail_gate.DetailGate`), which the paper's does not. Needs
-            ``images_to_head``.
+        images_to_volume: the fused volume takes fine detail from a weighted sum of the images where they are clean
+            (:class:`shared_networks.blocks.detail_gate.DetailGate`), which the paper's does not: the weights of T1 and
+            FLAIR when training begins. None for none. Needs ``images_to_head``.
         auxiliary_of: class that the head's last one is a part of, see
             :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
 
@@ -59,7 +59,7 @@ class RMRFusionNet(nn.Module):
         windows_per_group: int | None = None,
         tune_encoders: bool = False,
         images_to_head: bool = False,
-        images_to_volume: bool = False,
+        images_to_volume: Sequence[float] | None = None,
         auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class RMRFusionNet(nn.Module):
         self.fusion = DenseFusion(2 * channels, channels)
         self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group, auxiliary_of)
         self.images_to_head = images_to_head
-        self.detail = DetailGate(channels) if images_to_volume else None
+        self.detail = DetailGate(channels, images_to_volume) if images_to_volume else None
         self.autoencoder.requires_grad_(False).eval()
         self.tune_encoders = tune_encoders
         for encoder in (self.autoencoder.encoder_x, self.autoencoder.encoder_y):

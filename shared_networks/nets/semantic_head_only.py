@@ -39,7 +39,7 @@ class SemanticHeadOnly(nn.Module):
         head_size: Sequence[int] | None = None,
         windows_per_group: int | None = None,
         images_to_head: bool = True,
-        images_to_volume: bool = False,
+        images_to_volume: Sequence[float] | None = None,
         auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()

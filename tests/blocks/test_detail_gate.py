@@ -13,10 +13,9 @@ def inputs():
 
 
 def constant_gate(logit: float, weights=(0.2, 0.85)) -> DetailGate:
-    gate = DetailGate()
+    gate = DetailGate(weights=weights)
     torch.nn.init.zeros_(gate.gate[-1].weight)
     torch.nn.init.constant_(gate.gate[-1].bias, logit)
-    gate.mixture.weight.data = torch.tensor(weights).view(1, 2, 1, 1, 1)
     return gate
 
 

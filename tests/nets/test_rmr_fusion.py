@@ -57,7 +57,7 @@ def test_logits_come_first_then_the_fused_volume(network):
 
 def test_images_beside_the_features_reach_head_and_volume():
     torch.manual_seed(0)
-    network = RMRFusionNet(small_head(18), images_to_head=True, images_to_volume=True).eval()
+    network = RMRFusionNet(small_head(18), images_to_head=True, images_to_volume=(0.2, 0.85)).eval()
     plain = RMRFusionNet(small_head(18), network.autoencoder, images_to_head=True).eval()
     plain.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("detail.")})
     image = torch.rand(1, 2, 14, 15, 3)
@@ -70,7 +70,7 @@ def test_images_beside_the_features_reach_head_and_volume():
     assert parameters(network.detail) == 1_987 == parameters(network) - parameters(plain)
     assert all(parameter.requires_grad for parameter in network.detail.parameters())
     with pytest.raises(ValueError, match="images_to_volume needs images_to_head"):
-        RMRFusionNet(small_head(), images_to_volume=True)
+        RMRFusionNet(small_head(), images_to_volume=(0.2, 0.85))
 
 
 def test_tuned_encoders_learn_at_their_own_rate_and_the_decoder_stays():
