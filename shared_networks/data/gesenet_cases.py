@@ -226,7 +226,7 @@ def _images(folder: Path) -> dict[str, list[Path]]:
 
 
 def dataset_folders(root: Path, depth: int = 2) -> Iterator[tuple[Path, Path, tuple[str, ...]]]:
-    """Folders ``mri`` beside ``other``, ``ct``, ``pet`` or ``spect`` (in any capitals).
+    """Folders ``mri`` (or ``mr``) beside ``other``, ``ct``, ``pet`` or ``spect`` (in any capitals).
 
     Args:
         root: where to begin.
@@ -236,7 +236,7 @@ def dataset_folders(root: Path, depth: int = 2) -> Iterator[tuple[Path, Path, tu
         MRI's folder, the other source's, and the names that lead to both from the root.
     """
     folders = folders_of(root)
-    mri = [folder for folder in folders if folder.name.lower() == "mri"]
+    mri = [folder for folder in folders if folder.name.lower() in ("mri", "mr")]
     others = [folder for folder in folders if folder.name.lower() in ("other", "ct", "pet", "spect")]
     for first, second in itertools.product(mri, others):
         yield first, second, ()

@@ -10,7 +10,7 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
 from shared_networks.io.dicom_frames import is_film, read_frames
-from shared_networks.io.dicom_geometry import numbers_of
+from shared_networks.io.dicom_geometry import MEASURED, numbers_of
 from shared_networks.io.dicom_series import (
     find_series,
     frame_count,
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["DicomImage", "read_series"]
 
 _AIR = -1000.0
-_MEASURED = ("CT", "PT", "NM")
-"""Modalities whose values have a unit; elsewhere, lower ones are brighter in MONOCHROME1."""
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins so
 _SLOPE, _INTERCEPT, _POSITION = "0028|1053", "0028|1052", "0020|0032"
 
@@ -84,7 +82,7 @@ def read_series(path: str | Path) -> DicomImage:
     first = _header(series.files[0])
     _refuse_stored_otherwise(path, first)
     voxels = _slices(path, series.files)
-    if first.get("PhotometricInterpretation") == "MONOCHROME1" and first.get("Modality") in _MEASURED:
+    if first.get("PhotometricInterpretation") == "MONOCHROME1" and first.get("Modality") in MEASURED:
         _undo_inversion(voxels, [_scale(header_of(file)) for file in series.files], first)
     remarks = []
     if given.is_file() and _has_siblings(given, series.uid):

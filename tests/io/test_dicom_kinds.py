@@ -362,6 +362,13 @@ def test_of_a_film_the_first_frame_is_a_picture(tmp_path, noise, kind):
             read_source(tmp_path / "a.dcm")
 
 
+@pytest.mark.parametrize(("modality", "kept"), [("NM", True), ("MR", False)])
+def test_inverted_display_of_frames_changes_no_units(tmp_path, modality, kept):
+    facts = {"PhotometricInterpretation": "MONOCHROME1", "Modality": modality}
+    path = multi_frame(tmp_path / "a.dcm", voxels(), AXIAL, NM_IMAGE, **facts)
+    assert np.array_equal(read_source(path).values, voxels() if kept else -1 - voxels())
+
+
 @pytest.mark.parametrize("meta", [True, False])
 def test_frames_without_preamble(tmp_path, meta):
     path = multi_frame(tmp_path / "s" / "IM1", voxels(), AXIAL)
