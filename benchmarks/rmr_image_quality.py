@@ -130,7 +130,7 @@ def table(result: dict) -> str:
     rows = []
     for title, of_title in volumes.items():
         columns = [[scores[m][s] for scores in of_title] for s, m in PANELS]
-        found = sum(bool(scores_above(_named(scores), result["limits"])) for scores in of_title)
+        found = sum(any(scores_above(_named(scores), result["limits"])) for scores in of_title)
         ranges = [f"{min(values):.2f} to {max(values):.2f}" for values in columns]
         rows.append([title, *ranges, f"{found} of {len(of_title)}"])
     rows.append(["*limit*", *(f"{result['limits'][SCORES[s]][MODALITIES[m]]:.2f}" for s, m in PANELS), ""])
