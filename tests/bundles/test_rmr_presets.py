@@ -1,6 +1,7 @@
 """The presets of RMR-Fusion hold the published numbers; a run that cannot mean what its user wants is refused."""
 
 from pathlib import Path
+from pydoc import locate
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from monai.bundle import run
 
 from shared_networks.data import evaluation_cases
 from shared_networks.errors import InputError
+from shared_networks.metrics import CaseMetric
 from shared_networks.runner.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import config_files, parse
+from tests.bundles.bundle_runs import config_files, parse, walk
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
 
@@ -87,6 +89,15 @@ def test_preset_has_the_published_numbers(names):
     for key, value in PAPER[names].items():
         found = parser[key] if key.endswith("_target_") else parser.get_parsed_content(key)
         assert found == value, key
+
+
+@pytest.mark.parametrize("names", ["train", "train+evaluate", "train+prostate158", "train+mrbrains+evaluate"])
+def test_every_score_of_a_label_map_leaves_out_what_nobody_classified(names):
+    """As the loss does: a label of 255 is no error of a network."""
+    items = [item for item in walk(parse(BUNDLE, names).get()) if isinstance(item, dict)]
+    items = [item for item in items if str(item.get("_target_")).startswith("shared_networks.metrics.")]
+    scores = [item for item in items if issubclass(locate(item["_target_"]), CaseMetric)]
+    assert scores and all(item["ignore_label"] == "@ignore_label" for item in scores)
 
 
 def test_number_of_parameters():
