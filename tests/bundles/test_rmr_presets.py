@@ -6,8 +6,10 @@ from pydoc import locate
 
 import numpy as np
 import pytest
+import torch
 from ignite.engine import Engine, Events
 from monai.bundle import run
+from monai.data import MetaTensor
 
 from shared_networks.data import evaluation_cases
 from shared_networks.errors import InputError
@@ -17,6 +19,11 @@ from tests.bundles.bundle_runs import config_files, parse, walk
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
 
+NOTHING_OF_OURS = {
+    **dict.fromkeys(("healed_lesions", "thick_slices", "spatial", "degraded_share", "modality_dropout"), 0.0),
+    **{"weight_momentum": 0.0, "lesion_threshold": None, "smallest_lesion_ml": 0.0, "lesion_white_matter": 0.0},
+    **{"crop_ratios": [], "ignore_label": None, "auxiliary_of": None, "batch_dice": False, "images_to_head": False},
+}
 PAPER = {
     "train_autoencoder+paper_autoencoder": {
         "max_epochs": 200,
@@ -34,8 +41,10 @@ PAPER = {
         "feature_variation": 20.0,
         "feature_similarity": 1.0,
         "optimizer#_target_": "torch.optim.Adam",
+        "quarter_turns": 0.0,
     },
     "train+paper": {
+        **NOTHING_OF_OURS,
         "max_epochs": 140,
         "batch_size": 2,
         "patch_size": [128, 128, 32],
@@ -68,8 +77,10 @@ PAPER = {
         "window_size": 1 / 8,
         "lr_scheduler#T_max": 300,
         "optimizer#_target_": "torch.optim.Adam",
+        "quarter_turns": 0.0,
     },
     "train+released": {
+        **NOTHING_OF_OURS,
         "max_epochs": 150,
         "batch_size": 1,
         "weight_decay": 1e-5,
@@ -153,6 +164,38 @@ def dataset(write_brains, tmp_path_factory):
 
 COMMAND = "none.pt does not exist: train stage 1 first: python -m monai.bundle run training --config_file "
 SET_DATA = "dataset_dir or datalist is not set: give --dataset_dir FOLDER"
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_presets_take_the_cases_as_they_are_but_flipped(preset, dataset):
+    parser = parse(BUNDLE, f"train+{preset}", dataset_dir=dataset, patch_size=[12, 14, 8])
+    random = np.random.default_rng(0)
+    image, label = random.random((2, 24, 20, 10)).astype(np.float32), random.integers(0, 5, (1, 24, 20, 10))
+    item = {"image": image, "label": label, "brain": np.ones_like(label)}
+    item = {key: MetaTensor(value.astype(np.float32)) for key, value in item.items()}
+    altered = parser.get_parsed_content("train#augmentation").set_random_state(1)(dict(item))
+    assert torch.equal(altered["seen"], altered["image"])
+    flips = [item["image"].flip(axes) for axes in ([], [1], [2], [1, 2])]
+    assert any(torch.equal(altered["image"], flipped) for flipped in flips)
+    crop = parser.get_parsed_content("train#cropping").set_random_state(1)(altered)
+    assert crop["seen"].shape == (2, 12, 14, 8) and crop["label"].shape == (1, 12, 14, 8)
+
+
+@pytest.mark.parametrize(
+    ("names", "batches"),
+    [("train+paper", 2), ("train+released", 3)]
+    + [(f"train_autoencoder+{preset}_autoencoder", count) for preset, count in (("paper", 2), ("released", 3))],
+)
+def test_an_epoch_of_a_preset_has_as_many_patches_as_there_are_cases(names, batches, write_brains, tmp_path):
+    folder = write_brains(tmp_path / "brains", training=3, validation=1)
+    parser = parse(BUNDLE, names, dataset_dir=str(folder), feature_size=12)
+    assert parser.get_parsed_content("iterations_per_epoch") == batches
+    if names.startswith("train+"):
+        assert [parser.get_parsed_content(key) for key in ("versions", "renewed")] == [3, 3]
+    else:
+        transforms = [type(one).__name__ for one in parser.get_parsed_content("train#preprocessing").transforms]
+        assert "RandFlipd" in transforms
+        assert not {"RandBiasFieldd", "RandAdjustContrastd", "RandScaleIntensityd"} & set(transforms)
 
 
 @pytest.mark.parametrize(
