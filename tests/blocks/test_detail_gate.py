@@ -42,5 +42,5 @@ def test_slices_do_not_mix_and_a_voxel_sees_two_around_it(inputs):
 
 def test_size_and_start():
     gate = DetailGate()
-    assert sum(parameter.numel() for parameter in gate.parameters()) == 1_987
+    assert sum(parameter.numel() for parameter in gate.parameters()) == 2_131
     assert gate.mixture.weight.flatten().tolist() == [0.5, 0.5]

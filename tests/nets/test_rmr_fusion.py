@@ -67,7 +67,7 @@ def test_images_beside_the_features_reach_head_and_volume():
         assert torch.equal(output[:, :5], plain(image)[:, :5])
         assert torch.equal(output[:, 5:], network.detail(plain.decode(features), features[:, :16], image))
         assert torch.equal(output, network(torch.cat([image, network.encode(image)], dim=1), encoded=True))
-    assert parameters(network.detail) == 1_987 == parameters(network) - parameters(plain)
+    assert parameters(network.detail) == 2_131 == parameters(network) - parameters(plain)
     assert all(parameter.requires_grad for parameter in network.detail.parameters())
     with pytest.raises(ValueError, match="images_to_volume needs images_to_head"):
         RMRFusionNet(small_head(), images_to_volume=(0.2, 0.85))
