@@ -128,7 +128,8 @@ def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
             f"{folder}: neither a datalist.json nor folders mri and other (or ct, pet, spect) in it (or in "
             "MODALITY/, MODALITY/train/, MODALITY/test/), nor a T1 with PET, CT, SPECT or FLAIR as in BIDS or BraTS."
         )
-    return _chosen(sections, section, folder)
+    short = next((name for name in ("train", "val", "test") if SECTIONS[name] == section), section)
+    return _chosen(sections, section, folder, f"add MODALITY/{short}/mri and MODALITY/{short}/other")
 
 
 def _from_public_layout(folder: Path) -> dict[str, list]:
@@ -162,10 +163,10 @@ def _as_pair(case: dict[str, Any], modality: str) -> dict[str, Any]:
     return pair | ({CaseStatus.REFUSED: case[CaseStatus.REFUSED]} if CaseStatus.REFUSED in case else {})
 
 
-def _chosen(sections: dict[str, list], section: str, where: Path) -> list:
+def _chosen(sections: dict[str, list], section: str, where: Path, remedy: str = "add it to the list") -> list:
     found = chosen_sections(sections, section)
     if found is None:
-        raise InputError(f"{where}: no section {section!r}; there is {', '.join(sections) or 'none'}.")
+        raise InputError(f"{where}: no section {section!r}; there is {', '.join(sections) or 'none'}: {remedy}.")
     return [item for items in found.values() for item in items]
 
 
