@@ -10,9 +10,10 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
-from shared_networks.runner.config_keys import mistaken_booleans, unknown_keys
+from shared_networks.runner.config_keys import mistaken_texts, unknown_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = sorted(ROOT.glob("*_bundle"))
@@ -180,14 +181,14 @@ def test_commands_of_documents_can_be_given(document):
         arguments = words[words.index("run") + 1 :]
         run_id = arguments.pop(0)
         given = {key.removeprefix("--"): value for key, value in zip(arguments[::2], arguments[1::2], strict=True)}
-        given = {key: {"True": True, "False": False}.get(value, value) for key, value in given.items()}  # as the runner
+        given = {key: DefaultParseValue(value) for key, value in given.items()}
         names = given.pop("config_file")
-        files = ast.literal_eval(names) if names.startswith("[") else [names]
+        files = [names] if isinstance(names, str) else names
         content = ConfigParser.load_config_files([str(ROOT / name) for name in files])
         assert run_id in content
         assert run_id != "training" or "ckpt_dir" in given, "the shipped weights would be replaced"
         assert (ROOT / given["bundle_root"]).is_dir()
-        assert unknown_keys(given, content, content) + mistaken_booleans(given, content) == []
+        assert unknown_keys(given, content, content) + mistaken_texts(given, content) == []
         for value in given.values():
             if "sample_data" in str(value):
                 assert (ROOT / value).exists(), value

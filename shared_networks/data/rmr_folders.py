@@ -28,8 +28,9 @@ def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str,
 
     Args:
         root: folder with the tables, or with folders that hold them (``prostate158_train``, ``prostate158_test``).
-            Paths in a table are relative to its folder.
-        modalities: columns of the two images. The label is the column ``label``, or Prostate158's zones and tumour.
+            Columns are separated by commas, semicolons or tabs. Paths in a table are relative to its folder.
+        modalities: columns of the two images, in any mix of capitals. The label is the column ``label``, or
+            Prostate158's zones and tumour.
 
     Returns:
         Section -> items with ``image``, ``subject`` (column ``ID``) and, where given, ``label``; no section when there
@@ -49,23 +50,30 @@ def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str,
 
 def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
     try:
-        rows = list(csv.DictReader(read_text(table).splitlines()))
+        lines = read_text(table).splitlines()
+        delimiter = max(",;\t", key=lines[0].count) if lines else ","  # a spreadsheet's depends on the language
+        rows = [_in_lower_case(row) for row in csv.DictReader(lines, delimiter=delimiter)]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: not a readable table ({error}); save it as comma-separated text.") from error
     for number, row in enumerate(rows, 1):
-        missing = [name for name in modalities if not (row.get(name) or "").strip()]
+        missing = [name for name in modalities if not row.get(name.lower())]
         if missing:
             reason = f"{table}: row {number} has no {missing[0]}; expected columns {', '.join(modalities)}."
-            yield refused_item(number, reason, {"subject": (row.get("ID") or row.get("subject") or "").strip()})
+            yield refused_item(number, reason, {"subject": row.get("id") or row.get("subject")})
             continue
         columns = ("label",) if row.get("label") else _PROSTATE_LABELS
-        labels = [path_in_list(table.parent, row[name].strip()) for name in columns if (row.get(name) or "").strip()]
-        item: dict[str, Any] = {"image": [path_in_list(table.parent, row[name].strip()) for name in modalities]}
-        item["subject"] = (row.get("ID") or row.get("subject") or Path(item["image"][0]).parent.name).strip()
+        labels = [path_in_list(table.parent, row[name]) for name in columns if row.get(name)]
+        item: dict[str, Any] = {"image": [path_in_list(table.parent, row[name.lower()]) for name in modalities]}
+        item["subject"] = row.get("id") or row.get("subject") or Path(item["image"][0]).parent.name
         # A tumour without zones to write it over is no label map.
         if labels and row.get(columns[0]):
             item["label"] = labels[0] if len(labels) == 1 else labels
-        yield refuse_path_names(item, row, ("ID", "subject"))
+        yield refuse_path_names(item, row, ("id", "subject"))
+
+
+def _in_lower_case(row: dict[str, Any]) -> dict[str, str]:
+    """A row by the names of its columns, both without blanks around; what is beyond the last column is left out."""
+    return {name.strip().lower(): (value or "").strip() for name, value in row.items() if name}
 
 
 def folder_cases(root: Path, modalities: Sequence[str], allow_missing: bool = False) -> dict[str, list[dict[str, Any]]]:

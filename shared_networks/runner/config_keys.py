@@ -8,7 +8,7 @@ from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
-__all__ = ["is_referred_to", "look_up", "mistaken_booleans", "strings_of", "switches_as_text", "unknown_keys"]
+__all__ = ["is_referred_to", "look_up", "mistaken_texts", "strings_of", "switches_as_text", "unknown_keys"]
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -62,8 +62,8 @@ def switches_as_text(given: Mapping[str, Any], files: Mapping[str, Any]) -> dict
     }
 
 
-def mistaken_booleans(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
-    """Describe the switches that were given a text that is neither true nor false.
+def mistaken_texts(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
+    """Describe the switches that were given a text that is neither true nor false, and the numbers that were given any.
 
     Args:
         given: override keys and values.
@@ -72,14 +72,16 @@ def mistaken_booleans(given: Mapping[str, Any], files: Mapping[str, Any]) -> lis
     Returns:
         One text for each such key, in the given order.
     """
-    return [
-        f"{key} must be True or False, got '{value}'"
-        for key, value in given.items()
-        if isinstance(value, str)
-        and not value.startswith(("$", "@", "%"))
-        and value.lower() not in ("true", "false")
-        and _is_switch(key, files)
-    ]
+    found = []
+    for key, value in given.items():
+        if not isinstance(value, str) or value.startswith(("$", "@", "%")):
+            continue
+        default = look_up(files, ReferenceResolver.split_id(key))
+        if isinstance(default, bool) and value.lower() not in ("true", "false"):
+            found.append(f"{key} must be True or False, got '{value}'")
+        elif isinstance(default, int | float) and not isinstance(default, bool):
+            found.append(f"{key} must be a number, got '{value}'")
+    return found
 
 
 def _is_switch(key: str, files: Mapping[str, Any]) -> bool:

@@ -263,15 +263,24 @@ def test_real_data(data_dir):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-@pytest.mark.parametrize("section", ["test", "Test", "TESTING", " test "])
-def test_lists_in_the_encodings_of_windows_and_sections_in_any_case(tmp_path, encoding, section):
+@pytest.mark.parametrize(
+    ("section", "table"),
+    [
+        ("test", "ID,t1,flair\nü,a.nii,b.nii\n"),
+        ("Test", "id;T1; Flair\nü;a.nii;b.nii\n"),
+        ("TESTING", "Id\tt1\tFLAIR\nü\ta.nii\tb.nii\n"),
+        (" test ", "subject,flair,t1\nü, b.nii,a.nii,more\n"),
+    ],
+)
+def test_lists_in_the_encodings_of_windows_and_sections_in_any_case(tmp_path, encoding, section, table):
     path = tmp_path / "d.json"
     path.write_text(json.dumps({section: [{"t1": "ä.nii", "flair": "f.nii"}]}, ensure_ascii=False), encoding=encoding)
     (case,) = resolve_cases(datalist=path)
     assert case["section"] == "test" and case["image"][0] == str(tmp_path / "ä.nii")
-    (tmp_path / "test.csv").write_text("ID,t1,flair\nü,a.nii,b.nii\n", encoding=encoding)
+    (tmp_path / "test.csv").write_text(table, encoding=encoding)
     path.unlink()
-    assert names(resolve_cases(dataset_dir=tmp_path)) == ["ü"]
+    (case,) = resolve_cases(dataset_dir=tmp_path)
+    assert case["case"] == "ü" and relative(case, tmp_path) == ["a.nii", "b.nii"]
 
 
 def test_another_encoding_is_one_line(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_networks.runner.config_keys import is_referred_to, mistaken_booleans, switches_as_text, unknown_keys
+from shared_networks.runner.config_keys import is_referred_to, mistaken_texts, switches_as_text, unknown_keys
 
 FILES = {
     "epochs": 2,
@@ -73,9 +73,12 @@ def test_is_referred_to(text, expected):
 
 
 @pytest.mark.parametrize("text", ["no", "yes", "1", ""])
-def test_text_for_a_switch_is_a_mistake(text):
-    files = {"train": {"amp": False}}
-    assert mistaken_booleans({"train#amp": text}, files) == [f"train#amp must be True or False, got '{text}'"]
+def test_text_for_a_switch_or_a_number_is_a_mistake(text):
+    files = {"train": {"amp": False, "epochs": 3, "rate": 0.1}}
+    assert mistaken_texts({"train#amp": text}, files) == [f"train#amp must be True or False, got '{text}'"]
+    for key in ("train#epochs", "train#rate"):
+        assert mistaken_texts({key: text}, files) == [f"{key} must be a number, got '{text}'"]
+        assert mistaken_texts({key: 5}, files) == mistaken_texts({key: "$5"}, files) == []
     assert switches_as_text({"train#amp": text}, files) == {}
 
 
@@ -84,7 +87,7 @@ def test_switch_in_other_letters_is_what_it_says(text):
     files = {"train": {"amp": False}, "name": "x"}
     given = {"train#amp": text, "name": "no"}
     assert switches_as_text(given, files) == {"train#amp": text.lower() == "true"}
-    assert mistaken_booleans(given, files) == []
+    assert mistaken_texts(given, files) == []
 
 
 def test_switch_that_is_an_expression_in_the_file():
@@ -94,7 +97,7 @@ def test_switch_that_is_an_expression_in_the_file():
 
 @pytest.mark.parametrize("value", [True, False, 0, "$@device.type == 'cuda'", "@other", "%other"])
 def test_good_value_for_a_switch(value):
-    assert mistaken_booleans({"resume": value}, {"resume": True}) == []
+    assert mistaken_texts({"resume": value}, {"resume": True}) == []
 
 
 def test_reference_to_the_whole_counts_for_the_part():
