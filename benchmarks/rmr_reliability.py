@@ -7,7 +7,8 @@ Runs what ``inference.json`` does on labelled subjects, clean and degraded, and 
 
 - calibration inside the brain (``monai.metrics.CalibrationErrorMetric``, 20 bins): of the class that is most probable,
   and of the probability of lesions; the first also at other temperatures, with the negative log-likelihood;
-- the volume of lesions, its interval, and what was drawn;
+- the volume of lesions, its interval, and what was drawn (Dice, calibration and the two volumes of the labelled
+  voxels only);
 - the flags (:func:`shared_networks.outputs.case_row.case_flags`), and whether the case is bad: mean Dice of the three
   tissues below 0.8, or Dice of the lesions below 0.5;
 - processor seconds of the inference, and those of the scores.
@@ -31,8 +32,10 @@ from benchmarks import RMR
 from benchmarks.machine import hardware
 from benchmarks.options import make_parser, parse
 from benchmarks.report import markdown_table, print_report, write_report
+from benchmarks.silver_cases import NOT_LABELLED
 from shared_networks.data import resolve_cases
 from shared_networks.handlers import ImageQuality
+from shared_networks.metrics.case_metric import score_labelled
 from shared_networks.metrics.class_dice import compute_class_dice
 from shared_networks.metrics.image_quality import image_quality
 from shared_networks.metrics.volume_report import compute_volume_report
@@ -74,13 +77,14 @@ def calibration(
 
     Args:
         logits: J x N.
-        label: N class numbers.
+        label: N class numbers; voxels of :data:`NOT_LABELLED` do not count.
         lesion_class: number of the lesions.
         temperatures: what the logits are divided by.
 
     Returns:
         ``lesions``, and ``temperatures`` with ``error`` and ``log_likelihood`` (negative, mean) of each.
     """
+    logits, label = logits[:, label != NOT_LABELLED], label[label != NOT_LABELLED]
     lesions = logits.softmax(dim=0)[lesion_class]
     by_temperature = {}
     for temperature in temperatures:
@@ -156,6 +160,7 @@ class _Pipeline:
         affine = item["image"].affine.numpy()
         report = compute_volume_report(found.numpy(), affine, self.class_names)
         names = list(self.class_names.values())[1:]
+        found = score_labelled(found, label, NOT_LABELLED)
         quality = {
             modality: dict(zip(("noise", "blur"), values, strict=True))
             for modality, values in zip(self.modalities, scores.tolist(), strict=True)
@@ -166,10 +171,12 @@ class _Pipeline:
             "certainty": result["certainty"],
             "warnings": "; ".join(filter(None, remarks)),
         }
-        drawn = compute_volume_report(label.numpy(), affine, self.class_names)["volumes_ml"]
+        drawn, compared = (
+            compute_volume_report(labels.numpy(), affine, self.class_names)["volumes_ml"] for labels in (label, found)
+        )
         return {
             "dice": dict(zip(names, compute_class_dice(found, label, range(1, len(names) + 1)).tolist(), strict=True)),
-            "lesion_ml": report["volumes_ml"][names[-1]],
+            "lesion_ml": compared[names[-1]],
             "drawn_ml": drawn[names[-1]],
             "certainty": report["certainty"],
             "volumes_ml": report["volumes_ml"],

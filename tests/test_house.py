@@ -185,6 +185,7 @@ def test_commands_of_documents_can_be_given(document):
         files = ast.literal_eval(names) if names.startswith("[") else [names]
         content = ConfigParser.load_config_files([str(ROOT / name) for name in files])
         assert run_id in content
+        assert run_id != "training" or "ckpt_dir" in given, "the shipped weights would be replaced"
         assert (ROOT / given["bundle_root"]).is_dir()
         assert unknown_keys(given, content, content) + mistaken_booleans(given, content) == []
         for value in given.values():

@@ -23,7 +23,7 @@ class BestCheckpoint:
 
     Args:
         network: module (DDP wrappers are unwrapped) whose weights are saved.
-        path: file to write: a plain state dict.
+        path: file to write, a plain state dict; one of another run, or a shipped one, is replaced with a line in the log.
         key_metric: name in ``engine.state.metrics``; None takes the evaluator's key metric.
     """
 
@@ -53,10 +53,13 @@ class BestCheckpoint:
         value = float(engine.state.metrics[name])
         if not value > self.best_value:
             return
+        is_first = not self.best_epoch
         self.best_value, self.best_epoch = value, engine.state.epoch
         # Every process of a distributed run sees the same gathered metric; one of them writes.
         if idist.get_rank() != 0:
             return
+        if is_first and self.path.exists():
+            self.logger.warning(f"{self.path}: weights of before are replaced; --ckpt_dir names another folder")
         network = getattr(self.network, "module", self.network)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint({key: tensor.detach().cpu() for key, tensor in network.state_dict().items()}, self.path)

@@ -9,7 +9,7 @@ from monai.utils import convert_to_tensor
 
 from shared_networks.errors import InputError
 
-__all__ = ["CaseMetric", "voxel_spacing"]
+__all__ = ["CaseMetric", "score_labelled", "voxel_spacing"]
 
 
 def voxel_spacing(volume: torch.Tensor) -> torch.Tensor:
@@ -19,13 +19,31 @@ def voxel_spacing(volume: torch.Tensor) -> torch.Tensor:
     return volume.affine.reshape(-1, 4, 4)[0, :3, :3].double().norm(dim=0)
 
 
+def score_labelled(prediction: torch.Tensor, label: torch.Tensor, ignore_label: int | None) -> torch.Tensor:
+    """The prediction with the label's own value where that is ``ignore_label``, so that no class has these voxels.
+
+    Args:
+        prediction: class indices, any shape.
+        label: the same shape.
+        ignore_label: value of voxels that nobody classified; None for a label without them.
+    """
+    return prediction if ignore_label is None else torch.where(label == ignore_label, label, prediction)
+
+
 class CaseMetric(CumulativeIterationMetric):
     """Score label maps, one row of values a case.
 
     Called as ``metric(y_pred=prediction, y=label)`` with class indices B x 1 x X x Y x Z, or lists of
     1 x X x Y x Z whose sizes may differ. A value that is not defined for a case (nothing there in either map) is NaN in
     the buffer; :meth:`aggregate` leaves it out of the means, and :meth:`undefined` counts it.
+
+    Args:
+        ignore_label: value of the voxels that nobody classified: there neither map counts, as in the training's loss.
     """
+
+    def __init__(self, ignore_label: int | None = None) -> None:
+        super().__init__()
+        self.ignore_label = ignore_label
 
     @abstractmethod
     def compute(self, prediction: torch.Tensor, label: torch.Tensor, spacing: torch.Tensor) -> torch.Tensor:
@@ -72,5 +90,7 @@ class CaseMetric(CumulativeIterationMetric):
             )
         spacing = voxel_spacing(y)
         prediction, label = map(convert_to_tensor, (y_pred, y))
-        rows = [self.compute(p[0], t[0], spacing) for p, t in zip(prediction, label.to(prediction.device), strict=True)]
+        label = label.to(prediction.device)
+        prediction = score_labelled(prediction, label, self.ignore_label)
+        rows = [self.compute(p[0], t[0], spacing) for p, t in zip(prediction, label, strict=True)]
         return torch.stack(rows).float()

@@ -33,10 +33,11 @@ class ClassDiceMetric(CaseMetric):
 
     Args:
         classes: which classes: all but the background by default, or e.g. ``[4]`` for the lesions alone.
+        ignore_label: see :class:`CaseMetric`.
     """
 
-    def __init__(self, classes: Sequence[int] = (1, 2, 3, 4)) -> None:
-        super().__init__()
+    def __init__(self, classes: Sequence[int] = (1, 2, 3, 4), ignore_label: int | None = None) -> None:
+        super().__init__(ignore_label)
         self.classes = tuple(classes)
 
     def compute(self, prediction: torch.Tensor, label: torch.Tensor, spacing: torch.Tensor) -> torch.Tensor:

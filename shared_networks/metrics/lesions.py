@@ -98,10 +98,11 @@ class LesionF1Metric(CaseMetric):
 
     Args:
         label: class of the lesions.
+        ignore_label: see :class:`CaseMetric`.
     """
 
-    def __init__(self, label: int = 4) -> None:
-        super().__init__()
+    def __init__(self, label: int = 4, ignore_label: int | None = None) -> None:
+        super().__init__(ignore_label)
         self.label = label
 
     def compute(self, prediction: torch.Tensor, label: torch.Tensor, spacing: torch.Tensor) -> torch.Tensor:
@@ -116,10 +117,11 @@ class LesionHausdorffMetric(CaseMetric):
     Args:
         label: class of the lesions.
         percentile: of the distances.
+        ignore_label: see :class:`CaseMetric`.
     """
 
-    def __init__(self, label: int = 4, percentile: float = 95.0) -> None:
-        super().__init__()
+    def __init__(self, label: int = 4, percentile: float = 95.0, ignore_label: int | None = None) -> None:
+        super().__init__(ignore_label)
         self.label = label
         self.percentile = percentile
 

@@ -27,6 +27,13 @@ def test_temperature_moves_the_confidence():
     assert found["temperatures"]["2"]["error"] == pytest.approx(1 / 6, abs=1e-6)
 
 
+def test_voxels_that_nobody_classified_do_not_count():
+    logits = torch.tensor([[math.log(4.0)] * 10, [0.0] * 10])
+    label = torch.tensor([0, 1] * 5)
+    more = torch.cat([logits, torch.tensor([[9.0] * 4, [0.0] * 4])], dim=1), torch.cat([label, torch.full((4,), 255)])
+    assert calibration(*more, lesion_class=1) == calibration(logits, label, lesion_class=1)
+
+
 @pytest.mark.parametrize(
     ("tissues", "lesions", "bad"),
     [((0.9, 0.8, 0.8), 0.6, False), ((0.9, 0.7, 0.7), 0.6, True), ((0.9,) * 3, 0.4, True)],

@@ -9,7 +9,8 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from tests.bundles.bundle_runs import TINY_VOLUMES, VERSIONS, run_workflow
+from shared_networks.transforms import MapLabelsd
+from tests.bundles.bundle_runs import TINY_VOLUMES, VERSIONS, parse, run_workflow
 from tests.bundles.prostate_tables import write_prostate_tables
 
 TINY = TINY_VOLUMES | {"device": "$torch.device('cpu')"}
@@ -32,6 +33,22 @@ def test_mrbrains_labels_become_our_classes(write_rmr_case, rmr_bundle, tmp_path
             if "CropForeground" in type(transform).__name__:
                 expected[0] = item["label"].numel() - sum(expected[1:])
         assert np.bincount(np.asarray(item["label"]).ravel(), minlength=5).tolist() == expected
+
+
+def test_what_mrbrains_does_not_segment_is_background_in_a_perfect_evaluation(rmr_bundle):
+    raw = torch.arange(11).repeat_interleave(60).reshape(1, 11, 10, 6)  # cerebellum 7 and brain stem 8 among them
+    label = MapLabelsd(mapping="mrbrains")({"label": raw})["label"].long()
+    logits = 30.0 * torch.nn.functional.one_hot(label[0], 5).movedim(-1, 0)
+    output = torch.cat([logits, torch.zeros(1, *raw.shape[1:])])
+    parser = parse(rmr_bundle, "train+mrbrains+evaluate", lesion_white_matter=0.0)
+    found = parser.get_parsed_content("split")({"pred": output})["pred"]
+    assert torch.equal(found.long(), label)
+    dice = parser.get_parsed_content("segmentation_metrics#Dice_WM#metric_fn")
+    dice(y_pred=found[None], y=label[None])
+    assert dice.aggregate().item() == 1.0
+    # Without the overlay every voxel of the brain is one of the tissues.
+    tissue = parse(rmr_bundle, "train+evaluate").get_parsed_content("split")({"pred": output})["pred"]
+    assert tissue.all()
 
 
 def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr_bundle, tmp_path):

@@ -1,18 +1,29 @@
 """The presets of RMR-Fusion hold the published numbers; a run that cannot mean what its user wants is refused."""
 
+import math
 from pathlib import Path
+from pydoc import locate
 
 import numpy as np
 import pytest
+import torch
+from ignite.engine import Engine, Events
 from monai.bundle import run
+from monai.data import MetaTensor
 
 from shared_networks.data import evaluation_cases
 from shared_networks.errors import InputError
+from shared_networks.metrics import CaseMetric
 from shared_networks.runner.one_line_errors import find_input_error
-from tests.bundles.bundle_runs import config_files, parse
+from tests.bundles.bundle_runs import config_files, parse, walk
 
 BUNDLE = Path(__file__).resolve().parents[2] / "rmr_fusion_bundle"
 
+NOTHING_OF_OURS = {
+    **dict.fromkeys(("healed_lesions", "thick_slices", "spatial", "degraded_share", "modality_dropout"), 0.0),
+    **{"weight_momentum": 0.0, "lesion_threshold": None, "smallest_lesion_ml": 0.0, "lesion_white_matter": 0.0},
+    **{"crop_ratios": [], "ignore_label": None, "auxiliary_of": None, "batch_dice": False, "images_to_head": False},
+}
 PAPER = {
     "train_autoencoder+paper_autoencoder": {
         "max_epochs": 200,
@@ -30,8 +41,10 @@ PAPER = {
         "feature_variation": 20.0,
         "feature_similarity": 1.0,
         "optimizer#_target_": "torch.optim.Adam",
+        "quarter_turns": 0.0,
     },
     "train+paper": {
+        **NOTHING_OF_OURS,
         "max_epochs": 140,
         "batch_size": 2,
         "patch_size": [128, 128, 32],
@@ -64,8 +77,10 @@ PAPER = {
         "window_size": 1 / 8,
         "lr_scheduler#T_max": 300,
         "optimizer#_target_": "torch.optim.Adam",
+        "quarter_turns": 0.0,
     },
     "train+released": {
+        **NOTHING_OF_OURS,
         "max_epochs": 150,
         "batch_size": 1,
         "weight_decay": 1e-5,
@@ -89,6 +104,15 @@ def test_preset_has_the_published_numbers(names):
         assert found == value, key
 
 
+@pytest.mark.parametrize("names", ["train", "train+evaluate", "train+prostate158", "train+mrbrains+evaluate"])
+def test_every_score_of_a_label_map_leaves_out_what_nobody_classified(names):
+    """As the loss does: a label of 255 is no error of a network."""
+    items = [item for item in walk(parse(BUNDLE, names).get()) if isinstance(item, dict)]
+    items = [item for item in items if str(item.get("_target_")).startswith("shared_networks.metrics.")]
+    scores = [item for item in items if issubclass(locate(item["_target_"]), CaseMetric)]
+    assert scores and all(item["ignore_label"] == "@ignore_label" for item in scores)
+
+
 def test_number_of_parameters():
     """63.09 M with the overlay of the paper's size, and less than 25 MB of weights without it."""
     networks = [parse(BUNDLE, names).get_parsed_content("network_def") for names in ("train", "train+paper_size")]
@@ -97,20 +121,29 @@ def test_number_of_parameters():
     assert 4 * shipped < 25 * 2**20
 
 
-def test_paper_keeps_its_learning_rate_and_released_warms_up():
-    rates = {}
-    for preset in ("paper", "released"):
-        parser = parse(BUNDLE, f"train+{preset}", feature_size=12)
-        scheduler, optimizer = (parser.get_parsed_content(key) for key in ("lr_scheduler", "optimizer"))
-        rates[preset] = []
-        for _ in range(150):
-            rates[preset].append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            scheduler.step()
-    assert set(rates["paper"]) == {1e-4}
-    assert rates["released"][:2] == pytest.approx([0.0, 1e-4 / 50])
-    assert rates["released"][50] == pytest.approx(1e-4)
-    assert rates["released"][100] == pytest.approx(0.5e-4)
+RATES = {
+    "train+paper": {0: 1e-4, 1: 1e-4, 139: 1e-4},
+    "train+released": {0: 0.0, 1: 1e-4 / 50, 50: 1e-4, 100: 0.5e-4, 149: 1e-4 * (1 + math.cos(math.pi * 0.99)) / 2},
+    "train_autoencoder+paper_autoencoder": {0: 1e-4, 199: 1e-4},
+    "train_autoencoder+released_autoencoder": {0: 1e-4, 150: 0.5e-4, 299: 1e-4 * (1 - math.cos(math.pi / 300)) / 2},
+}
+"""Configs -> epochs that are over -> learning rate of the next one."""
+
+
+@pytest.mark.parametrize("names", RATES)
+def test_the_learning_rate_follows_the_published_schedule(names):
+    """By the trainer's own handler, with three iterations in an epoch."""
+    parser = parse(BUNDLE, names, **({"feature_size": 12} if names.startswith("train+") else {}))
+    (number,) = (
+        number for number, item in enumerate(parser["train#handlers"]) if item.get("_target_") == "LrScheduleHandler"
+    )
+    optimizer, handler = (parser.get_parsed_content(key) for key in ("optimizer", f"train#handlers#{number}"))
+    rates = []
+    trainer = Engine(lambda engine, batch: optimizer.step())
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda: rates.append(optimizer.param_groups[0]["lr"]))
+    handler.attach(trainer)
+    trainer.run(range(3), max_epochs=parser["max_epochs"])
+    assert [rates[epoch] for epoch in RATES[names]] == pytest.approx(list(RATES[names].values()), abs=1e-9)
 
 
 def test_released_stage_1_makes_three_negatives():
@@ -131,6 +164,38 @@ def dataset(write_brains, tmp_path_factory):
 
 COMMAND = "none.pt does not exist: train stage 1 first: python -m monai.bundle run training --config_file "
 SET_DATA = "dataset_dir or datalist is not set: give --dataset_dir FOLDER"
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_presets_take_the_cases_as_they_are_but_flipped(preset, dataset):
+    parser = parse(BUNDLE, f"train+{preset}", dataset_dir=dataset, patch_size=[12, 14, 8])
+    random = np.random.default_rng(0)
+    image, label = random.random((2, 24, 20, 10)).astype(np.float32), random.integers(0, 5, (1, 24, 20, 10))
+    item = {"image": image, "label": label, "brain": np.ones_like(label)}
+    item = {key: MetaTensor(value.astype(np.float32)) for key, value in item.items()}
+    altered = parser.get_parsed_content("train#augmentation").set_random_state(1)(dict(item))
+    assert torch.equal(altered["seen"], altered["image"])
+    flips = [item["image"].flip(axes) for axes in ([], [1], [2], [1, 2])]
+    assert any(torch.equal(altered["image"], flipped) for flipped in flips)
+    crop = parser.get_parsed_content("train#cropping").set_random_state(1)(altered)
+    assert crop["seen"].shape == (2, 12, 14, 8) and crop["label"].shape == (1, 12, 14, 8)
+
+
+@pytest.mark.parametrize(
+    ("names", "batches"),
+    [("train+paper", 2), ("train+released", 3)]
+    + [(f"train_autoencoder+{preset}_autoencoder", count) for preset, count in (("paper", 2), ("released", 3))],
+)
+def test_an_epoch_of_a_preset_has_as_many_patches_as_there_are_cases(names, batches, write_brains, tmp_path):
+    folder = write_brains(tmp_path / "brains", training=3, validation=1)
+    parser = parse(BUNDLE, names, dataset_dir=str(folder), feature_size=12)
+    assert parser.get_parsed_content("iterations_per_epoch") == batches
+    if names.startswith("train+"):
+        assert [parser.get_parsed_content(key) for key in ("versions", "renewed")] == [3, 3]
+    else:
+        transforms = [type(one).__name__ for one in parser.get_parsed_content("train#preprocessing").transforms]
+        assert "RandFlipd" in transforms
+        assert not {"RandBiasFieldd", "RandAdjustContrastd", "RandScaleIntensityd"} & set(transforms)
 
 
 @pytest.mark.parametrize(

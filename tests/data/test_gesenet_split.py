@@ -1,6 +1,7 @@
 """Validation cases go by modality and patient."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_parts_of_a_folder(write_picture, noise):
     (root / "train" / "other" / "t.png").unlink()
     with pytest.raises(InputError, match="no partner"):
         training_pairs("training", dataset_dir=str(root))
+
+
+def test_a_folder_of_modalities_needs_a_part_to_validate_with(write_picture, noise, tmp_path):
+    for part, count in (("train", 3), ("val", 2)):
+        for source in ("mri", "other"):
+            for number in range(count):
+                write_picture(f"CT/{part}/{source}/{part}{number}.png", noise((4, 4)))
+    parts = [
+        training_pairs(part, dataset_dir=str(tmp_path), validation_cases={}) for part in ("training", "validation")
+    ]
+    assert [len(part) for part in parts] == [3, 2] and {pair["modality"] for part in parts for pair in part} == {"CT"}
+    shutil.rmtree(tmp_path / "CT" / "val")
+    with pytest.raises(InputError) as caught:
+        training_pairs("validation", dataset_dir=str(tmp_path), validation_cases={})
+    assert str(caught.value) == (
+        f"{tmp_path}: no section 'validation'; there is training: add MODALITY/val/mri and MODALITY/val/other."
+    )
 
 
 def test_one_image_may_have_several_partners_in_a_training(tmp_path):

@@ -100,6 +100,17 @@ def test_only_a_better_validation_replaces_the_weights_also_after_a_resume(tmp_p
     assert [file.name for file in path.parent.iterdir()] == ["model.pt"]
 
 
+def test_weights_of_another_run_are_replaced_with_a_line(tmp_path, caplog):
+    path = tmp_path / "model.pt"
+    for run in ("first", "second"):
+        handler = BestCheckpoint(torch.nn.Linear(2, 1), str(path))
+        _validate(handler, 0.5, epoch=1)
+        _validate(handler, 0.6, epoch=2)
+        said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        expected = f"{path}: weights of before are replaced; --ckpt_dir names another folder"
+        assert said == ([] if run == "first" else [expected])
+
+
 def test_newest_readable_checkpoint_is_found(tmp_path):
     assert newest_checkpoint(str(tmp_path)) == ""
     for number in (1, 2):

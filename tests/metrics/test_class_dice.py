@@ -38,6 +38,19 @@ def test_means_leave_undefined_values_out_and_count_them():
         metric.aggregate()
 
 
+def test_what_nobody_classified_is_no_error():
+    # A third of class 3 is not labelled: without a word about it the prediction loses 2 of 6.
+    prediction, label = row(3, 3, 3, 3, 3, 3, 1), row(3, 3, 3, 3, 255, 255, 1)
+    for ignore_label, expected in ((None, [1.0, 2 * 4 / (6 + 4)]), (255, [1.0, 1.0])):
+        metric = ClassDiceMetric(classes=(1, 3), ignore_label=ignore_label)
+        metric(y_pred=prediction, y=label)
+        assert metric.aggregate("columns").tolist() == pytest.approx(expected)
+    # A class that only such voxels were predicted to be is nowhere.
+    metric = ClassDiceMetric(classes=(4,), ignore_label=255)
+    metric(y_pred=row(3, 4), y=row(3, 255))
+    assert metric.undefined().tolist() == [1]
+
+
 def test_it_runs_as_an_ignite_metric_on_lists_of_different_sizes():
     handler = IgniteMetricHandler(ClassDiceMetric(classes=(4,)), save_details=False)
     handler.update([[row(4, 4)[0], row(4, 0, 0)[0]], [row(4, 0)[0], row(4, 0, 0)[0]]])

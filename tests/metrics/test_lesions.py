@@ -88,3 +88,14 @@ def test_metrics_take_class_and_spacing_from_the_label_map():
     distance.reset()
     distance(as_label(mask((4, 4, 3)))[None], label[None])
     assert distance.aggregate().item() == pytest.approx(6.0)
+
+
+def test_lesions_where_nobody_classified_are_no_false_ones():
+    label, prediction = as_label(mask((4, 4, 2))), as_label(mask((4, 4, 2), (16, 4, 2)))
+    label[:, 14:] = 255
+    for ignore_label, expected in ((None, (2 / 3, 12.0)), (255, (1.0, 0.0))):
+        f1 = LesionF1Metric(ignore_label=ignore_label)
+        distance = LesionHausdorffMetric(percentile=100, ignore_label=ignore_label)
+        for metric, value in zip((f1, distance), expected, strict=True):
+            metric(prediction[None], label[None])
+            assert metric.aggregate().item() == pytest.approx(value)
