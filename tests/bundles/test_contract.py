@@ -217,3 +217,17 @@ def test_training_has_all_properties(bundle, names, pairs, write_brains, tmp_pat
     else:
         keys |= {"dataset_dir": str(write_brains(tmp_path / "brains", training=1, validation=1))}
     assert workflow_of(bundle, names, "train", **keys).check_properties() == []
+
+
+@pytest.mark.parametrize(
+    "bundle, name", [("gesenet", "train"), ("rmr_fusion", "train"), ("rmr_fusion", "train_autoencoder")]
+)
+def test_a_training_goes_on_with_several_processes(bundle, name, request):
+    """What one process began is the same training to several."""
+    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+    origins = []
+    for names in (name, f"{name}+multi_gpu_{name}"):
+        parser = parse(folder, names, **{f"{part}#dataset#data": [] for part in ("train", "validate")})
+        origins.append(parser.get_parsed_content("training_origin"))
+    assert origins[0].state_dict()["settings"]["network_def"]
+    assert origins[1].differences(origins[0].state_dict()) == []
