@@ -231,3 +231,28 @@ def test_a_training_goes_on_with_several_processes(bundle, name, request):
         origins.append(parser.get_parsed_content("training_origin"))
     assert origins[0].state_dict()["settings"]["network_def"]
     assert origins[1].differences(origins[0].state_dict()) == []
+
+
+@pytest.mark.parametrize(
+    ("bundle", "names"),
+    [
+        ("gesenet", "train+multi_gpu_train"),
+        ("rmr_fusion", "train+multi_gpu_train"),
+        ("rmr_fusion", "train_autoencoder+multi_gpu_train_autoencoder"),
+    ],
+)
+def test_a_process_without_a_case_of_its_own_validates_on_another_ones(bundle, names, request, monkeypatch):
+    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda *_: 3)
+    for rank in (0, 2):
+        monkeypatch.setattr("torch.distributed.get_rank", lambda *_, rank=rank: rank)
+        parser = parse(folder, names, **{"validate#dataset": ["one case"]})
+        assert list(parser.get_parsed_content("validate#sampler")) == [0]
+
+
+@pytest.mark.parametrize("bundle", ["gesenet", "rmr_fusion"])
+def test_an_evaluation_has_a_case_for_every_process(bundle, request):
+    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+    parser = parse(folder, "train+evaluate+multi_gpu_evaluate")
+    assert parser["check_run#for_each_process"] == ["validate#dataset#data"]
+    assert parser["validate#sampler#even_divisible"] is False  # none is scored twice
