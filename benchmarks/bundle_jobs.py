@@ -22,11 +22,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundle_runs import ROOT
+from benchmarks import ROOT
 from benchmarks.machine import hardware
-from shared_networks.utils.atomic import atomic_path
-
-__all__ = ["ROOT", "Job", "bundle_words", "finish", "hardware_of_a_run"]
+from shared_networks.utils.atomic import atomic_text
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def bundle_words(bundle: Path, run_id: str, configs: Sequence[str], keys: Mappin
     return tuple(words)
 
 
-def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | None = None) -> None:
+def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int = 0) -> None:
     """Run what is not done yet.
 
     Args:
@@ -67,7 +65,7 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
         work: folder of their folders.
         parallel: processes at a time; 0 runs everything in this process, without the seconds that each one needs to
             start.
-        threads: threads of each; an equal share of the CPU's by default.
+        threads: threads of each; 0 is an equal share of the CPU's.
 
     Raises:
         RuntimeError: when jobs failed, naming the log of each; whatever does not depend on them has been run.
@@ -91,11 +89,8 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
                 if future.exception() is None and (work / job.name / job.product).is_file():
-                    note = {
-                        "words": list(job.words),
-                        "seconds": future.result(),
-                        "hardware": hardware_of_a_run(parallel, threads),
-                    }
+                    note = {"words": list(job.words), "seconds": future.result()}
+                    note["hardware"] = hardware_of_a_run(parallel, threads)
                     _write(work / job.name / "done.json", note | {"threads": threads, "parallel": parallel})
                     done.add(job.name)
                 else:
@@ -105,12 +100,11 @@ def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int | No
         raise RuntimeError(f"{len(failed)} runs failed, {len(waiting)} that need them were not started; see {logs}")
 
 
-def _threads_of_a_run(parallel: int, threads: int | None) -> int:
-    """Threads of each run: those that were asked for, or an equal share of the CPU's."""
+def _threads_of_a_run(parallel: int, threads: int) -> int:
     return threads or max(1, (os.cpu_count() or 1) // max(1, parallel))
 
 
-def hardware_of_a_run(parallel: int, threads: int | None) -> str:
+def hardware_of_a_run(parallel: int, threads: int) -> str:
     """What each run computes on, in words: the bundles take a GPU where there is one."""
     return hardware("cuda" if torch.cuda.is_available() else "cpu", _threads_of_a_run(parallel, threads))
 
@@ -183,5 +177,4 @@ def _read(path: Path) -> dict:
 
 
 def _write(path: Path, content: dict) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    atomic_text(path, json.dumps(content, indent=2) + "\n")

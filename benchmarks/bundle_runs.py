@@ -1,4 +1,4 @@
-"""Whole runs of a bundle's inference.json on random volumes, each in a process of its own that says its peak memory."""
+"""Runs in a process of their own, whose peak memory they tell: of a benchmark's form, or of a whole inference.json."""
 
 import json
 import os
@@ -10,22 +10,36 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-__all__ = ["ROOT", "peak_of_inference", "write_volumes"]
+from benchmarks import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-_CHILD = """
+_BUNDLE_RUN = """
 import json, runpy, sys, torch
 from benchmarks.machine import peak_memory_of_process
 sys.argv = json.loads(sys.argv[1])
 try:
     runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
 except SystemExit as end:
-    code = end.code or 0
-else:
-    code = 0
-print("PEAK", peak_memory_of_process(torch.device("cpu")))
-sys.exit(code)
+    if end.code:
+        raise
+print(peak_memory_of_process(torch.device("cpu")))
 """
+
+
+def last_line_of(words: Sequence[str], **environment: str) -> str:
+    """The last line that a new process of Python prints.
+
+    Args:
+        words: behind ``python``.
+        environment: variables that it gets besides.
+
+    Raises:
+        RuntimeError: when it fails; the message ends with what it printed.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT, env=variables)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words[-4:])} failed: {done.stderr[-1000:]}")
+    return done.stdout.splitlines()[-1]
 
 
 def write_volumes(folder: Path, size: Sequence[int], names: Sequence[str]) -> dict[str, str]:
@@ -39,25 +53,17 @@ def write_volumes(folder: Path, size: Sequence[int], names: Sequence[str]) -> di
     return paths
 
 
-def peak_of_inference(bundle: str, keys: Mapping[str, object]) -> int:
+def peak_of_inference(bundle: Path, keys: Mapping[str, object]) -> int:
     """Run a bundle's inference.json on the CPU and return the process's peak memory in bytes (Linux and macOS).
 
     Args:
-        bundle: name of its folder.
+        bundle: its folder.
         keys: overrides.
 
     Raises:
         RuntimeError: when the run fails; the message ends with what it printed.
     """
-    place = ROOT / bundle
-    command = ["monai.bundle", "run", "inferring", "--config_file", str(place / "configs" / "inference.json")]
-    for key, value in {"bundle_root": place, "device": "$torch.device('cpu')", **keys}.items():
+    command = ["monai.bundle", "run", "inferring", "--config_file", str(bundle / "configs" / "inference.json")]
+    for key, value in {"bundle_root": bundle, "device": "$torch.device('cpu')", **keys}.items():
         command += [f"--{key}", str(value)]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", _CHILD, json.dumps(command)], capture_output=True, text=True, env=environment
-    )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("PEAK")]
-    if done.returncode or not lines:
-        raise RuntimeError(f"{bundle} failed with {keys}: {done.stderr[-1000:]}")
-    return int(lines[0].split()[1])
+    return int(last_line_of(["-c", _BUNDLE_RUN, json.dumps(command)], CUDA_VISIBLE_DEVICES=""))

@@ -1,4 +1,4 @@
-"""Read the per-case tables that evaluations write."""
+"""Values of cases: the tables that evaluations write, their means, and two methods on the same subjects."""
 
 import csv
 import math
@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
-__all__ = ["defined", "mean_over_cases", "read_case_values"]
+import numpy as np
+from scipy.stats import bootstrap
 
 
 def read_case_values(tables: Iterable[Path]) -> dict[str, dict[str, float | None]]:
@@ -37,3 +38,34 @@ def mean_over_cases(values: Mapping[str, float | None]) -> float:
     """Mean of the values that are defined; NaN when there is none."""
     found = defined(values).values()
     return fmean(found) if found else math.nan
+
+
+def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float], resamples: int = 10_000) -> dict | None:
+    """Compare values of the same subjects.
+
+    The interval is the 95 % percentile bootstrap of the mean difference over subjects (seed 0). With few subjects it
+    is narrow for the wrong reason: six subjects hold six values, whatever is drawn from them.
+
+    Args:
+        ours: value of each subject.
+        theirs: the same of the rival; subjects that are missing or NaN in one of them are left out of both.
+        resamples: bootstrap samples.
+
+    Returns:
+        ``mean``, ``low``, ``high`` of ours minus theirs, ``better`` (subjects in which ours is larger) and
+        ``subjects``; None when they have no subject in common. With one subject the interval is that value.
+    """
+    both = [name for name in ours if name in theirs and not math.isnan(ours[name]) and not math.isnan(theirs[name])]
+    if not both:
+        return None
+    differences = np.array([ours[name] - theirs[name] for name in both])
+    low = high = differences.mean()
+    if np.ptp(differences) > 0:
+        random = np.random.default_rng(0)
+        sampled = bootstrap((differences,), np.mean, n_resamples=resamples, method="percentile", random_state=random)
+        low, high = sampled.confidence_interval
+    better = int((differences > 0).sum())
+    return {
+        **{"mean": float(differences.mean()), "low": float(low), "high": float(high)},
+        **{"better": better, "subjects": len(both)},
+    }

@@ -15,8 +15,6 @@ from shared_networks.transforms import normalise_volume
 from shared_networks.transforms.hounsfield import CtWindow
 from shared_networks.visualize.small_png import save_small
 
-__all__ = ["draw", "made_up_head"]
-
 _SIZE = 256
 
 

@@ -19,17 +19,16 @@ from typing import Any
 
 import torch
 
+from benchmarks import GESENET
 from benchmarks.bundle_jobs import Job, bundle_words, finish, hardware_of_a_run
-from benchmarks.gesenet_jobs import BUNDLE, METRICS, evaluation, read_by_modality, write_pair_list
-from benchmarks.report import write_report
-from benchmarks.study_options import PAIRS, chosen_names, parse_study, print_study, quick_run, study_parser
+from benchmarks.gesenet_jobs import METRICS, evaluation, means_of, read_by_modality, write_pair_list
+from benchmarks.options import chosen_names, make_parser, parse, quick_run
+from benchmarks.report import markdown_table, print_report, write_report
 from benchmarks.toy_data import QUICK_GESENET, write_toy_pictures
 from shared_networks.data import resolve_pairs
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
 from shared_networks.utils.weights import read_weights
-
-__all__ = ["VARIANTS", "Variant", "main", "principal_shares"]
 
 EPOCH = 20
 """Steps of one epoch; the learning rate falls by epochs."""
@@ -59,11 +58,11 @@ VARIANTS: dict[str, Variant] = {
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the ablation and return what it wrote as JSON."""
-    parser = study_parser("gesenet_ablation", PAIRS)
+    parser = make_parser("gesenet_ablation", "PAIRS", quick="toy budget on made-up data", jobs=True)
     parser.add_argument("--variants", default=",".join(VARIANTS), help=f"of {', '.join(VARIANTS)}")
     parser.add_argument("--steps", type=int, default=200, help="optimiser steps of every variant")
     parser.add_argument("--every", type=int, default=3, help="measure on every so many test pairs")
-    given = parse_study(parser, arguments)
+    given = parse(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_pictures):
             given.steps, given.every = 2, 1
@@ -89,10 +88,7 @@ def ablate(given: argparse.Namespace, names: Sequence[str], keys: Mapping[str, A
         by_modality = read_by_modality([work / test.name / test.product])
         summary = json.loads((work / test.name / test.product).with_suffix(".json").read_text("utf-8"))
         results[name] = {
-            "metrics": {
-                modality: {metric: fmean(values) for metric, values in metrics.items()}
-                for modality, metrics in by_modality.items()
-            },
+            "metrics": means_of(by_modality),
             "seconds_per_image": summary["seconds_per_image"],
             "parameters": summary["parameters"],
             **principal_shares(name, work / training.name / training.product, pairs),
@@ -120,7 +116,7 @@ def _training(name: str, dataset_dir: Path, steps: int, keys: Mapping[str, Any],
         "val_interval": epochs + 1,
         **keys,
     }
-    words = bundle_words(BUNDLE, "training", ["train", *VARIANTS[name].overlays], given)
+    words = bundle_words(GESENET, "training", ["train", *VARIANTS[name].overlays], given)
     return Job(folder, words, f"fusion_checkpoint_epoch={epochs}.pt")
 
 
@@ -143,21 +139,20 @@ def principal_shares(name: str, checkpoint: Path, datalist: Path) -> dict[str, f
 
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = [f"| pairs | variant | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 2) + "|"]
-    for modality, count in result["pairs"].items():
-        for name, entry in result["variants"].items():
-            cells = [f"{entry['metrics'][modality][metric]:.3f}" for metric in METRICS]
-            lines.append(f"| {modality} ({count}) | {VARIANTS[name].title} | {' | '.join(cells)} |")
-    lines += ["", "| variant | parameters | s a picture | principal regions: MRI, other |", "|---|---|---|---|"]
+    quality = [
+        [f"{modality} ({count})", VARIANTS[name].title, *(f"{entry['metrics'][modality][m]:.3f}" for m in METRICS)]
+        for modality, count in result["pairs"].items()
+        for name, entry in result["variants"].items()
+    ]
+    costs = []
     for name, entry in result["variants"].items():
         shares = (entry["principal_mri"], entry["principal_other"])
         share = "no masks" if shares[0] is None else ", ".join(f"{value:.0%}" for value in shares)
-        lines.append(
-            f"| {VARIANTS[name].title} | {entry['parameters']:,} | {entry['seconds_per_image']:.3f} | {share} |"
-        )
-    lines += ["", f"{result['steps']} steps each from scratch, seed 0, weights of the last step."]
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+        costs.append([VARIANTS[name].title, f"{entry['parameters']:,}", f"{entry['seconds_per_image']:.3f}", share])
+    parts = [markdown_table(["pairs", "variant", *METRICS], quality)]
+    parts.append(markdown_table(["variant", "parameters", "s a picture", "principal regions: MRI, other"], costs))
+    return "\n\n".join([*parts, f"{result['steps']} steps each from scratch, seed 0, weights of the last step."])
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

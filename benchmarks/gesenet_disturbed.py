@@ -14,27 +14,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from benchmarks.bundle_jobs import finish, hardware_of_a_run
-from benchmarks.figures import draw_lines, save
-from benchmarks.gesenet_jobs import (
-    AS_GIVEN,
-    METHODS,
-    chosen_pairs,
-    evaluation,
-    methods_of,
-    pairs_parser,
-    parse_pairs,
-    read_by_modality,
-    source_keys,
-    write_pair_list,
-)
-from benchmarks.report import write_report
-from benchmarks.study_options import chosen_names, print_study, quick_run
+from benchmarks import gesenet_jobs
+from benchmarks.figures import draw_grid, save
+from benchmarks.gesenet_jobs import AS_GIVEN, METHODS
+from benchmarks.options import chosen_names, quick_run
+from benchmarks.report import markdown_table, print_report, write_report
 from benchmarks.toy_data import write_toy_pictures
-
-__all__ = ["main"]
 
 METRICS = ("SSIM", "SCD", "Qabf")
 KINDS = {
@@ -48,90 +33,77 @@ _FIRST = ("gesenet", AS_GIVEN, "released_gesenet", "maximum", "laplacian_pyramid
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
-    parser = pairs_parser("gesenet_disturbed", _FIRST, every=6)
+    parser = gesenet_jobs.pairs_parser("gesenet_disturbed", _FIRST, every=6)
     parser.add_argument("--kinds", default=",".join(KINDS), help=f"of {', '.join(KINDS)}")
-    given = parse_pairs(parser, arguments)
+    given = gesenet_jobs.parse_pairs(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_pictures):
-            given.every = 1
-            return sweep(given, ["gesenet", "maximum"], {kind: values[::4] for kind, (values, *_) in KINDS.items()})
+            given.every, given.methods = 1, ["gesenet", "maximum"]
+            return sweep(given, {kind: values[::4] for kind, (values, *_) in KINDS.items()})
     kinds = chosen_names(parser, given.kinds, KINDS, "kind of disturbance")
-    return sweep(given, methods_of(parser, given.methods, given.released), {kind: KINDS[kind][0] for kind in kinds})
+    return sweep(given, {kind: KINDS[kind][0] for kind in kinds})
 
 
-def sweep(given: argparse.Namespace, names: Sequence[str], strengths: Mapping[str, Sequence[float]]) -> dict:
+def sweep(given: argparse.Namespace, strengths: Mapping[str, Sequence[float]]) -> dict:
     """Measure and report; ``strengths`` holds those of each kind, the undisturbed one first."""
-    work = given.work.resolve()
-    pairs = work / f"{given.data_name}_{given.every}.json"
-    count = write_pair_list(pairs, given.dataset_dir, given.every, given.section)
-    jobs, places = {}, {}
-    for name in names:
-        keys = source_keys(name, pairs, given.released)
+    runs = {
+        run_name(name, kind, value): (name, {kind: value} if value else {})
+        for name in given.methods
+        for kind, values in strengths.items()
+        for value in values
+    }
+    _, measured = gesenet_jobs.measure(given, runs, METRICS)
+    curves: dict[str, dict] = {name: {kind: {} for kind in strengths} for name in given.methods}
+    modalities: dict[str, dict] = {name: {kind: {} for kind in strengths} for name in given.methods}
+    for name in given.methods:
         for kind, values in strengths.items():
             for value in values:
-                # Undisturbed is the same for both kinds, and measured once.
-                folder = f"{given.data_name}/{name}/{f'{kind}_{value:g}' if value else 'undisturbed'}"
-                chosen = {kind: value} if value else {}
-                configs = ["evaluate_disturbed"]
-                job = evaluation(name, folder, "pairs", keys | chosen, work, configs, metrics=METRICS)
-                jobs[folder] = job
-                places[name, kind, value] = work / job.name / job.product
-    finish(list(jobs.values()), work, given.jobs, given.threads)
-    curves: dict[str, dict] = {}
-    modalities: dict[str, dict] = {}
-    for (name, kind, value), path in places.items():
-        by_modality = read_by_modality([path], METRICS)
-        for metric in METRICS:
-            # Every modality counts the same, whatever its number of pairs.
-            mean = fmean(fmean(metrics[metric]) for metrics in by_modality.values())
-            curves.setdefault(name, {}).setdefault(kind, {}).setdefault(metric, []).append([value, mean])
-        for modality, metrics in by_modality.items():
-            mean = fmean(metrics[KINDS[kind][2]])
-            modalities.setdefault(name, {}).setdefault(kind, {}).setdefault(modality, []).append([value, mean])
-    facts = {
-        "hardware": hardware_of_a_run(given.jobs, given.threads),
-        "data": given.data_name,
-        "pairs": count,
-        "methods": curves,
-        "modalities": modalities,
-    }
-    shown = chosen_pairs(given, names)
+                means = gesenet_jobs.means_of(measured[run_name(name, kind, value)])
+                for metric in METRICS:
+                    # Every modality counts the same, whatever its number of pairs.
+                    mean = fmean(metrics[metric] for metrics in means.values())
+                    curves[name][kind].setdefault(metric, []).append([value, mean])
+                for modality, metrics in means.items():
+                    modalities[name][kind].setdefault(modality, []).append([value, metrics[KINDS[kind][2]]])
+    count = sum(len(metrics["SSIM"]) for metrics in next(iter(measured.values())).values())
+    facts = gesenet_jobs.facts_of(given) | {"pairs": count, "methods": curves, "modalities": modalities}
+    shown = gesenet_jobs.chosen_pairs(given)
     shown += [f"--kinds {given.kinds}"] if len(strengths) < len(KINDS) else []
     stem = f"gesenet_disturbed_{given.data_name}"
     report = write_report("gesenet_disturbed", given.out, shown, facts, table, stem)
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    rows = figure.subplots(len(METRICS), len(strengths), sharex="col", sharey="row", squeeze=False)
-    for row, metric in zip(rows, METRICS, strict=True):
-        for axes, kind in zip(row, strengths, strict=True):
-            draw_lines(axes, {METHODS[name].title: curves[name][kind][metric] for name in names})
-        row[0].set_ylabel(metric)
-    for axes, kind in zip(rows[-1], strengths, strict=True):
-        axes.set_xlabel(KINDS[kind][1])
-    rows[0][0].legend(fontsize=8)
+    panels = {
+        metric: [{METHODS[name].title: curves[name][kind][metric] for name in curves} for kind in strengths]
+        for metric in METRICS
+    }
+    figure, grid = draw_grid(panels, [KINDS[kind][1] for kind in strengths])
+    grid[0, 0].legend(fontsize=8)
     save(figure, given.out / stem)
     return report
 
 
+def run_name(method: str, kind: str, value: float) -> str:
+    """Name of a run; undisturbed is the same for both kinds, and measured once."""
+    return f"{method}/{f'{kind}_{value:g}' if value else 'undisturbed'}"
+
+
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = []
+    parts = []
     for kind in next(iter(result["methods"].values())):
-        strengths = [value for value, _ in next(iter(result["methods"].values()))[kind][METRICS[0]]]
-        lines += [f"| {KINDS[kind][1]} | method | {' | '.join(f'{value:g}' for value in strengths)} |"]
-        lines += ["|---" * (len(strengths) + 2) + "|"]
-        for metric in METRICS:
-            for name, kinds in result["methods"].items():
-                cells = [f"{mean:.3f}" for _, mean in kinds[kind][metric]]
-                lines.append(f"| {metric} | {METHODS[name].title} | {' | '.join(cells)} |")
+        points = {
+            (metric, name): kinds[kind][metric] for metric in METRICS for name, kinds in result["methods"].items()
+        }
         for name, kinds in result["modalities"].items():
-            for modality, means in kinds[kind].items():
-                cells = [f"{mean:.3f}" for _, mean in means]
-                lines.append(f"| {KINDS[kind][2]}, {modality} | {METHODS[name].title} | {' | '.join(cells)} |")
-        lines.append("")
+            points |= {(f"{KINDS[kind][2]}, {modality}", name): means for modality, means in kinds[kind].items()}
+        rows = [
+            [title, METHODS[name].title, *(f"{mean:.3f}" for _, mean in means)]
+            for (title, name), means in points.items()
+        ]
+        strengths = [f"{value:g}" for value, _ in next(iter(points.values()))]
+        parts.append(markdown_table([KINDS[kind][1], "method", *strengths], rows))
     whose = "mean of the modalities, or of one; compared with the undisturbed pair"
-    lines.append(f"{result['pairs']} pairs ({result['data']}); {whose}.")
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+    return "\n\n".join([*parts, f"{result['pairs']} pairs ({result['data']}); {whose}."])
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

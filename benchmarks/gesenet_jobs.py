@@ -6,30 +6,15 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from benchmarks.bundle_jobs import ROOT, Job, bundle_words
-from benchmarks.study_options import PAIRS, chosen_names, parse_study, study_parser
+from benchmarks import GESENET
+from benchmarks.bundle_jobs import Job, bundle_words, finish, hardware_of_a_run
+from benchmarks.options import chosen_names, make_parser, parse
 from shared_networks.data import resolve_pairs, training_pairs
 from shared_networks.errors import InputError
 
-__all__ = [
-    "AS_GIVEN",
-    "BUNDLE",
-    "METHODS",
-    "METRICS",
-    "Method",
-    "chosen_pairs",
-    "evaluation",
-    "methods_of",
-    "pairs_parser",
-    "parse_pairs",
-    "read_by_modality",
-    "source_keys",
-    "write_pair_list",
-]
-
-BUNDLE = ROOT / "gesenet_bundle"
 METRICS = ("SSIM", "SD", "MI", "VIF", "SCD", "Qabf")
 """The six metrics of the paper (Section IV-A), standard definitions."""
 
@@ -58,6 +43,82 @@ METHODS: dict[str, Method] = {
     "guided_filter": Method("guided filter", ("evaluate_guided_filter",)),
 }
 """Methods by the name that ``--methods`` takes and that their tables have."""
+
+
+def pairs_parser(name: str, methods: Iterable[str], section: str = "test", every: int = 1) -> ArgumentParser:
+    """Parser of a study on pairs, with the options that all of them have; the arguments are the defaults."""
+    parser = make_parser(name, "PAIRS", quick="toy budget on made-up data", jobs=True)
+    parser.add_argument("--section", default=section, choices=["validation", "test"])
+    parser.add_argument("--data_name", default="", help="harvard_<section> by default")
+    parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
+    parser.add_argument("--methods", default=",".join(methods), help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--every", type=int, default=every, help="take every so many pairs")
+    return parser
+
+
+def parse_pairs(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
+    """Parse the words of a command of :func:`pairs_parser`, and name the data.
+
+    ``methods`` are a list; the released weights are left out where there is no checkpoint of them.
+    """
+    given = parse(parser, arguments)
+    given.data_name = "toy" if given.quick else given.data_name or f"harvard_{given.section}"
+    names = chosen_names(parser, given.methods, METHODS, "method")
+    given.methods = [name for name in names if name != "released_gesenet" or given.released]
+    return given
+
+
+def chosen_pairs(given: Namespace) -> list[str]:
+    """The words, for a report, that choose data and methods."""
+    if given.quick:
+        return ["--quick"]
+    words = ["--dataset_dir PAIRS", f"--section {given.section}", f"--data_name {given.data_name}"]
+    words += ["--released CHECKPOINT"] if "released_gesenet" in given.methods else []
+    words += [f"--every {given.every}"] if given.every > 1 else []
+    return [*words, f"--methods {','.join(given.methods)}"]
+
+
+Values = dict[str, dict[str, list[float]]]
+"""Modality -> metric -> values in the order of the cases."""
+
+
+def measure(
+    given: Namespace, runs: Mapping[str, tuple[str, Mapping[str, Any]]], metrics: Sequence[str] = METRICS
+) -> tuple[Path, dict[str, Values]]:
+    """Evaluate methods on the chosen pairs, as far as it is not done yet.
+
+    Args:
+        given: options of :func:`pairs_parser`.
+        runs: name of a run -> method, and overrides: weights; ``noise_std`` or ``shift`` to disturb the pairs.
+        metrics: names in evaluate.json; SSIM first.
+
+    Returns:
+        The list of the pairs, and the values of each run.
+    """
+    work = given.work.resolve()
+    pairs = work / f"{given.data_name}_{given.every}.json"
+    write_pair_list(pairs, given.dataset_dir, given.every, given.section)
+    jobs = {}
+    for name, (method, keys) in runs.items():
+        released = {"checkpoint": given.released.resolve()} if method == "released_gesenet" else {}
+        every = {"datalist": pairs, **METHODS[method].keys, **released, **keys}
+        configs = ["evaluate_disturbed"] if {"noise_std", "shift"} & set(keys) else []
+        folder = f"{given.data_name}/{name}"
+        jobs[name] = evaluation(method, folder, given.data_name, every, work, configs, metrics=metrics)
+    finish(list(jobs.values()), work, given.jobs, given.threads)
+    return pairs, {name: read_by_modality([work / job.name / job.product], metrics) for name, job in jobs.items()}
+
+
+def facts_of(given: Namespace) -> dict[str, Any]:
+    """What the reports of all studies on pairs note."""
+    return {"hardware": hardware_of_a_run(given.jobs, given.threads), "data": given.data_name}
+
+
+def means_of(values: Values) -> dict[str, dict[str, float]]:
+    """Modality -> metric -> mean over the pairs."""
+    return {
+        modality: {metric: fmean(column) for metric, column in metrics.items()} for modality, metrics in values.items()
+    }
 
 
 def evaluation(
@@ -97,50 +158,8 @@ def evaluation(
         **keys,
     }
     names = ["train", *overlays, "evaluate", *METHODS[method].configs, *configs]
-    words = bundle_words(BUNDLE, "evaluating", names, given)
+    words = bundle_words(GESENET, "evaluating", names, given)
     return Job(folder, words, f"{data_name}_{method}.csv", tuple(needs))
-
-
-def pairs_parser(name: str, methods: Iterable[str], section: str = "test", every: int = 1) -> ArgumentParser:
-    """Parser of a study on pairs, with the options that all of them have; the arguments are the defaults."""
-    parser = study_parser(name, PAIRS)
-    parser.add_argument("--section", default=section, choices=["validation", "test"])
-    parser.add_argument("--data_name", default="", help="harvard_<section> by default")
-    parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
-    parser.add_argument("--methods", default=",".join(methods), help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--every", type=int, default=every, help="take every so many pairs")
-    return parser
-
-
-def parse_pairs(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:
-    """Parse the words of a command of :func:`pairs_parser`, and name the data."""
-    given = parse_study(parser, arguments)
-    given.data_name = "toy" if given.quick else given.data_name or f"harvard_{given.section}"
-    return given
-
-
-def chosen_pairs(given: Namespace, names: Sequence[str]) -> list[str]:
-    """The words, for a report, that choose data and methods."""
-    if given.quick:
-        return ["--quick"]
-    words = ["--dataset_dir PAIRS", f"--section {given.section}", f"--data_name {given.data_name}"]
-    words += ["--released CHECKPOINT"] if "released_gesenet" in names else []
-    words += [f"--every {given.every}"] if given.every > 1 else []
-    return [*words, f"--methods {','.join(names)}"]
-
-
-def methods_of(parser: ArgumentParser, text: str, released: Path | None) -> list[str]:
-    """Methods of a comma-separated option; the released weights are left out where there is no checkpoint of them."""
-    names = chosen_names(parser, text, METHODS, "method")
-    return [name for name in names if name != "released_gesenet" or released]
-
-
-def source_keys(method: str, pairs: Path, released: Path | None) -> dict[str, Any]:
-    """Overrides that every evaluation of a method needs: the data list, its own, weights that are not the bundle's."""
-    keys: dict[str, Any] = {"datalist": pairs, **METHODS[method].keys}
-    if method == "released_gesenet":
-        keys["checkpoint"] = released.resolve()
-    return keys
 
 
 def write_pair_list(path: Path, dataset_dir: str, every: int = 1, section: str = "test") -> int:
@@ -152,30 +171,24 @@ def write_pair_list(path: Path, dataset_dir: str, every: int = 1, section: str =
         InputError: when the section holds no usable pair.
     """
     if section == "validation":
-        held_out = json.loads((BUNDLE / "configs" / "train.json").read_text("utf-8"))["validation_cases"]
+        held_out = json.loads((GESENET / "configs" / "train.json").read_text("utf-8"))["validation_cases"]
         pairs = training_pairs("validation", dataset_dir=dataset_dir, validation_cases=held_out)
     else:
         pairs = [pair for pair in resolve_pairs(dataset_dir=dataset_dir, section=section) if "refused" not in pair]
-    chosen = pairs[::every]
-    if not chosen:
+    if not pairs:
         raise InputError(f"{dataset_dir}: no usable pairs in {section}.")
-    items = [
-        {
-            "mri": str(Path(pair["image"][0]).resolve()),
-            "other": str(Path(pair["image"][1]).resolve()),
-            "modality": pair["modality"],
-            "name": pair["case"],
-        }
-        for pair in chosen
-    ]
+    items = []
+    for pair in pairs[::every]:
+        mri, other = (str(Path(image).resolve()) for image in pair["image"])
+        items.append({"mri": mri, "other": other, "modality": pair["modality"], "name": pair["case"]})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"test": items}, indent=2) + "\n", encoding="utf-8")
     return len(items)
 
 
-def read_by_modality(tables: Iterable[Path], metrics: Sequence[str] = METRICS) -> dict[str, dict[str, list[float]]]:
-    """Values of ``case,modality,metric,...`` tables: modality -> metric -> values in the order of the cases."""
-    found: dict[str, dict[str, list[float]]] = {}
+def read_by_modality(tables: Iterable[Path], metrics: Sequence[str] = METRICS) -> Values:
+    """Values of ``case,modality,metric,...`` tables."""
+    found: Values = {}
     for path in tables:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):

@@ -17,83 +17,53 @@ from typing import Any
 
 import torch
 
-from benchmarks.bundle_jobs import Job, finish, hardware_of_a_run
-from benchmarks.gesenet_jobs import (
-    AS_GIVEN,
-    BUNDLE,
-    METHODS,
-    METRICS,
-    chosen_pairs,
-    evaluation,
-    methods_of,
-    pairs_parser,
-    parse_pairs,
-    read_by_modality,
-    source_keys,
-    write_pair_list,
-)
-from benchmarks.report import write_report
-from benchmarks.study_options import print_study, quick_run
+from benchmarks import GESENET, gesenet_jobs
+from benchmarks.gesenet_jobs import AS_GIVEN, METHODS, METRICS
+from benchmarks.options import quick_run
+from benchmarks.report import markdown_table, print_report, write_report
 from benchmarks.toy_data import write_toy_pictures
 from shared_networks.data import resolve_pairs
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
 from shared_networks.utils.weights import read_weights
 
-__all__ = ["main"]
-
-BOTH = (*METRICS, "SD_8bit", "MI_8bit", "VIF_8bit")
-"""Columns that are read: the six metrics, and the older form of those that have one."""
-
-DEFINITIONS = (METRICS, ("SSIM", "SD_8bit", "MI_8bit", "VIF_8bit", "SCD", "Qabf"))
+OLDER = {"SD": "SD_8bit", "MI": "MI_8bit", "VIF": "VIF_8bit"}
+"""Metrics that have an older form, and its column."""
+# SSIM, SCD and Qabf have one definition and count once in each.
+COUNTED = (*METRICS, *(OLDER.get(metric, metric) for metric in METRICS))
 NOISE, SHIFT = 0.05, 3
+DISTURBED = {"noise": {"noise_std": NOISE}, "shift": {"shift": SHIFT}}
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Measure, and return what was written as JSON."""
-    parser = pairs_parser("gesenet_quality", METHODS, "validation")
-    parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt", help="weights to measure")
-    given = parse_pairs(parser, arguments)
+    parser = gesenet_jobs.pairs_parser("gesenet_quality", METHODS, "validation")
+    parser.add_argument("--checkpoint", type=Path, default=GESENET / "models" / "model.pt", help="weights to measure")
+    given = gesenet_jobs.parse_pairs(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_pictures):
-            given.section = "test"
-            return measure(given, ["gesenet", AS_GIVEN, "maximum", "guided_filter"])
-    return measure(given, list(dict.fromkeys(["gesenet", *methods_of(parser, given.methods, given.released)])))
+            given.section, given.methods = "test", ["gesenet", AS_GIVEN, "maximum", "guided_filter"]
+            return measure(given)
+    given.methods = list(dict.fromkeys(["gesenet", *given.methods]))
+    return measure(given)
 
 
-def measure(given: argparse.Namespace, names: Sequence[str]) -> dict:
+def measure(given: argparse.Namespace) -> dict:
     """Run what is not done yet and report; ``given`` are the options of the command."""
-    work = given.work.resolve()
-    pairs = work / f"{given.data_name}_{given.every}.json"
-    write_pair_list(pairs, given.dataset_dir, given.every, given.section)
-    own = {"checkpoint": given.checkpoint.resolve()}
-    disturbed = {"noise": {"noise_std": NOISE}, "shift": {"shift": SHIFT}}
-    jobs: dict[str, Job] = {}
-    for name in names:
-        keys = source_keys(name, pairs, given.released) | (own if name in ("gesenet", AS_GIVEN) else {})
-        jobs[name] = evaluation(name, f"{given.data_name}/{name}", given.data_name, keys, work, metrics=BOTH)
-        for kind, strength in disturbed.items() if name in ("gesenet", AS_GIVEN, "maximum") else ():
-            folder = f"{given.data_name}/{name}_{kind}"
-            configs = ["evaluate_disturbed"]
-            jobs[f"{name}_{kind}"] = evaluation(
-                name, folder, given.data_name, keys | strength, work, configs, metrics=BOTH
-            )
-    finish(list(jobs.values()), work, given.jobs, given.threads)
-    means = {
-        name: {
-            modality: {metric: fmean(values) for metric, values in metrics.items()}
-            for modality, metrics in read_by_modality([work / job.name / job.product], BOTH).items()
-        }
-        for name, job in jobs.items()
-    }
-    facts = {
-        "hardware": hardware_of_a_run(given.jobs, given.threads),
-        "data": given.data_name,
+    runs: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name in given.methods:
+        weights = {"checkpoint": given.checkpoint.resolve()} if name in ("gesenet", AS_GIVEN) else {}
+        runs[name] = name, weights
+        for kind, strength in DISTURBED.items() if name in ("gesenet", AS_GIVEN, "maximum") else ():
+            runs[f"{name}_{kind}"] = name, weights | strength
+    pairs, values = gesenet_jobs.measure(given, runs, (*METRICS, *OLDER.values()))
+    means = {name: gesenet_jobs.means_of(found) for name, found in values.items()}
+    facts = gesenet_jobs.facts_of(given) | {
         "means": means,
-        "rows": [*rows(means, names), background_row(given.checkpoint, pairs)],
+        "rows": [*rows(means, given.methods), background_row(given.checkpoint, pairs)],
     }
-    shown = chosen_pairs(given, names)
-    return write_report("gesenet_quality", given.out, shown, facts, table, f"gesenet_quality_{given.data_name}")
+    stem = f"gesenet_quality_{given.data_name}"
+    return write_report("gesenet_quality", given.out, gesenet_jobs.chosen_pairs(given), facts, table, stem)
 
 
 def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence[str]) -> list[list[str]]:
@@ -106,24 +76,10 @@ def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence
     ours, rivals = means[names[0]], [name for name in names[1:] if name not in ("released_gesenet", AS_GIVEN)]
     found = []
     if "released_gesenet" in names:
-        ratios = {
-            f"{modality} {metric}": ours[modality][metric] / means["released_gesenet"][modality][metric]
-            for modality in ours
-            for metrics in DEFINITIONS
-            for metric in metrics
-        }
-        # SSIM, SCD and Qabf have one definition and count once in each.
-        count = sum(
-            ours[modality][metric] >= means["released_gesenet"][modality][metric]
-            for modality in ours
-            for metrics in DEFINITIONS
-            for metric in metrics
-        )
-        worst = min(ratios, key=ratios.__getitem__)
-        total = len(ours) * sum(len(metrics) for metrics in DEFINITIONS)
-        found.append(
-            ["at least as good as the released weights", f"{count} of {total}, worst {ratios[worst]:.3f} ({worst})"]
-        )
+        ratios = _ratios(ours, means["released_gesenet"], COUNTED)
+        count = sum(ratio >= 1 for _, ratio in ratios)
+        worst = "{1:.3f} ({0})".format(*min(ratios, key=lambda entry: entry[1]))
+        found.append(["at least as good as the released weights", f"{count} of {len(ratios)}, worst {worst}"])
     for metric in ("SSIM", "SCD", "Qabf") if rivals else ():
         gaps = {modality: ours[modality][metric] - max(means[r][modality][metric] for r in rivals) for modality in ours}
         found.append([f"{metric} minus the best rival's", _by_modality(gaps, "+.3f")])
@@ -131,18 +87,9 @@ def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence
         gaps = {modality: ours[modality]["VIF"] / means["guided_filter"][modality]["VIF"] for modality in ours}
         found.append(["VIF over the guided filter's", _by_modality(gaps, ".3f")])
     if AS_GIVEN in names:
-        ratios = {
-            f"{modality} {metric}": value / means[AS_GIVEN][modality][metric]
-            for modality, metrics in ours.items()
-            for metric, value in metrics.items()
-        }
-        worst = min(ratios, key=ratios.__getitem__)
-        found.append(
-            [
-                "what both leave of clean pairs' metrics",
-                f"worst {ratios[worst]:.4f} ({worst})",
-            ]
-        )
+        ratios = _ratios(ours, means[AS_GIVEN], list(next(iter(ours.values()))))
+        worst = "{1:.4f} ({0})".format(*min(ratios, key=lambda entry: entry[1]))
+        found.append(["what both leave of clean pairs' metrics", f"worst {worst}"])
     for kind, metric, title in (("noise", "SSIM", f"noise {NOISE:g}"), ("shift", "Qabf", f"shift {SHIFT} pixels")):
         for name in (names[0], AS_GIVEN, "maximum"):
             if f"{name}_{kind}" in means:
@@ -150,6 +97,17 @@ def rows(means: Mapping[str, Mapping[str, Mapping[str, float]]], names: Sequence
                 mean = f"{fmean(losses.values()):.3f} ({_by_modality(losses, '.3f')})"
                 found.append([f"{title}: loss of {metric}, {METHODS[name].title}", mean])
     return found
+
+
+def _ratios(
+    ours: Mapping[str, Mapping[str, float]], theirs: Mapping[str, Mapping[str, float]], metrics: Sequence[str]
+) -> list[tuple[str, float]]:
+    """Ours over theirs, by modality and metric."""
+    return [
+        (f"{modality} {metric}", ours[modality][metric] / theirs[modality][metric])
+        for modality in ours
+        for metric in metrics
+    ]
 
 
 def _by_modality(values: Mapping[str, float], form: str) -> str:
@@ -176,9 +134,8 @@ def background_row(checkpoint: Path, datalist: Path) -> list[str]:
 
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = ["| quality | measured |", "|---|---|", *(f"| {' | '.join(row)} |" for row in result["rows"])]
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+    return markdown_table(["quality", "measured"], result["rows"])
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

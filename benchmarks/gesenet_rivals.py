@@ -12,89 +12,81 @@ one, converted by ``python -m shared_networks.convert``; without it that method 
 
 import argparse
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from pathlib import Path
 from typing import Any
 
-from benchmarks.bundle_jobs import finish, hardware_of_a_run
-from benchmarks.figures import draw_boxes
-from benchmarks.gesenet_jobs import (
-    AS_GIVEN,
-    METHODS,
-    METRICS,
-    chosen_pairs,
-    evaluation,
-    methods_of,
-    pairs_parser,
-    parse_pairs,
-    read_by_modality,
-    source_keys,
-    write_pair_list,
-)
-from benchmarks.report import write_report
-from benchmarks.study_options import print_study, quick_run
-from benchmarks.toy_data import write_toy_pictures
+from matplotlib.figure import Figure
 
-__all__ = ["main"]
+from benchmarks import gesenet_jobs
+from benchmarks.figures import COLOURS, save
+from benchmarks.gesenet_jobs import AS_GIVEN, METHODS, METRICS
+from benchmarks.options import quick_run
+from benchmarks.report import markdown_table, print_report, write_report
+from benchmarks.toy_data import write_toy_pictures
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the comparison and return what it wrote as JSON."""
-    parser = pairs_parser("gesenet_rivals", [name for name in METHODS if name != AS_GIVEN])
-    given = parse_pairs(parser, arguments)
+    parser = gesenet_jobs.pairs_parser("gesenet_rivals", [name for name in METHODS if name != AS_GIVEN])
+    given = gesenet_jobs.parse_pairs(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_pictures):
-            return compare(given, ["gesenet", "maximum", "guided_filter"])
-    return compare(given, methods_of(parser, given.methods, given.released))
+            given.methods = ["gesenet", "maximum", "guided_filter"]
+            return compare(given)
+    return compare(given)
 
 
-def compare(given: argparse.Namespace, names: Sequence[str]) -> dict:
+def compare(given: argparse.Namespace) -> dict:
     """Measure the methods and report; ``given`` are the options of the command."""
-    work = given.work.resolve()
-    pairs = work / f"{given.data_name}_{given.every}.json"
-    write_pair_list(pairs, given.dataset_dir, given.every, given.section)
-    jobs = [
-        evaluation(name, f"{given.data_name}/{name}", given.data_name, source_keys(name, pairs, given.released), work)
-        for name in names
-    ]
-    finish(jobs, work, given.jobs, given.threads)
-    values = {name: read_by_modality([work / job.name / job.product]) for name, job in zip(names, jobs, strict=True)}
-    facts = {
-        "hardware": hardware_of_a_run(given.jobs, given.threads),
-        "data": given.data_name,
-        "pairs": {modality: len(metrics["SSIM"]) for modality, metrics in values[names[0]].items()},
-        "methods": {
-            name: {
-                modality: {metric: fmean(column) for metric, column in metrics.items()}
-                for modality, metrics in by_modality.items()
-            }
-            for name, by_modality in values.items()
-        },
-    }
+    _, values = gesenet_jobs.measure(given, {name: (name, {}) for name in given.methods})
+    counts = {modality: len(metrics["SSIM"]) for modality, metrics in values[given.methods[0]].items()}
+    methods = {name: gesenet_jobs.means_of(found) for name, found in values.items()}
+    facts = gesenet_jobs.facts_of(given) | {"pairs": counts, "methods": methods}
     stem = f"gesenet_rivals_{given.data_name}"
-    report = write_report("gesenet_rivals", given.out, chosen_pairs(given, names), facts, table, stem)
-    groups = {
-        f"{modality} ({count} pairs)": {
-            metric: {METHODS[name].title: values[name][modality][metric] for name in names} for metric in METRICS
-        }
-        for modality, count in facts["pairs"].items()
-    }
-    draw_boxes(groups, given.out / stem)
+    report = write_report("gesenet_rivals", given.out, gesenet_jobs.chosen_pairs(given), facts, table, stem)
+    draw_boxes(values, counts, given.out / stem)
     return report
+
+
+def draw_boxes(values: Mapping[str, gesenet_jobs.Values], counts: Mapping[str, int], path: Path) -> None:
+    """Box plots, a row for each modality and a column for each metric.
+
+    Args:
+        values: method -> modality -> metric -> values.
+        counts: modality -> number of pairs.
+        path: where to, without suffix.
+    """
+    figure = Figure(figsize=(2.6 * len(METRICS), 2.7 * len(counts) + 0.6), layout="constrained")
+    rows = figure.subplots(len(counts), len(METRICS), squeeze=False)
+    for row, (modality, count) in zip(rows, counts.items(), strict=True):
+        for axes, metric in zip(row, METRICS, strict=True):
+            columns = [by_modality[modality][metric] for by_modality in values.values()]
+            drawn = axes.boxplot(
+                columns, patch_artist=True, widths=0.7, flierprops={"markersize": 2}, medianprops={"color": "black"}
+            )
+            for index, patch in enumerate(drawn["boxes"]):
+                patch.set(facecolor=COLOURS[index % len(COLOURS)], alpha=0.75)
+            axes.set_xticks([])
+            axes.grid(axis="y", alpha=0.3)
+        row[0].set_ylabel(f"{modality} ({count} pairs)")
+    for axes, metric in zip(rows[0], METRICS, strict=True):
+        axes.set_title(metric, fontsize=10)
+    titles = [METHODS[name].title for name in values]
+    figure.legend(drawn["boxes"], titles, loc="outside lower center", ncols=min(7, len(titles)), fontsize=9)
+    save(figure, path)
 
 
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns: mean over pairs, the best of a column in bold."""
-    lines = [f"| pairs | method | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 2) + "|"]
+    rows = []
     for modality, count in result["pairs"].items():
         best = {metric: max(entry[modality][metric] for entry in result["methods"].values()) for metric in METRICS}
         for name, entry in result["methods"].items():
-            cells = [
-                f"**{value:.3f}**" if value == best[metric] else f"{value:.3f}"
-                for metric, value in ((metric, entry[modality][metric]) for metric in METRICS)
-            ]
-            lines.append(f"| {modality} ({count}) | {METHODS[name].title} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+            values = entry[modality]
+            cells = [f"**{values[m]:.3f}**" if values[m] == best[m] else f"{values[m]:.3f}" for m in METRICS]
+            rows.append([f"{modality} ({count})", METHODS[name].title, *cells])
+    return markdown_table(["pairs", "method", *METRICS], rows)
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

@@ -7,41 +7,34 @@ Pairs are taken as they are, and with the second picture moved by 1 to 6 pixels 
 the other; limits are those of inference.json. Nothing is fused. Writes ``gesenet_shifts_<modality>.json`` and ``.md``.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.bundle_jobs import ROOT
-from benchmarks.gesenet_jobs import BUNDLE
+from benchmarks import GESENET
 from benchmarks.machine import hardware
-from benchmarks.report import write_report
-from benchmarks.study_options import print_study
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown_table, print_report, write_report
 from shared_networks.data import resolve_pairs
 from shared_networks.errors import InputError
 from shared_networks.transforms import LoadFusionPaird
 from shared_networks.transforms.align_pictures import find_shift
-
-__all__ = ["main", "measure"]
 
 _LARGEST = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Measure, and return what was written as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_shifts")
-    parser.add_argument("--dataset_dir", required=True, help="folder with a datalist.json, or with CT, PET, SPECT")
+    parser = make_parser("gesenet_shifts", "PAIRS")
     parser.add_argument("--section", default="training")
     parser.add_argument("--modality", default="CT")
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.05, 0.1], help="standard deviations")
     parser.add_argument("--every", type=int, default=1, help="take every so many pairs")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    given = parser.parse_args(arguments)
+    given = parse(parser, arguments)
     load = LoadFusionPaird(keys="image")
     chosen = [
         pair
@@ -69,7 +62,7 @@ def measure(pairs: Sequence[np.ndarray], noise: float = 0.0, seed: int = 0) -> d
         ``exact``: numbers for shifts of 1 to 6 pixels; a pair's own registration counts as right. ``seconds``: of the
         CPU for a search, median.
     """
-    config = json.loads((BUNDLE / "configs" / "inference.json").read_text(encoding="utf-8"))
+    config = json.loads((GESENET / "configs" / "inference.json").read_text(encoding="utf-8"))
     random = np.random.default_rng(seed)
     counts = {name: [0] * _LARGEST for name in ("shifted", "found", "within_1", "exact")}
     moved, seconds = 0, []
@@ -98,16 +91,16 @@ def measure(pairs: Sequence[np.ndarray], noise: float = 0.0, seed: int = 0) -> d
 
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
-    sizes = " | ".join(f"{size} px" for size in range(1, _LARGEST + 1))
-    lines = [f"| noise | unshifted, moved | | {sizes} | CPU ms |", "|---" * (_LARGEST + 4) + "|"]
+    rows = []
     for noise, found in result["settings"].items():
         for name, title in (("found", "found"), ("within_1", "within a pixel"), ("exact", "exactly")):
             cells = [f"{number} of {of}" for number, of in zip(found[name], found["shifted"], strict=True)]
             first = f"{found['moved']} of {result['pairs']}" if name == "found" else ""
             last = f"{1000 * found['seconds']:.1f}" if name == "found" else ""
-            lines.append(f"| {noise} | {first} | {title} | {' | '.join(cells)} | {last} |")
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+            rows.append([noise, first, title, *cells, last])
+    sizes = [f"{size} px" for size in range(1, _LARGEST + 1)]
+    return markdown_table(["noise", "unshifted, moved", "", *sizes, "CPU ms"], rows)
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

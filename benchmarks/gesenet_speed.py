@@ -6,42 +6,34 @@
 The floor is the number of multiply-adds of the network with every pixel principal, divided by the rate that one
 3x3 convolution of 32 to 32 channels reaches in the same process on maps of the same size; the forms are timed in turns
 with it, so that a change of the machine's clock meets all of them. Every size and batch has a process of its own for
-each form to tell its peak memory. ``align_pictures`` of one pair is timed on the CPU. Writes ``gesenet_speed.json`` and
-``.md``.
+each form to tell its peak memory. Writes ``gesenet_speed.json`` and ``.md``.
 """
 
 import argparse
 import copy
-import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from monai.bundle import ConfigParser
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bundle_runs import ROOT
-from benchmarks.machine import hardware, peak_memory_of_process
-from benchmarks.report import write_report
-from benchmarks.study_options import parse_timing, timing_parser
+from benchmarks import GESENET
+from benchmarks.bundle_runs import last_line_of
+from benchmarks.machine import hardware, peak_memory_of_process, seconds_in_turns, synchronise
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown, markdown_table, write_report
 from shared_networks.inferers import BackgroundSkipping, FusionInferer
 from shared_networks.nets import GeSeNet
 from shared_networks.transforms import LoadFusionPaird
-from shared_networks.transforms.align_pictures import find_shift
+from shared_networks.utils.bundle_network import read_inference_config
 
-__all__ = ["main", "measure"]
-
-BUNDLE = ROOT / "gesenet_bundle"
 FORMS = ("straight", "masked", "sparse", "background skipped")
 
 
 def load_network(checkpoint: Path, form: str) -> GeSeNet:
     """The network as the bundle configures it, or with the paper's settings for the released weights."""
-    parser = ConfigParser()
-    parser.read_config(BUNDLE / "configs" / "inference.json")
+    parser = read_inference_config(GESENET)
     options = {key: parser.get(key) for key in ("temperature", "mask_upsampling", "output_range")}
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     if "mri.mask.generator.upsample.weight" in state:
@@ -53,7 +45,7 @@ def load_network(checkpoint: Path, form: str) -> GeSeNet:
 
 def load_pairs(folder: Path | None, size: int, batch: int) -> torch.Tensor:
     """Pairs of PNG files (folders ``mri`` and ``other``, equal names), resized to batch x 2 x size x size."""
-    folder = BUNDLE / "sample_data" if folder is None else folder
+    folder = GESENET / "sample_data" if folder is None else folder
     paths = sorted((folder / "mri").glob("*.png"))
     step = max(1, len(paths) // batch)
     chosen = [paths[(index * step) % len(paths)] for index in range(batch)]
@@ -84,33 +76,13 @@ def all_principal(network: GeSeNet) -> GeSeNet:
     return network
 
 
-def seconds_in_turns(calls: dict[str, Callable[[], object]], repeats: int, device: torch.device) -> dict[str, float]:
-    """Median time of each call; the calls take turns."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(repeats + 1):
-        for name, call in calls.items():
-            _synchronise(device)
-            start = time.perf_counter()
-            call()
-            _synchronise(device)
-            if turn:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
 @torch.no_grad()
 def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) -> dict:
     """Time, difference and memory of every form for one size and batch.
 
     Returns:
-        A dict with ``floor_seconds``, ``align_seconds`` of a pair, ``principal_share`` and, for every form,
-        ``seconds``, ``times_the_floor``, ``largest_difference`` to the straight form (in units of the full range) and
-        ``peak_bytes``.
+        A dict with ``floor_seconds``, ``principal_share`` and, for every form, ``seconds``, ``times_the_floor``,
+        ``largest_difference`` to the straight form (in units of the full range) and ``peak_bytes``.
     """
     device, dtype = torch.device(given.device), getattr(torch, given.dtype)
     image = load_pairs(given.pairs, size, batch).to(device, dtype)
@@ -130,8 +102,6 @@ def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) 
     convolution = torch.nn.Conv2d(32, 32, 3, padding=1).to(**layout)
     features = torch.rand(batch, 32, size, size).to(**layout)
     timed = {name: (lambda call=call: call(image)) for name, call in calls.items()}
-    pair = image[0].float().cpu().numpy()
-    align = seconds_in_turns({"align": lambda: find_shift(*pair)}, given.repeats, torch.device("cpu"))["align"]
     seconds = seconds_in_turns({"convolution": lambda: convolution(features), **timed}, given.repeats, device)
     floor = total / (features.numel() * 32 * 9 / seconds.pop("convolution"))
     forms = {}
@@ -149,7 +119,6 @@ def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) 
         "weights": checkpoint.name,
         "multiply_adds": int(total),
         "floor_seconds": floor,
-        "align_seconds": align,
         "principal_share": expected[:, 1:].float().mean((0, 2, 3)).tolist(),
         "forms": forms,
     }
@@ -167,7 +136,7 @@ def measure_volume(given: argparse.Namespace) -> dict:
         inferer(volume[..., :8], network)
         start = time.perf_counter()
         results[name] = inferer(volume, network)
-        _synchronise(torch.device(given.device))
+        synchronise(given.device)
         seconds[name] = time.perf_counter() - start
     difference = (results["whole slices"] - results["background skipped"]).abs()
     return {
@@ -175,7 +144,6 @@ def measure_volume(given: argparse.Namespace) -> dict:
         "share_above_0": (volume > 0).any(dim=1).float().mean().item(),
         "seconds": seconds,
         "largest_difference_above_0": difference[(volume > 0).any(dim=1, keepdim=True)].max().item(),
-        "mean_difference": difference.mean().item(),
     }
 
 
@@ -184,9 +152,8 @@ def _peak(given: argparse.Namespace, checkpoint: Path, size: int, batch: int, fo
     pairs = [] if given.pairs is None else ["--pairs", str(given.pairs)]
     arguments = [*pairs, "--device", given.device, "--dtype", given.dtype]
     arguments += ["--sizes", str(size), "--batches", str(batch)]
-    command = [sys.executable, "-m", "benchmarks.gesenet_speed", "--once", form, "--checkpoint", str(checkpoint)]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, check=True)
-    return int(done.stdout.split()[-1])
+    command = ["-m", "benchmarks.gesenet_speed", "--once", form, "--checkpoint", str(checkpoint)]
+    return int(last_line_of([*command, *arguments]))
 
 
 @torch.no_grad()
@@ -200,18 +167,18 @@ def _once(given: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = timing_parser("gesenet_speed", "one tiny picture, no memory")
+    parser = make_parser("gesenet_speed", device="cpu", quick="one tiny picture, no memory")
     parser.add_argument("--pairs", type=Path, default=None, help="folder with mri/ and other/; default: the samples")
     parser.add_argument("--released", type=Path, default=None, help="converted released checkpoint, measured too")
     parser.add_argument("--volume", type=Path, nargs=2, default=None, help="a volume pair, timed as a whole")
-    parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt")
+    parser.add_argument("--checkpoint", type=Path, default=GESENET / "models" / "model.pt")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--compile", action="store_true", help="time torch.compile too")
     parser.add_argument("--once", choices=FORMS, help=argparse.SUPPRESS)
-    given = parse_timing(parser, arguments)
+    given = parse(parser, arguments)
     if given.once:
         return {"peak_bytes": _once(given)}
     if given.quick:
@@ -231,44 +198,33 @@ def main(arguments: Sequence[str] | None = None) -> dict:
 
 def table(result: dict) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = [
-        "| weights | size | batch | form | ms a pair | times the floor | largest difference | peak memory, MiB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for run in result["runs"]:
-        floor = 1000 * run["floor_seconds"] / run["batch"]
-        where = f"| {run['weights']} | {run['size']} | {run['batch']} "
-        lines.append(f"{where}| *arithmetic floor* | {floor:.1f} | 1 | | |")
+        where = [run["weights"], run["size"], run["batch"]]
+        rows.append([*where, "*arithmetic floor*", f"{1000 * run['floor_seconds'] / run['batch']:.1f}", "1", "", ""])
         for name, form in run["forms"].items():
+            each, ratio = f"{1000 * form['seconds'] / run['batch']:.1f}", f"{form['times_the_floor']:.2f}"
             peak = "" if form["peak_bytes"] is None else f"{form['peak_bytes'] / 2**20:.0f}"
-            each = 1000 * form["seconds"] / run["batch"]
-            ratio, difference = f"{form['times_the_floor']:.2f}", f"{form['largest_difference']:.1e}"
-            lines.append(f"{where}| {name} | {each:.1f} | {ratio} | {difference} | {peak} |")
-        lines.append(f"{where}| *align_pictures, besides* | {1000 * run['align_seconds']:.1f} | | | |")
+            rows.append([*where, name, each, ratio, f"{form['largest_difference']:.1e}", peak])
     shares = [f"{run['size']} px {'/'.join(f'{s:.2f}' for s in run['principal_share'])}" for run in result["runs"]]
-    lines += [
-        "",
+    columns = ["weights", "size", "batch", "form", "ms a pair", "times the floor", "largest difference"]
+    parts = [
+        markdown_table([*columns, "peak memory, MiB"], rows),
         "The difference is to the straight form, 1 being the full range. Principal share of the MRI and the other "
         f"branch: {'; '.join(shares)}.",
-        *_volume_lines(result["volume"]),
-        f"`{result['command']}` ({result['date']}, {result['hardware']}, {result['dtype']}, torch {result['torch']})",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join([*parts, *([_about_volume(result["volume"])] if result["volume"] else [])])
 
 
-def _volume_lines(volume: dict | None) -> list[str]:
-    if volume is None:
-        return []
+def _about_volume(volume: dict) -> str:
     whole, skipped = volume["seconds"]["whole slices"], volume["seconds"]["background skipped"]
-    return [
-        "",
+    return (
         f"A volume of {' x '.join(map(str, volume['shape']))} voxels, {volume['share_above_0']:.0%} of them above 0: "
         f"{whole:.1f} s by whole slices, {skipped:.1f} s with the background skipped ({whole / skipped:.2f} times as "
-        f"fast); difference where a source is above 0 at most {volume['largest_difference_above_0']:.1e}.",
-        "",
-    ]
+        f"fast); difference where a source is above 0 at most {volume['largest_difference_above_0']:.1e}."
+    )
 
 
 if __name__ == "__main__":
     outcome = main()
-    print(outcome["peak_bytes"] if "peak_bytes" in outcome else table(outcome))
+    print(outcome["peak_bytes"] if "peak_bytes" in outcome else markdown(outcome, table))

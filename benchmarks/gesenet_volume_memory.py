@@ -6,17 +6,15 @@ Writes ``gesenet_volume_memory.json`` and ``.md``. Every volume is fused in a pr
 memory the operating system reports (Linux and macOS).
 """
 
-import argparse
-import os
-import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bundle_runs import ROOT, peak_of_inference, write_volumes
-from benchmarks.report import write_report
-
-__all__ = ["main", "measure"]
+from benchmarks import GESENET
+from benchmarks.bundle_runs import peak_of_inference, write_volumes
+from benchmarks.machine import hardware
+from benchmarks.options import make_parser
+from benchmarks.report import markdown_table, print_report, write_report
 
 
 def measure(slices: int, size: int, batch: int, folder: Path) -> int:
@@ -33,17 +31,15 @@ def measure(slices: int, size: int, batch: int, folder: Path) -> int:
     """
     keys = write_volumes(folder, (size, size, slices), ("mri", "other"))
     keys |= {"sw_batch_size": batch, "output_dir": folder / "out", "skip_done": False}
-    return peak_of_inference("gesenet_bundle", keys)
+    return peak_of_inference(GESENET, keys)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gesenet_volume_memory")
+    parser = make_parser("gesenet_volume_memory", quick="two tiny volumes")
     parser.add_argument("--slices", type=int, nargs="+", default=[25, 100, 200])
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--quick", action="store_true", help="two tiny volumes")
     given = parser.parse_args(arguments)
     if given.quick:
         given.slices, given.size, given.batch = [4, 8], 32, 2
@@ -51,29 +47,27 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         peaks = {n: measure(n, given.size, given.batch, Path(folder)) for n in given.slices}
     fewest, most = min(peaks), max(peaks)
     facts = {
-        "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
+        "hardware": hardware("cpu"),
         "size": given.size,
         "slices_at_a_time": given.batch,
         "peak_bytes": {str(n): peak for n, peak in peaks.items()},
         "bytes_per_further_slice": (peaks[most] - peaks[fewest]) / max(1, most - fewest),
         "bytes_of_one_slice_in_float32": given.size * given.size * 4,
     }
-    return write_report("gesenet_volume_memory", given.out, arguments, facts, _table)
+    return write_report("gesenet_volume_memory", given.out, arguments, facts, table)
 
 
-def _table(result: dict) -> str:
-    lines = ["| slices | peak memory, MiB |", "|---|---|"]
-    lines += [f"| {n} | {peak / 2**20:.0f} |" for n, peak in result["peak_bytes"].items()]
+def table(result: dict) -> str:
+    """Markdown of what :func:`main` returns."""
+    rows = [[n, f"{peak / 2**20:.0f}"] for n, peak in result["peak_bytes"].items()]
     growth = result["bytes_per_further_slice"] / result["bytes_of_one_slice_in_float32"]
-    lines += [
-        "",
-        f"{result['size']} x {result['size']} voxels a slice, {result['slices_at_a_time']} slices at a time.",
-        f"Each further slice costs {result['bytes_per_further_slice'] / 2**20:.2f} MiB, {growth:.1f} times its size in "
-        "float32: the arrays of the volume, none of the network's memory.",
-        f"`{result['command']}` ({result['date']}, {result['hardware']})",
-    ]
-    return "\n".join(lines) + "\n"
+    return (
+        f"{markdown_table(['slices', 'peak memory, MiB'], rows)}\n\n{result['size']} x {result['size']} voxels a "
+        f"slice, {result['slices_at_a_time']} slices at a time. Each further slice costs "
+        f"{result['bytes_per_further_slice'] / 2**20:.2f} MiB, {growth:.1f} times its size in float32: the arrays of "
+        "the volume, none of the network's memory."
+    )
 
 
 if __name__ == "__main__":
-    print(_table(main()))
+    print_report(main, table)

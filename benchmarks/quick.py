@@ -8,18 +8,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import gesenet_ablation, gesenet_disturbed, gesenet_quality, gesenet_rivals, rmr_severity, rmr_study
-from benchmarks.bundle_jobs import ROOT
-
-__all__ = ["STUDIES", "main"]
+from benchmarks import (
+    ROOT,
+    gesenet_ablation,
+    gesenet_disturbed,
+    gesenet_quality,
+    gesenet_rivals,
+    rmr_severity,
+    rmr_study,
+)
 
 STUDIES = {
-    "rmr_study": rmr_study,
-    "rmr_severity": rmr_severity,
-    "gesenet_rivals": gesenet_rivals,
-    "gesenet_ablation": gesenet_ablation,
-    "gesenet_disturbed": gesenet_disturbed,
-    "gesenet_quality": gesenet_quality,
+    study.__name__.rpartition(".")[2]: study
+    for study in (rmr_study, rmr_severity, gesenet_rivals, gesenet_ablation, gesenet_disturbed, gesenet_quality)
 }
 """Module of each study by its name."""
 

@@ -2,12 +2,25 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_report"]
+from shared_networks.runner.one_line_errors import shorten_errors
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table without a line end."""
+    lines = [f"| {' | '.join(map(str, cells))} |" for cells in (columns, *rows)]
+    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]])
+
+
+def markdown(result: Mapping[str, Any], table: Callable[[dict], str]) -> str:
+    """The table of a result, and below it the command, the date and the machine."""
+    facts = [result[name] for name in ("date", "hardware", "dtype") if name in result]
+    facts += [f"torch {result['torch']}"] if "torch" in result else []
+    return f"{table(dict(result))}\n\n`{result['command']}` ({', '.join(facts)})\n"
 
 
 def write_report(
@@ -39,5 +52,11 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     stem = stem or name
     (out / f"{stem}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (out / f"{stem}.md").write_text(table(result), encoding="utf-8")
+    (out / f"{stem}.md").write_text(markdown(result, table), encoding="utf-8")
     return result
+
+
+def print_report(main: Callable[[], dict], table: Callable[[dict], str]) -> None:
+    """Run a benchmark as a command and print its report; bad input ends it with one line."""
+    shorten_errors()
+    print(markdown(main(), table))

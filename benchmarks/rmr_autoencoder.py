@@ -9,7 +9,6 @@ for the trained network and for one with random weights. Features have no unit, 
 is divided by the variance of the clean features, channel by channel. Writes ``rmr_autoencoder.json`` and ``.md``.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,19 +16,16 @@ import torch
 from monai.transforms import Compose, Orientationd
 from monai.utils import set_determinism
 
-from benchmarks.bundle_runs import ROOT
+from benchmarks import RMR
 from benchmarks.machine import hardware
-from benchmarks.report import write_report
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown_table, print_report, write_report
 from shared_networks.data import resolve_cases
 from shared_networks.inferers.encode_once import BLOCK_OVERLAP, ENCODER_WINDOW
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 from shared_networks.losses import VolumeSimilarityLoss
 from shared_networks.nets import DegradationAutoencoder
 from shared_networks.transforms import DegradeMixtured, LoadModalitiesd
-
-__all__ = ["feature_distance", "main", "measure", "psnr"]
-
-MODELS = ROOT / "rmr_fusion_bundle" / "models"
 
 
 def psnr(estimate: torch.Tensor, target: torch.Tensor, where: torch.Tensor | None = None) -> float:
@@ -94,14 +90,11 @@ def measure(
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_autoencoder")
-    parser.add_argument("--dataset_dir", required=True)
+    parser = make_parser("rmr_autoencoder", "BRAINS", "cpu")
     parser.add_argument("--section", default="validation")
-    parser.add_argument("--checkpoint", type=Path, default=MODELS / "autoencoder.pt")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--checkpoint", type=Path, default=RMR / "models" / "autoencoder.pt")
     parser.add_argument("--seed", type=int, default=0, help="of the degradation and of the random weights")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    given = parser.parse_args(arguments)
+    given = parse(parser, arguments)
     load = Compose(
         [
             LoadModalitiesd(keys="image", label_key=""),
@@ -119,32 +112,25 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         clean, degraded = (item[key].as_tensor()[None].to(given.device) for key in ("image", "degraded"))
         brain = item["brain"].as_tensor()[0].bool().to(given.device)
         cases[case["case"]] = measure(clean, degraded, brain, trained, untrained)
-    facts = {
-        "hardware": hardware(given.device),
-        "section": given.section,
-        "cases": cases,
-    }
+    facts = {"hardware": hardware(given.device), "section": given.section, "cases": cases}
     return write_report("rmr_autoencoder", given.out, arguments, facts, table)
 
 
 def table(result: dict) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = [
-        "| case | volume | PSNR, dB | PSNR in the brain, dB | SSIM | distance to clean: images, features (untrained) |",
-        "|---|---|---|---|---|---|",
-    ]
+    titles = {"degraded": "degraded", "reconstruction": "its reconstruction", "clean": "reconstruction of clean"}
+    rows = []
     for name, figures in result["cases"].items():
         distances = {
             "degraded": f"{figures['images']:.4f}",
             "reconstruction": f"{figures['features_trained']:.4f} ({figures['features_untrained']:.4f})",
-            "clean": "",
         }
-        titles = {"degraded": "degraded", "reconstruction": "its reconstruction", "clean": "reconstruction of clean"}
         for key, title in titles.items():
-            values = f"{figures[f'{key}_psnr']:.2f} | {figures[f'{key}_psnr_brain']:.2f} | {figures[f'{key}_ssim']:.4f}"
-            lines.append(f"| {name} | {title} | {values} | {distances[key]} |")
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']})"]) + "\n"
+            psnrs = [f"{figures[f'{key}_psnr{where}']:.2f}" for where in ("", "_brain")]
+            rows.append([name, title, *psnrs, f"{figures[f'{key}_ssim']:.4f}", distances.get(key, "")])
+    distance = "distance to clean: images, features (untrained)"
+    return markdown_table(["case", "volume", "PSNR, dB", "PSNR in the brain, dB", "SSIM", distance], rows)
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_report(main, table)

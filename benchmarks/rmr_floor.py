@@ -14,19 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bundle_runs import ROOT
+from benchmarks import RMR
 from benchmarks.machine import hardware
-from benchmarks.report import write_report
-from benchmarks.study_options import parse_timing, timing_parser
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown_table, print_report, write_report
 from shared_networks.utils import keep_freed_memory
+from shared_networks.utils.bundle_network import read_inference_config
 
-__all__ = ["Meter", "convolution_rate", "main"]
-
-BUNDLE = ROOT / "rmr_fusion_bundle"
 PARTS = {
     "encoders": ("autoencoder.encoder_x", "autoencoder.encoder_y"),
     "fusion module": ("fusion",),
@@ -105,15 +102,14 @@ def convolution_rate(device: torch.device, size: Sequence[int] = (64, 64, 16), r
 @torch.no_grad()
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = timing_parser("rmr_floor", "a tiny volume")
+    parser = make_parser("rmr_floor", device="cpu", quick="a tiny volume")
     parser.add_argument("--size", type=int, nargs=3, default=[146, 165, 135])
-    given = parse_timing(parser, arguments)
+    given = parse(parser, arguments)
     size = [20, 18, 9] if given.quick else given.size
     keep_freed_memory()  # as inference.json does
     device = torch.device(given.device)
-    config = ConfigParser()
-    config.read_config(BUNDLE / "configs" / "inference.json")
-    config.update({"bundle_root": str(BUNDLE), "device": device})
+    config = read_inference_config(RMR)
+    config["device"] = device
     torch.manual_seed(0)
     network = config.get_parsed_content("network_def").eval().to(device)
     image = torch.rand(1, 2, *size, generator=torch.Generator().manual_seed(0)).to(device)
@@ -139,25 +135,23 @@ def main(arguments: Sequence[str] | None = None) -> dict:
 def table(result: dict[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
     rate = max(result["rates"])
-    lines = ["| part | multiply-adds, 10^9 | floor, s | seconds | times the floor |", "|---|---|---|---|---|"]
-    rows = [(part, found["multiply_adds"], found["seconds"]) for part, found in result["parts"].items()]
-    rest = result["seconds"] - sum(row[2] for row in rows)
-    rows += [("windows, blending, padding", 0, rest)]
-    rows += [("all", sum(row[1] for row in rows), result["seconds"])]
-    for part, count, took in rows:
+    parts = {part: (found["multiply_adds"], found["seconds"]) for part, found in result["parts"].items()}
+    rest = result["seconds"] - sum(took for _, took in parts.values())
+    parts |= {"windows, blending, padding": (0, rest)}
+    parts |= {"all": (sum(count for count, _ in parts.values()), result["seconds"])}
+    rows = []
+    for part, (count, took) in parts.items():
         floor = count / rate
-        lines.append(
-            f"| {part} | {count / 1e9:.0f} | {floor:.1f} | {took:.1f} | {f'{took / floor:.2f}' if floor else ''} |"
-        )
+        ratio = f"{took / floor:.2f}" if floor else ""
+        rows.append([part, f"{count / 1e9:.0f}", f"{floor:.1f}", f"{took:.1f}", ratio])
     rates = " and ".join(f"{one / 1e9:.1f}" for one in result["rates"])
-    lines += [
-        "",
-        f"{' x '.join(map(str, result['size']))} voxels, {result['wall_seconds']:.0f} s by the clock on the wall. One "
-        f"convolution: {rates} * 10^9 multiply-adds a second before and after. `{result['command']}` "
-        f"({result['date']}, {result['hardware']}, torch {result['torch']})",
-    ]
-    return "\n".join(lines) + "\n"
+    columns = ["part", "multiply-adds, 10^9", "floor, s", "seconds", "times the floor"]
+    return (
+        f"{markdown_table(columns, rows)}\n\n{' x '.join(map(str, result['size']))} voxels, "
+        f"{result['wall_seconds']:.0f} s by the clock on the wall. One convolution: {rates} * 10^9 multiply-adds a "
+        "second before and after."
+    )
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_report(main, table)

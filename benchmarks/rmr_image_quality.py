@@ -9,7 +9,6 @@ one standard deviation, for each modality. Then it degrades the validation subje
 ``rmr_image_quality.json``, ``.md`` and ``.png``.
 """
 
-import argparse
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,22 +16,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from monai.transforms import Compose, Orientationd
 
-from benchmarks.bundle_runs import ROOT
-from benchmarks.figures import draw_lines, save
+from benchmarks import RMR
+from benchmarks.figures import draw_grid, save
 from benchmarks.machine import hardware
-from benchmarks.report import write_report
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown_table, print_report, write_report
 from shared_networks.data import resolve_cases
-from shared_networks.metrics.image_quality import central_box, image_quality
+from shared_networks.metrics.image_quality import central_box, image_quality, scores_above
 from shared_networks.nets import DegradationAutoencoder
 from shared_networks.transforms import DegradeMixtured, LoadModalitiesd
 
-__all__ = ["KINDS", "limits_of", "main", "measure"]
-
 MODALITIES = ("t1", "flair")
 SCORES = ("noise", "blur")
+PANELS = [(s, m) for s in range(2) for m in range(2)]
+"""Number of the score, number of the modality."""
 KINDS: dict[str, dict[str, Any]] = {
     "noise": {"key": "noise_std", "strengths": [0.02, 0.04, 0.08], "label": "standard deviation of the noise"},
     "blur": {"key": "blur_sigma", "strengths": [0.3, 0.6, 1.2], "label": "sigma of the blur, voxels"},
@@ -94,13 +93,10 @@ def limits_of(clean: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, dict[
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_image_quality")
-    parser.add_argument("--dataset_dir", required=True)
-    parser.add_argument("--checkpoint", type=Path, default=ROOT / "rmr_fusion_bundle" / "models" / "autoencoder.pt")
-    parser.add_argument("--device", default="cpu")
+    parser = make_parser("rmr_image_quality", "BRAINS", "cpu")
+    parser.add_argument("--checkpoint", type=Path, default=RMR / "models" / "autoencoder.pt")
     parser.add_argument("--seed", type=int, default=0, help="of the degradations")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    given = parser.parse_args(arguments)
+    given = parse(parser, arguments)
     network = DegradationAutoencoder().load(given.checkpoint).eval().to(given.device)
     load = Compose(
         [
@@ -121,63 +117,56 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         "limits": limits_of({case: scores["clean"] for case, scores in found["training"].items()}),
         **found,
     }
-    shown = ["--dataset_dir BRAINS"]
-    report = write_report("rmr_image_quality", given.out, shown, facts, table)
+    report = write_report("rmr_image_quality", given.out, ["--dataset_dir BRAINS"], facts, table)
     draw(report, given.out / "rmr_image_quality")
     return report
 
 
 def table(result: dict) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = ["| volumes | noise T1 | noise FLAIR | blur T1 | blur FLAIR | above a limit |", "|---" * 6 + "|"]
     training, subjects = ([*result[section].values()] for section in ("training", "validation"))
-    rows = {f"{len(training)} training subjects, clean": [one["clean"] for one in training]}
-    rows |= {f"{len(subjects)} validation subjects, {name}": [one[name] for one in subjects] for name in subjects[0]}
-    for title, volumes in rows.items():
-        cells = []
-        for s in range(len(SCORES)):
-            for m in range(len(MODALITIES)):
-                values = [scores[m][s] for scores in volumes]
-                cells.append(f"{min(values):.2f} to {max(values):.2f}")
-        found = sum(bool(_above(scores, result["limits"])) for scores in volumes)
-        lines.append(f"| {title} | {' | '.join(cells)} | {found} of {len(volumes)} |")
-    cells = [f"{result['limits'][score][modality]:.2f}" for score in SCORES for modality in MODALITIES]
-    lines += [f"| *limit* | {' | '.join(cells)} | |", "", f"`{result['command']}` ({result['date']})"]
-    return "\n".join(lines) + "\n"
+    volumes = {f"{len(training)} training subjects, clean": [one["clean"] for one in training]}
+    volumes |= {f"{len(subjects)} validation subjects, {name}": [one[name] for one in subjects] for name in subjects[0]}
+    rows = []
+    for title, of_title in volumes.items():
+        columns = [[scores[m][s] for scores in of_title] for s, m in PANELS]
+        found = sum(any(scores_above(_named(scores), result["limits"])) for scores in of_title)
+        ranges = [f"{min(values):.2f} to {max(values):.2f}" for values in columns]
+        rows.append([title, *ranges, f"{found} of {len(of_title)}"])
+    rows.append(["*limit*", *(f"{result['limits'][SCORES[s]][MODALITIES[m]]:.2f}" for s, m in PANELS), ""])
+    titles = [f"{SCORES[s]} {MODALITIES[m].upper()}" for s, m in PANELS]
+    return markdown_table(["volumes", *titles, "above a limit"], rows)
 
 
-def _above(scores: Sequence[Sequence[float]], limits: Mapping[str, Mapping[str, float]]) -> list[str]:
-    return [
-        f"{score} {modality}"
-        for s, score in enumerate(SCORES)
-        for m, modality in enumerate(MODALITIES)
-        if scores[m][s] > limits[score][modality]
-    ]
+def _named(scores: Sequence[Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Modality -> score -> value."""
+    return {name: dict(zip(SCORES, values, strict=True)) for name, values in zip(MODALITIES, scores, strict=True)}
 
 
 def draw(result: dict, path: Path) -> None:
     """Both scores of both modalities against the strength of each kind, a line a subject, with the limits."""
-    figure = Figure(figsize=(9, 9.5), layout="constrained")
-    rows = figure.subplots(4, len(KINDS), sharex="col", sharey="row")
-    panels = [(s, m) for s in range(len(SCORES)) for m in range(len(MODALITIES))]
-    for row, (s, m) in zip(rows, panels, strict=True):
-        for axes, (kind, entry) in zip(row, KINDS.items(), strict=True):
-            places = {0.0: "clean"} | {strength: f"{kind} {strength:g}" for strength in entry["strengths"]}
-            lines = {
-                case: [(strength, scores[name][m][s]) for strength, name in places.items()]
+    places = {
+        kind: {0.0: "clean"} | {strength: f"{kind} {strength:g}" for strength in entry["strengths"]}
+        for kind, entry in KINDS.items()
+    }
+    panels = {
+        f"{SCORES[s]}, {MODALITIES[m].upper()}": [
+            {
+                case: [(strength, scores[name][m][s]) for strength, name in of_kind.items()]
                 for case, scores in result["validation"].items()
             }
-            draw_lines(axes, lines)
+            for of_kind in places.values()
+        ]
+        for s, m in PANELS
+    }
+    figure, grid = draw_grid(panels, [entry["label"] for entry in KINDS.values()], list(KINDS), height=9.5)
+    for row, (s, m) in zip(grid, PANELS, strict=True):
+        for axes in row:
             axes.axhline(result["limits"][SCORES[s]][MODALITIES[m]], color="black", linestyle="--", linewidth=1)
-        row[0].set_ylabel(f"{SCORES[s]}, {MODALITIES[m].upper()}")
-    for axes, kind in zip(rows[0], KINDS, strict=True):
-        axes.set_title(kind)
-    for axes, entry in zip(rows[-1], KINDS.values(), strict=True):
-        axes.set_xlabel(entry["label"])
-    handles, titles = rows[0][0].get_legend_handles_labels()
+    handles, titles = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, titles, loc="outside lower center", ncols=4, fontsize=9)
     save(figure, path)
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_report(main, table)

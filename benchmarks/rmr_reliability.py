@@ -17,7 +17,6 @@ Each run is kept in ``rmr_reliability.json`` at once; the same command goes on a
 Writes ``rmr_reliability.md`` too.
 """
 
-import argparse
 import json
 import statistics
 import time
@@ -26,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
 from monai.metrics import CalibrationErrorMetric
 from monai.transforms import Compose, CropForegroundd, Invertd, Orientationd
 
-from benchmarks.bundle_runs import ROOT
+from benchmarks import RMR
 from benchmarks.machine import hardware
-from benchmarks.report import write_report
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown_table, print_report, write_report
 from benchmarks.silver_cases import NOT_LABELLED
 from shared_networks.data import resolve_cases
 from shared_networks.handlers import ImageQuality
@@ -42,12 +41,10 @@ from shared_networks.metrics.image_quality import image_quality
 from shared_networks.metrics.volume_report import compute_volume_report
 from shared_networks.outputs.case_row import case_flags
 from shared_networks.transforms import DegradeMixtured, LoadModalitiesd
+from shared_networks.utils.bundle_network import read_inference_config
 from shared_networks.utils.hashing import weights_entry
 from shared_networks.utils.weights import load_weights
 
-__all__ = ["SETTINGS", "calibration", "hits", "is_bad", "main"]
-
-BUNDLE = ROOT / "rmr_fusion_bundle"
 SETTINGS: dict[str, dict[str, float]] = {
     "clean": {"noise_std": 0.0, "blur_sigma": 0.0, "windows": 0},
     "mixture": {"noise_std": 0.04, "blur_sigma": 0.6, "windows": 1},
@@ -100,10 +97,14 @@ def calibration(
     return {"lesions": expected_error(lesions, label == lesion_class), "temperatures": by_temperature}
 
 
+def tissue_dice(dice: Mapping[str, float]) -> float:
+    """Mean Dice of all classes but the lesions."""
+    return statistics.fmean(value for name, value in dice.items() if name != "WML")
+
+
 def is_bad(dice: Mapping[str, float]) -> bool:
     """Whether a segmentation is too far from the label to be used without a look."""
-    tissues = statistics.fmean(value for name, value in dice.items() if name != "WML")
-    return tissues < _BAD_TISSUES or dice["WML"] < _BAD_LESIONS
+    return tissue_dice(dice) < _BAD_TISSUES or dice["WML"] < _BAD_LESIONS
 
 
 def hits(runs: Sequence[Mapping[str, Any]], is_meant: Callable[[Mapping[str, Any]], bool]) -> tuple[int, int, int, int]:
@@ -122,9 +123,8 @@ class _Pipeline:
     """Network, inferer and rules of ``inference.json``."""
 
     def __init__(self, checkpoint: Path, device: str) -> None:
-        parser = ConfigParser()
-        parser.read_config(BUNDLE / "configs" / "inference.json")
-        parser.update({"bundle_root": str(BUNDLE), "device": torch.device(device)})
+        parser = read_inference_config(RMR)
+        parser["device"] = torch.device(device)
         self.device = device
         self.network = parser.get_parsed_content("network_def")
         load_weights(self.network, checkpoint, "not weights of this network ({fault}); give others")
@@ -190,16 +190,13 @@ class _Pipeline:
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rmr_reliability")
-    parser.add_argument("--dataset_dir", required=True)
-    parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt")
+    parser = make_parser("rmr_reliability", "BRAINS", "cpu")
+    parser.add_argument("--checkpoint", type=Path, default=RMR / "models" / "model.pt")
     parser.add_argument("--section", default="validation")
     parser.add_argument("--subjects", nargs="+", default=[], help="default: all of the section")
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0, help="of the degradations")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
-    given = parser.parse_args(arguments)
+    given = parse(parser, arguments)
     shown = ["--dataset_dir BRAINS", *(["--subjects", *given.subjects] if given.subjects else [])]
     shown += ["--settings", *given.settings] if given.settings != list(SETTINGS) else []
     weights = weights_entry(given.checkpoint)
@@ -240,65 +237,61 @@ def _earlier(path: Path, weights: Any) -> dict[str, dict]:
 def table(result: dict) -> str:
     """Markdown of what :func:`main` returns."""
     runs = list(result["runs"].values())
-    lines = [
-        "| subject | input | Dice tissues, lesions | calibration error: classes, lesions | lesions, ml: drawn, found"
-    ]
-    lines[0] += " (at 0.95 to at 0.5) | noise T1, FLAIR | blur T1, FLAIR | bad | flags |"
-    lines.append("|---" * 9 + "|")
+    return "\n\n".join([_run_table(runs), _temperature_table(runs), _flag_table(runs), _cost(runs)])
+
+
+def _run_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    columns = ["subject", "input", "Dice tissues, lesions", "calibration error: classes, lesions"]
+    columns += ["lesions, ml: drawn, found (at 0.95 to at 0.5)", "noise T1, FLAIR", "blur T1, FLAIR", "bad", "flags"]
+    rows = []
     for run in runs:
-        tissues = statistics.fmean(value for name, value in run["dice"].items() if name != "WML")
         low, high = run["certainty"]["lesion_interval_ml"]
         error = run["calibration"]["temperatures"]["1"]["error"]
-        quality = [
-            " , ".join(f"{scores[score]:.2f}" for scores in run["quality"].values()) for score in ("noise", "blur")
-        ]
-        cells = [
+        row = [
             run["case"],
             run["setting"].replace("_", " "),
-            f"{tissues:.3f}, {run['dice']['WML']:.3f}",
+            f"{tissue_dice(run['dice']):.3f}, {run['dice']['WML']:.3f}",
             f"{error:.3f}, {run['calibration']['lesions']:.4f}",
             f"{run['drawn_ml']:.1f}, {run['lesion_ml']:.1f} ({low:.1f} to {high:.1f})",
-            *(text.replace(" ,", ",") for text in quality),
+            *(", ".join(f"{scores[kind]:.2f}" for scores in run["quality"].values()) for kind in ("noise", "blur")),
             "yes" if is_bad(run["dice"]) else "",
             " ".join(run["flags"]),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *_temperature_table(runs), "", *_flag_table(runs), "", *_cost(runs), ""]
-    return "\n".join([*lines, f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+        rows.append(row)
+    return markdown_table(columns, rows)
 
 
-def _temperature_table(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| input | temperature | calibration error | negative log-likelihood |", "|---" * 4 + "|"]
+def _temperature_table(runs: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
     for title, chosen in (("clean", True), ("degraded", False)):
         some = [run["calibration"]["temperatures"] for run in runs if (run["setting"] == "clean") == chosen]
         for temperature in some[0] if some else ():
             means = [statistics.fmean(one[temperature][key] for one in some) for key in ("error", "log_likelihood")]
-            lines.append(f"| {title}, {len(some)} | {temperature} | {means[0]:.4f} | {means[1]:.4f} |")
-    return lines
+            rows.append([f"{title}, {len(some)}", temperature, *(f"{mean:.4f}" for mean in means)])
+    return markdown_table(["input", "temperature", "calibration error", "negative log-likelihood"], rows)
 
 
-def _flag_table(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _flag_table(runs: Sequence[Mapping[str, Any]]) -> str:
     kinds: dict[str, Callable[[Mapping[str, Any]], bool]] = {
         "bad (tissues below 0.8 or lesions below 0.5)": lambda run: is_bad(run["dice"]),
         "degraded": lambda run: run["setting"] != "clean",
         "degraded, without structure loss alone": lambda run: run["setting"] not in ("clean", "structure"),
     }
-    lines = ["| cases | flagged | flagged among the others |", "|---|---|---|"]
+    rows = []
     for title, meant in kinds.items():
         found, of, false, others = hits(runs, meant)
-        lines.append(f"| {title} | {found} of {of} | {false} of {others} |")
-    return lines
+        rows.append([title, f"{found} of {of}", f"{false} of {others}"])
+    return markdown_table(["cases", "flagged", "flagged among the others"], rows)
 
 
-def _cost(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+def _cost(runs: Sequence[Mapping[str, Any]]) -> str:
     total = {key: sum(run["seconds"][key] for run in runs) for key in ("inference", "quality", "rules")}
     share = {key: 100 * value / total["inference"] for key, value in total.items()}
-    mean = total["inference"] / len(runs)
-    return [
-        f"Processor seconds: inference {mean:.1f} a case, the quality scores {share['quality']:.1f} percent of that, "
-        f"rules, certainty and interval {share['rules']:.1f} percent."
-    ]
+    return (
+        f"Processor seconds: inference {total['inference'] / len(runs):.1f} a case, the quality scores "
+        f"{share['quality']:.1f} percent of that, rules, certainty and interval {share['rules']:.1f} percent."
+    )
 
 
 if __name__ == "__main__":
-    print(table(main()))
+    print_report(main, table)

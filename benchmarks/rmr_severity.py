@@ -14,16 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import RMR
 from benchmarks.bundle_jobs import Job, bundle_words, finish, hardware_of_a_run
 from benchmarks.case_values import mean_over_cases, read_case_values
-from benchmarks.figures import draw_severity
-from benchmarks.report import write_report
-from benchmarks.rmr_study_plan import BUNDLE, list_items
-from benchmarks.study_options import BRAINS, parse_study, print_study, quick_run, study_parser
+from benchmarks.figures import draw_grid, save
+from benchmarks.options import make_parser, parse, quick_run
+from benchmarks.report import markdown_table, print_report, write_report
+from benchmarks.rmr_study_plan import list_items
 from benchmarks.toy_data import write_toy_brains
 from shared_networks.data import resolve_cases
-
-__all__ = ["KINDS", "main"]
 
 FACTORS = (0, 1, 2, 3)
 KINDS = {
@@ -32,17 +31,18 @@ KINDS = {
     "structure loss": ("mixture_windows", 1, "broken windows"),
 }
 """Kind -> (key of evaluate.json, strength in the paper's mixture, label)."""
+METRICS = {"Dice_mean": "mean Dice", "Dice_WML": "Dice of WML", "SCD": "SCD"}
 _SCD_ONLY = "$@segmentation_metrics | {'SCD': @fusion_metrics#SCD}"
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the sweep and return what it wrote as JSON."""
-    parser = study_parser("rmr_severity", BRAINS)
+    parser = make_parser("rmr_severity", "BRAINS", quick="toy budget on made-up data", jobs=True)
     parser.add_argument("--section", default="validation", help="of the data list")
     parser.add_argument("--subjects", default="", help="take subjects whose names start with one of these")
-    parser.add_argument("--checkpoint", type=Path, default=BUNDLE / "models" / "model.pt")
+    parser.add_argument("--checkpoint", type=Path, default=RMR / "models" / "model.pt")
     parser.add_argument("--head_alone", type=Path, help="weights of a training with head_only.json")
-    given = parse_study(parser, arguments)
+    given = parse(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_brains):
             given.section, given.subjects = "training", "toy0"
@@ -66,10 +66,8 @@ def _sweep(given: argparse.Namespace, factors: Sequence[int], shown: Sequence[st
     methods = {"ours": ("RMR-Fusion", given.checkpoint, True)}
     if given.head_alone:
         methods["head_alone"] = ("its head alone", given.head_alone, False)
-    jobs: list[Job] = []
-    results: dict[str, dict[str, Any]] = {}
-    for name, (title, checkpoint, fuses) in methods.items():
-        tables = {}
+    jobs: dict[tuple[str, str], Job] = {}
+    for name, (_, checkpoint, fuses) in methods.items():
         for setting, keys in _settings(factors).items():
             given_keys = keys | {
                 "datalist": datalist,
@@ -82,20 +80,21 @@ def _sweep(given: argparse.Namespace, factors: Sequence[int], shown: Sequence[st
             }
             given_keys |= {"validate#additional_metrics": _SCD_ONLY} if fuses else {"fusion_metrics": {}}
             configs = ["train", *([] if fuses else ["head_only"]), "evaluate"]
-            words = bundle_words(BUNDLE, "evaluating", configs, given_keys)
-            jobs.append(Job(f"{name}/{setting}", words, f"severity_{name}_degraded.csv"))
-            tables[setting] = work / jobs[-1].name / jobs[-1].product
-        results[name] = {"title": title, "fuses": fuses, "settings": tables}
-    finish(jobs, work, given.jobs, given.threads)
-    for entry in results.values():
-        entry["settings"] = {setting: read_case_values([path]) for setting, path in entry["settings"].items()}
+            words = bundle_words(RMR, "evaluating", configs, given_keys)
+            jobs[name, setting] = Job(f"{name}/{setting}", words, f"severity_{name}_degraded.csv")
+    finish(list(jobs.values()), work, given.jobs, given.threads)
+    results: dict[str, dict[str, Any]] = {
+        name: {"title": title, "fuses": fuses, "settings": {}} for name, (title, _, fuses) in methods.items()
+    }
+    for (name, setting), job in jobs.items():
+        results[name]["settings"][setting] = read_case_values([work / job.name / job.product])
     facts = {
         "hardware": hardware_of_a_run(given.jobs, given.threads),
         "factors": list(factors),
         "methods": results,
     }
     report = write_report("rmr_severity", given.out, shown, facts, table)
-    draw_severity(report, {kind: values[1:] for kind, values in KINDS.items()}, given.out / "rmr_severity")
+    _draw(report, given.out / "rmr_severity")
     return report
 
 
@@ -115,23 +114,47 @@ def setting_name(kind: str, factor: int) -> str:
     return f"{kind.replace(' ', '_')}_{factor}" if factor else "none"
 
 
+def _means(result: Mapping[str, Any], kind: str, metric: str) -> dict[str, list[float]]:
+    """Title of each method that has the metric -> its mean over the cases for each factor."""
+    return {
+        entry["title"]: [
+            mean_over_cases(entry["settings"][setting_name(kind, factor)][metric]) for factor in result["factors"]
+        ]
+        for entry in result["methods"].values()
+        if metric != "SCD" or entry["fuses"]
+    }
+
+
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
-    factors = result["factors"]
-    lines = [f"| degradation | metric | method | {' | '.join(f'{factor} x' for factor in factors)} |"]
-    lines.append("|---" * (len(factors) + 3) + "|")
-    for kind in KINDS:
-        for metric, title in (("Dice_mean", "mean Dice"), ("Dice_WML", "Dice of WML"), ("SCD", "SCD")):
-            for entry in result["methods"].values():
-                if metric == "SCD" and not entry["fuses"]:
-                    continue
-                settings = (entry["settings"][setting_name(kind, factor)] for factor in factors)
-                cells = [f"{mean_over_cases(values[metric]):.3f}" for values in settings]
-                lines.append(f"| {kind} | {title} | {entry['title']} | {' | '.join(cells)} |")
+    rows = [
+        [kind, label, title, *(f"{mean:.3f}" for mean in means)]
+        for kind in KINDS
+        for metric, label in METRICS.items()
+        for title, means in _means(result, kind, metric).items()
+    ]
+    columns = ["degradation", "metric", "method", *(f"{factor} x" for factor in result["factors"])]
     subjects = sorted(next(iter(result["methods"].values()))["settings"]["none"]["Dice_mean"])
-    lines += ["", f"Mean of {', '.join(subjects)}."]
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+    return f"{markdown_table(columns, rows)}\n\nMean of {', '.join(subjects)}."
+
+
+def _draw(result: Mapping[str, Any], path: Path) -> None:
+    """Mean Dice and SCD against the strength of each degradation."""
+    strengths = {kind: [factor * strength for factor in result["factors"]] for kind, (_, strength, _) in KINDS.items()}
+    panels = {
+        label: [
+            {title: list(zip(places, means, strict=True)) for title, means in _means(result, kind, metric).items()}
+            for kind, places in strengths.items()
+        ]
+        for metric, label in METRICS.items()
+    }
+    below = [f"{label} (paper: {strength:g})" for _, strength, label in KINDS.values()]
+    figure, grid = draw_grid(panels, below, list(KINDS))
+    for axes, places in zip(grid[-1], strengths.values(), strict=True):
+        axes.set_xticks(places)
+    grid[0, 0].legend(fontsize=9)
+    save(figure, path)
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

@@ -3,10 +3,9 @@
 ``python -m benchmarks.rmr_speed [--case T1 FLAIR] [--size 146 165 135] [--checkpoint FILE] [--overlay NAME]
 [--device cpu] [--threads N] [--forms encode_once released] [--out FOLDER] [--quick]``
 
-Three forms on the same weights, window and overlap, each in a process of its own, whose peak memory is taken:
+Two forms on the same weights, window and overlap, each in a process of its own, whose peak memory is taken:
 
 - ``encode_once``: what ``inference.json`` does. The encoders run once on the volume, only the head slides.
-- ``one_pass``: a sliding window over the whole network, encoders included; both outputs from one pass.
 - ``released``: the procedure of the released code. One pass makes the fused volume and a second one the segmentation,
   each with the encoders in every window and MONAI's plain attention.
 
@@ -15,7 +14,6 @@ Writes ``rmr_speed.json`` and ``.md``.
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,28 +23,26 @@ import torch
 from monai.bundle import ConfigParser
 from monai.inferers import sliding_window_inference
 
-from benchmarks.bundle_runs import ROOT
-from benchmarks.machine import hardware, peak_memory_of_process
-from benchmarks.report import write_report
-from benchmarks.study_options import parse_timing, timing_parser
+from benchmarks import RMR
+from benchmarks.bundle_runs import last_line_of
+from benchmarks.machine import hardware, peak_memory_of_process, synchronise
+from benchmarks.options import make_parser, parse
+from benchmarks.report import markdown, markdown_table, write_report
 from shared_networks.blocks.grouped_window_attention import GroupedWindowAttention
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.nets import RMRFusionNet
 from shared_networks.transforms import LoadModalitiesd
 from shared_networks.utils import keep_freed_memory
 
-__all__ = ["main", "run_form"]
-
-BUNDLE = ROOT / "rmr_fusion_bundle"
-FORMS = ("encode_once", "one_pass", "released")
+FORMS = ("encode_once", "released")
 
 
 def _configuration(given: argparse.Namespace) -> tuple[RMRFusionNet, list[int], float]:
     """The network of ``inference.json`` with random or given weights, its window and overlap."""
     parser = ConfigParser()
     names = ["inference", *([given.overlay] if given.overlay else [])]
-    parser.read_config([BUNDLE / "configs" / f"{name}.json" for name in names])
-    parser.update({"bundle_root": str(BUNDLE)})
+    parser.read_config([RMR / "configs" / f"{name}.json" for name in names])
+    parser.update({"bundle_root": str(RMR)})
     torch.manual_seed(0)
     network = parser.get_parsed_content("network_def").eval()
     if given.checkpoint:
@@ -93,36 +89,33 @@ def run_form(form: str, network: RMRFusionNet, image: torch.Tensor, window: Sequ
     start = time.perf_counter()
     if form == "encode_once":
         output = EncodeOnceInferer(window, overlap=overlap)(image, network)
-    elif form == "one_pass":
-        output = slide(network)
     else:
         fused = slide(lambda x: network.decode(network.encode_fuse(x)))
         output = torch.cat([slide(lambda x: network.semantic_head(network.encode_fuse(x))), fused], dim=1)
-    if image.is_cuda:
-        torch.cuda.synchronize()
+    synchronise(image.device)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, "peak_bytes": peak_memory_of_process(image.device), "output": output}
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the benchmark and return what it wrote as JSON."""
-    parser = timing_parser("rmr_speed", "a tiny volume")
+    parser = make_parser("rmr_speed", device="cpu", quick="a tiny volume")
     parser.add_argument("--case", type=Path, nargs=2, default=None, help="T1 and FLAIR; default: random values")
     parser.add_argument("--size", type=int, nargs=3, default=[146, 165, 135])
     parser.add_argument("--checkpoint", type=Path, default=None, help="default: random weights")
     parser.add_argument("--overlay", default="", help="config over inference.json, e.g. paper_size")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--once", choices=FORMS, help=argparse.SUPPRESS)
-    given = parse_timing(parser, arguments)
+    given = parse(parser, arguments)
     if given.quick:
         given.size = [20, 18, 9]
     if given.once:
         return _once(given)
-    words = list(arguments or sys.argv[1:])
+    command = ["-m", "benchmarks.rmr_speed", *(arguments or sys.argv[1:])]
     facts = {
         "hardware": hardware(given.device),
         "torch": torch.__version__,
-        "forms": {form: _in_own_process(form, words) for form in given.forms},
+        "forms": {form: json.loads(last_line_of([*command, "--once", form])) for form in given.forms},
     }
     return write_report("rmr_speed", given.out, arguments, facts, table)
 
@@ -136,30 +129,21 @@ def _once(given: argparse.Namespace) -> dict:
     return measured | {"shape": list(image.shape[2:]), "window": list(window), "overlap": overlap}
 
 
-def _in_own_process(form: str, words: Sequence[str]) -> dict:
-    command = [sys.executable, "-m", "benchmarks.rmr_speed", *words, "--once", form]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        raise RuntimeError(f"{form} failed: {done.stderr[-1000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def table(result: dict) -> str:
     """Markdown of what :func:`main` returns."""
-    lines = ["| form | seconds | against released | peak memory, GiB |", "|---|---|---|---|"]
     slowest = result["forms"].get("released", {}).get("seconds")
+    rows = []
     for name, form in result["forms"].items():
         ratio = f"{slowest / form['seconds']:.2f} times as fast" if slowest else ""
-        lines.append(f"| {name} | {form['seconds']:.1f} | {ratio} | {form['peak_bytes'] / 2**30:.2f} |")
+        rows.append([name, f"{form['seconds']:.1f}", ratio, f"{form['peak_bytes'] / 2**30:.2f}"])
     first = next(iter(result["forms"].values()))
-    lines += [
-        "",
+    return (
+        f"{markdown_table(['form', 'seconds', 'against released', 'peak memory, GiB'], rows)}\n\n"
         f"{' x '.join(map(str, first['shape']))} voxels, window {' x '.join(map(str, first['window']))}, overlap "
-        f"{first['overlap']}. `{result['command']}` ({result['date']}, {result['hardware']}, torch {result['torch']})",
-    ]
-    return "\n".join(lines) + "\n"
+        f"{first['overlap']}."
+    )
 
 
 if __name__ == "__main__":
     outcome = main()
-    print(json.dumps(outcome) if "checksum" in outcome else table(outcome))
+    print(json.dumps(outcome) if "checksum" in outcome else markdown(outcome, table))

@@ -7,40 +7,38 @@
 Every contestant is trained on the labelled subjects of all folds but one and measured on the subjects of that one,
 clean and degraded by the paper's mixture, with the configs of the bundle. What is done is not run again, what was
 interrupted goes on. Writes ``rmr_study.json`` and ``rmr_study.md`` (the values of every subject are in the JSON), the
-curves of the losses, ``rmr_study_losses.png``, and where a head was trained inside the framework and
-alone, both side by side, ``rmr_study_heads.png``. ``--quick`` runs two folds of two contestants on made-up
-volumes: it shows that everything works, and nothing else.
+curves of the losses, ``rmr_study_losses.png``. ``--quick`` runs two folds of two contestants on made-up volumes: it
+shows that everything works, and nothing else.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
 
 from benchmarks.bundle_jobs import finish, hardware_of_a_run
-from benchmarks.case_values import defined, read_case_values
-from benchmarks.figures import draw_losses, draw_pairs
-from benchmarks.report import write_report
+from benchmarks.case_values import read_case_values
+from benchmarks.figures import COLOURS, save
+from benchmarks.options import chosen_names, make_parser, parse, quick_run
+from benchmarks.report import print_report, write_report
 from benchmarks.rmr_study_plan import CONDITIONS, CONTESTANTS, Budget, plan, split, write_datalists
-from benchmarks.rmr_study_tables import drop, heads_inside_and_alone, table
-from benchmarks.study_options import BRAINS, chosen_names, parse_study, print_study, quick_run, study_parser
+from benchmarks.rmr_study_tables import table
 from benchmarks.toy_data import QUICK_BUDGET, QUICK_CONTESTANTS, write_toy_brains
 from shared_networks.errors import InputError
 from shared_networks.visualize.training_curve import read_scalars
 
-__all__ = ["draw_curves", "main"]
-
 LOSSES = {"L_VF": "visual fusion loss L_VF", "L_LS": "segmentation loss L_LS"}
-HEAD_PANELS = (
-    ("mean Dice, clean", "Dice_mean", "clean"),
-    ("mean Dice, degraded", "Dice_mean", "degraded"),
-    ("Dice of WML, clean", "Dice_WML", "clean"),
-)
+WINDOW = 20
+"""Steps of the moving average of the losses."""
 FIRST = ("ours", "head_alone", "without_fusion_loss", "without_segmentation_loss")
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run the study and return what it wrote as JSON."""
-    parser = study_parser("rmr_study", BRAINS)
+    parser = make_parser("rmr_study", "BRAINS", quick="toy budget on made-up data", jobs=True)
     parser.add_argument("--contestants", default=",".join(FIRST), help=f"of {', '.join(CONTESTANTS)}")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--held_out", help="numbers of the folds to run, from 0, with commas; all by default")
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     parser.add_argument("--name", default="rmr_study", help="of the files that are written")
     parser.add_argument("--steps", type=int, default=Budget.stage2, help="optimiser steps of every contestant")
     parser.add_argument("--stage1_steps", type=int, default=Budget.stage1)
-    given = parse_study(parser, arguments)
+    given = parse(parser, arguments)
     if given.quick:
         with quick_run(given, write_toy_brains):
             given.folds, given.held_out, given.seeds = 2, None, "0"
@@ -90,25 +88,12 @@ def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> d
         "contestants": results,
     }
     draw_curves(names, folds, seeds, work, given.out / f"{given.name}_losses")
-    _draw_heads(results, given.out / f"{given.name}_heads")
     options = f"--contestants {','.join(names)} --folds {given.folds} --seeds {given.seeds}"
     options += f" --held_out {given.held_out}" if given.held_out else ""
     options += f" --name {given.name}" if given.name != "rmr_study" else ""
     options += f" --steps {budget.stage2} --stage1_steps {budget.stage1}"
     shown = ["--quick"] if given.quick else ["--dataset_dir BRAINS", options]
     return write_report("rmr_study", given.out, shown, facts, table, given.name)
-
-
-def _draw_heads(results: dict[str, dict], path: Path) -> None:
-    """Every head alone and inside the framework, as the paper's Fig. 14 compares them."""
-    panels: dict[str, dict] = {}
-    for name, (inside, alone) in heads_inside_and_alone(results).items():
-        for title, metric, condition in HEAD_PANELS:
-            values = tuple(defined(entry[condition].get(metric, {})) for entry in (alone, inside))
-            panels.setdefault(title, {})[name] = values
-        panels.setdefault("drop of mean Dice", {})[name] = (drop(alone), drop(inside))
-    if panels:
-        draw_pairs(panels, ("alone", "inside the framework"), path)
 
 
 def draw_curves(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int], work: Path, path: Path) -> None:
@@ -128,9 +113,30 @@ def draw_curves(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int]
                 if loss in LOSSES:
                     values = [value for _, value in points]
                     curves.setdefault(LOSSES[loss], {}).setdefault(CONTESTANTS[name].title, []).append(values)
-    if curves:
-        draw_losses(dict(sorted(curves.items())), path)
+    if not curves:
+        return
+    titles = list(dict.fromkeys(title for trainings in curves.values() for title in trainings))
+    figure = Figure(figsize=(5 * len(curves), 4.2), layout="constrained")
+    drawn: dict[str, Any] = {}
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for axes, (loss, trainings) in zip(panels, sorted(curves.items()), strict=True):
+        for title, of_folds in trainings.items():
+            turn, place = divmod(titles.index(title), len(COLOURS))
+            style = {"color": COLOURS[place], "linestyle": ("-", "--", ":")[turn % 3]}
+            (drawn[title],) = axes.plot(*_smooth(of_folds), **style)
+        axes.set(xlabel="step", ylabel=f"mean of {WINDOW} steps and of the folds", title=loss)
+        axes.grid(alpha=0.3)
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=4, fontsize=9)
+    save(figure, path)
+
+
+def _smooth(of_folds: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps, and the moving average of the mean over the folds; of fewer steps where a training is short."""
+    length = min(len(fold) for fold in of_folds)
+    mean = np.mean([fold[:length] for fold in of_folds], axis=0)
+    width = min(WINDOW, length)
+    return np.arange(width, length + 1), np.convolve(mean, np.full(width, 1 / width), mode="valid")
 
 
 if __name__ == "__main__":
-    print_study(main, table)
+    print_report(main, table)

@@ -11,25 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bundle_jobs import ROOT, Job, bundle_words
+from benchmarks import RMR
+from benchmarks.bundle_jobs import Job, bundle_words
 from shared_networks.data import resolve_cases
 from shared_networks.data.rmr_cases import MASKS
 from shared_networks.errors import InputError
 
-__all__ = [
-    "CONDITIONS",
-    "CONTESTANTS",
-    "INSIDE_AND_ALONE",
-    "Budget",
-    "Contestant",
-    "evaluation",
-    "list_items",
-    "plan",
-    "split",
-    "write_datalists",
-]
-
-BUNDLE = ROOT / "rmr_fusion_bundle"
 CONDITIONS = ("clean", "degraded")
 
 
@@ -170,21 +157,26 @@ def write_datalists(work: Path, unlabelled: Sequence[dict], folds: Sequence[Sequ
 
 def plan(names: Sequence[str], folds: Iterable[int], seeds: Sequence[int], budget: Budget, work: Path) -> list[Job]:
     """The jobs of some contestants in some folds, those that others need first."""
-    stages: dict[str, Job] = {}
-    jobs = []
-    for name in names:
-        contestant = CONTESTANTS[name]
-        if contestant.stage1 is not None:
-            stage = "stage1" if not contestant.stage1 else f"stage1_{name}"
-            stages.setdefault(stage, _stage1(stage, contestant.stage1, budget, work))
+    stages = {name: _stage1(name, budget, work) for name in names if CONTESTANTS[name].stage1 is not None}
+    jobs = {stage.name: stage for stage in stages.values()}
     for seed in seeds:
         for fold in folds:
             for name in names:
-                jobs += _contestant(name, fold, seed, budget, work)
-    return [*stages.values(), *jobs]
+                place = f"{name}/fold{fold}_seed{seed}"
+                training = None
+                if not CONTESTANTS[name].rival:
+                    training = _training(name, fold, seed, place, stages.get(name), budget, work)
+                    jobs[training.name] = training
+                for condition in CONDITIONS:
+                    test = evaluation(name, fold, f"{place}/{condition}", training, condition, budget, work)
+                    jobs[test.name] = test
+    return list(jobs.values())
 
 
-def _stage1(name: str, keys: Mapping[str, Any], budget: Budget, work: Path) -> Job:
+def _stage1(contestant: str, budget: Budget, work: Path) -> Job:
+    """Stage 1 of a contestant, which shares it with all that change nothing in it."""
+    keys = CONTESTANTS[contestant].stage1
+    name = f"stage1_{contestant}" if keys else "stage1"
     given = {
         "datalist": work / "stage1.json",
         "ckpt_dir": work / name,
@@ -196,16 +188,11 @@ def _stage1(name: str, keys: Mapping[str, Any], budget: Budget, work: Path) -> J
         **keys,
     }
     product = f"autoencoder_checkpoint_epoch={given['max_epochs']}.pt"
-    return Job(name, bundle_words(BUNDLE, "training", ["train_autoencoder"], given), product)
+    return Job(name, bundle_words(RMR, "training", ["train_autoencoder"], given), product)
 
 
-def _contestant(name: str, fold: int, seed: int, budget: Budget, work: Path) -> list[Job]:
+def _training(name: str, fold: int, seed: int, place: str, stage: Job | None, budget: Budget, work: Path) -> Job:
     contestant = CONTESTANTS[name]
-    place = f"{name}/fold{fold}_seed{seed}"
-    if contestant.rival:
-        return [
-            evaluation(name, fold, f"{place}/{c}", None, {"degrade": c == "degraded"}, budget, work) for c in CONDITIONS
-        ]
     epochs = max(1, budget.stage2 // budget.epoch)
     given: dict[str, Any] = {
         "datalist": work / f"fold{fold}.json",
@@ -218,28 +205,15 @@ def _contestant(name: str, fold: int, seed: int, budget: Budget, work: Path) -> 
         **budget.keys2,
         **contestant.keys,
     }
-    needs: tuple[str, ...] = ()
-    if contestant.stage1 is not None:
-        stage = _stage1("stage1" if not contestant.stage1 else f"stage1_{name}", contestant.stage1, budget, work)
+    if stage is not None:
         given["autoencoder_checkpoint"] = work / stage.name / stage.product
-        needs = (stage.name,)
-    configs = ["train", *contestant.overlays]
-    product = f"rmr_checkpoint_epoch={epochs}.pt"
-    training = Job(f"{place}/train", bundle_words(BUNDLE, "training", configs, given), product, needs)
-    evaluations = [
-        evaluation(name, fold, f"{place}/{c}", training, {"degrade": c == "degraded"}, budget, work) for c in CONDITIONS
-    ]
-    return [training, *evaluations]
+    words = bundle_words(RMR, "training", ["train", *contestant.overlays], given)
+    needs = () if stage is None else (stage.name,)
+    return Job(f"{place}/train", words, f"rmr_checkpoint_epoch={epochs}.pt", needs)
 
 
 def evaluation(
-    name: str,
-    fold: int,
-    folder: str,
-    training: Job | None,
-    keys: Mapping[str, Any],
-    budget: Budget,
-    work: Path,
+    name: str, fold: int, folder: str, training: Job | None, condition: str, budget: Budget, work: Path
 ) -> Job:
     """The job that measures a contestant on the held-out subjects of a fold, in what it can do.
 
@@ -248,7 +222,7 @@ def evaluation(
         fold: number of the fold.
         folder: name of the job.
         training: job that makes the weights; None for a rival without training.
-        keys: further overrides; ``degrade`` must be among them.
+        condition: of :data:`CONDITIONS`.
         budget: its ``keys_evaluation`` are taken.
         work: work folder.
     """
@@ -260,7 +234,7 @@ def evaluation(
         "method": name,
         "data_name": f"fold{fold}",
         **budget.keys_evaluation,
-        **keys,
+        "degrade": condition == "degraded",
     }
     if training is not None:
         given["checkpoint"] = work / training.name / training.product
@@ -268,8 +242,7 @@ def evaluation(
         given["fusion_metrics"] = {}
     if not contestant.segments and not contestant.rival:
         given["segmentation_metrics"] = {}
-    words = bundle_words(BUNDLE, "evaluating", ["train", *contestant.overlays, "evaluate", *contestant.rival], given)
-    condition = "degraded" if given["degrade"] else "clean"
+    words = bundle_words(RMR, "evaluating", ["train", *contestant.overlays, "evaluate", *contestant.rival], given)
     needs = () if training is None else (training.name,)
     return Job(folder, words, f"fold{fold}_{name}_{condition}.csv", needs)
 

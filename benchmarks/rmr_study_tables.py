@@ -1,14 +1,12 @@
 """Markdown of the cross-validation of RMR-Fusion."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.case_values import defined, mean_over_cases
-from benchmarks.paired_statistics import paired_difference
-from benchmarks.rmr_study_plan import INSIDE_AND_ALONE
-
-__all__ = ["drop", "heads_inside_and_alone", "table"]
+from benchmarks.case_values import defined, mean_over_cases, paired_difference
+from benchmarks.report import markdown_table
+from benchmarks.rmr_study_plan import CONDITIONS, INSIDE_AND_ALONE
 
 SEGMENTATION = {
     "Dice_CSF": "CSF",
@@ -28,86 +26,67 @@ def drop(contestant: Mapping[str, Any], metric: str = "Dice_mean") -> dict[str, 
     return {case: clean[case] - degraded[case] for case in clean if case in degraded}
 
 
-def heads_inside_and_alone(
-    contestants: Mapping[str, Mapping[str, Any]],
-) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Name of each head that was run both inside the framework and alone -> what was measured of the two."""
-    return {
-        contestants[alone]["title"].removesuffix(" alone"): (contestants[inside], contestants[alone])
-        for inside, alone in INSIDE_AND_ALONE.items()
-        if {inside, alone} <= set(contestants)
-    }
-
-
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`benchmarks.rmr_study.main` returns."""
     contestants = result["contestants"]
     segmenting = {name: entry for name, entry in contestants.items() if entry["segments"]}
-    fusing = {name: entry for name, entry in contestants.items() if entry["fuses"]}
-    lines = [
+    fusing = [entry for entry in contestants.values() if entry["fuses"]]
+    parts = [
         f"{result['data']}; {len(result['folds'])} of {result['folds_of_the_division']} folds "
         f"({'; '.join(', '.join(fold) for fold in result['folds'])}); "
         f"seeds {', '.join(map(str, result['seeds']))}; {result['steps']} steps each, stage 1 {result['stage1_steps']} "
         f"steps on {len(result['stage1_subjects'])} unlabelled subjects; CSF, GM and WM against silver labels, WML "
         "against manual ones; weights of the last step.",
-        "",
-        *_segmentation(segmenting),
+        _means("method", segmenting.values(), SEGMENTATION, with_drop=True),
     ]
-    if len(segmenting) > 1:
-        lines += ["", *_against_the_first(segmenting)]
-    heads = heads_inside_and_alone(segmenting)
+    first, *others = segmenting.values() or [None]
+    if others:
+        parts += [
+            f"{first['title']} minus the other, paired by subject: mean [95 % bootstrap interval], subjects in which "
+            "it is higher. For the drop, lower is better.",
+            _differences("against", [(entry["title"], first, entry) for entry in others]),
+        ]
+    heads = [
+        (segmenting[alone]["title"].removesuffix(" alone"), segmenting[inside], segmenting[alone])
+        for inside, alone in INSIDE_AND_ALONE.items()
+        if {inside, alone} <= set(segmenting)
+    ]
     if heads:
-        lines += ["", *_universality(heads)]
+        text = "The same head inside the framework minus alone, paired by subject, as above:"
+        parts += [text, _differences("head", heads)]
     if fusing:
-        lines += ["", *_fusion(fusing)]
-    return "\n".join([*lines, "", f"`{result['command']}` ({result['date']}, {result['hardware']})"]) + "\n"
+        parts.append(_means("fused volume", fusing, {metric: metric for metric in FUSION}))
+    return "\n\n".join(parts)
 
 
-def _segmentation(contestants: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"| method | input | {' | '.join(SEGMENTATION.values())} | drop of the mean |",
-        "|---" * (len(SEGMENTATION) + 3) + "|",
-    ]
-    for entry in contestants.values():
-        for condition in ("clean", "degraded"):
-            cells = [_number(mean_over_cases(entry[condition].get(metric, {}))) for metric in SEGMENTATION]
-            last = _number(mean_over_cases(drop(entry)), 4) if condition == "degraded" else ""
-            lines.append(f"| {entry['title']} | {condition} | {' | '.join(cells)} | {last} |")
-    return lines
+def _means(
+    heading: str, contestants: Iterable[Mapping[str, Any]], metrics: Mapping[str, str], with_drop: bool = False
+) -> str:
+    """Mean of each metric (name -> title) over the subjects, clean and degraded."""
+    rows = []
+    for entry in contestants:
+        for condition in CONDITIONS:
+            cells = [_number(mean_over_cases(entry[condition].get(metric, {}))) for metric in metrics]
+            if with_drop:
+                cells.append(_number(mean_over_cases(drop(entry)), 4) if condition == "degraded" else "")
+            rows.append([entry["title"], condition, *cells])
+    last = ["drop of the mean"] if with_drop else []
+    return markdown_table([heading, "input", *metrics.values(), *last], rows)
 
 
-def _against_the_first(contestants: Mapping[str, Any]) -> list[str]:
-    first, *others = contestants.values()
-    return [
-        f"{first['title']} minus the other, paired by subject: mean [95 % bootstrap interval], subjects in which it is "
-        "higher. For the drop, lower is better.",
-        "",
-        *_differences("against", [(entry["title"], first, entry) for entry in others]),
-    ]
-
-
-def _universality(heads: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
-    return [
-        "The same head inside the framework minus alone, paired by subject, as above:",
-        "",
-        *_differences("head", [(name, inside, alone) for name, (inside, alone) in heads.items()]),
-    ]
-
-
-def _differences(heading: str, rows: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
-    """One method minus another one, subject by subject: rows of (name, the one, the other)."""
-    lines = [
-        f"| {heading} | mean Dice, clean | mean Dice, degraded | WML Dice, clean | WML Dice, degraded | drop |",
-        "|---" * 6 + "|",
-    ]
-    for name, one, other in rows:
+def _differences(heading: str, pairs: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> str:
+    """One method minus another one, subject by subject: (name of the row, the one, the other)."""
+    compared = {"mean Dice": "Dice_mean", "WML Dice": "Dice_WML"}
+    rows = []
+    for name, one, other in pairs:
         cells = [
             _difference(one[condition].get(metric, {}), other[condition].get(metric, {}))
-            for metric in ("Dice_mean", "Dice_WML")
-            for condition in ("clean", "degraded")
+            for metric in compared.values()
+            for condition in CONDITIONS
         ]
-        lines.append(f"| {name} | {' | '.join([*cells, _difference(drop(one), drop(other))])} |")
-    return lines
+        rows.append([name, *cells, _difference(drop(one), drop(other))])
+    titles = [f"{title}, {condition}" for title in compared for condition in CONDITIONS]
+    return markdown_table([heading, *titles, "drop"], rows)
 
 
 def _difference(ours: Mapping[str, float | None], theirs: Mapping[str, float | None]) -> str:
@@ -115,15 +94,6 @@ def _difference(ours: Mapping[str, float | None], theirs: Mapping[str, float | N
     if found is None:
         return ""
     return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['better']} of {found['subjects']}"
-
-
-def _fusion(contestants: Mapping[str, Any]) -> list[str]:
-    lines = [f"| fused volume | input | {' | '.join(FUSION)} |", "|---" * (len(FUSION) + 2) + "|"]
-    for entry in contestants.values():
-        for condition in ("clean", "degraded"):
-            cells = [_number(mean_over_cases(entry[condition].get(metric, {}))) for metric in FUSION]
-            lines.append(f"| {entry['title']} | {condition} | {' | '.join(cells)} |")
-    return lines
 
 
 def _number(value: float, digits: int = 3) -> str:

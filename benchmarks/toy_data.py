@@ -9,8 +9,6 @@ from PIL import Image
 
 from benchmarks.rmr_study_plan import Budget
 
-__all__ = ["QUICK_BUDGET", "QUICK_CONTESTANTS", "QUICK_GESENET", "write_toy_brains", "write_toy_pictures"]
-
 _SMALL_HEAD = {"semantic_head#channels": [4, 8], "semantic_head#strides": [2]}
 QUICK_BUDGET = Budget(
     stage1=2,

@@ -20,12 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bundle_jobs import ROOT, bundle_words
+from benchmarks import GESENET, RMR, ROOT
+from benchmarks.bundle_jobs import bundle_words
 from benchmarks.gpu.report import write_report
+from benchmarks.toy_data import QUICK_GESENET
 
-__all__ = ["Budget", "main", "schedule"]
-
-GESENET, RMR = ROOT / "gesenet_bundle", ROOT / "rmr_fusion_bundle"
 # Validation, checkpoints and the start of the process take the rest.
 _USED_FOR_STEPS = 0.7
 _EPOCHS = 10
@@ -136,8 +135,7 @@ def train_and_judge(budget: Budget, given: argparse.Namespace, work: Path) -> No
             words = ["-m", "monai.bundle", *bundle_words(RMR, "evaluating", ["train", "evaluate"], keys)]
             budget.run(f"C: evaluation, {'degraded' if degrade else 'clean'}", [words], judging / 2)
     keys = {**device, "dataset_dir": given.pairs, "ckpt_dir": work / "gesenet", "output_dir": work / "gesenet" / "eval"}
-    if tiny:
-        keys |= {"patch_size": [44, 44], "batch_size": 1, "validation_cases": {}}
+    keys |= QUICK_GESENET if tiny else {}
     available = budget.left - 20
     judging = 0.0
     train("C: GeSeNet", GESENET, "train", 0.8, keys)
@@ -170,9 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts and write ``report.md``; the exit code is 1 when a phase failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu")
     parser.add_argument("--brains", type=Path, required=True, help="labelled T1 and FLAIR, as for train.json")
-    parser.add_argument(
-        "--pairs", type=Path, required=True, help="MRI and CT, PET or SPECT, as for GeSeNet's train.json"
-    )
+    parser.add_argument("--pairs", type=Path, required=True, help="MRI and CT, PET or SPECT, as for train.json")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget", type=float, default=540.0, help="seconds for everything")
     parser.add_argument("--parts", default="ABC")

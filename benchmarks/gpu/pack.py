@@ -19,13 +19,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from benchmarks.bundle_runs import ROOT
+from benchmarks import ROOT
 from shared_networks.data import training_cases
 
-__all__ = ["main"]
-
 _WHEELS = ("monai==1.6.1", "pytorch-ignite==0.5.5", "nibabel", "fire", "termcolor")
-_PLATFORMS = ("2_17", "2_24", "2_27", "2_28", "2_31", "2_34", "2_35")
+_PLATFORMS = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in (17, 24, 27, 28, 31, 34, 35)))
 _LEVELS = 1023
 
 
@@ -77,8 +75,7 @@ def download_wheels(target: Path, version: str) -> None:
     """Fetch the wheels for Linux on x86-64 through pip."""
     target.mkdir(parents=True, exist_ok=True)
     options = ["--no-deps", "--only-binary=:all:", "--python-version", version, "--implementation", "cp"]
-    for number in (*(f"manylinux_{platform}_x86_64" for platform in _PLATFORMS), "manylinux2014_x86_64"):
-        options += ["--platform", number]
+    options += [f"--platform={platform}_x86_64" for platform in _PLATFORMS]
     command = [sys.executable, "-m", "pip", "download", "-q", *options, "-d", str(target), *_WHEELS]
     subprocess.run(command, check=True)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_report"]
+from benchmarks.report import markdown_table
 
 
 def _rows(out: Path, pattern: str) -> list[dict[str, Any]]:
@@ -14,11 +14,8 @@ def _rows(out: Path, pattern: str) -> list[dict[str, Any]]:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    lines += [
-        "| " + " | ".join("" if row.get(name) is None else str(row[name]) for name in names) + " |" for row in rows
-    ]
-    return "\n".join(lines)
+    cells = [["" if row.get(name) is None else row[name] for name in names] for row in rows]
+    return markdown_table(names, cells)
 
 
 def write_report(out: Path, phases: Sequence[Mapping[str, Any]]) -> bool:

@@ -6,22 +6,25 @@ each measurement, the ones that part C needs first, and begins none when the sec
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 from ignite.engine import Events
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bundle_runs import ROOT
-from benchmarks.machine import hardware
+from benchmarks import GESENET, RMR
+from benchmarks.machine import hardware, synchronise
+from benchmarks.toy_data import QUICK_GESENET
 from shared_networks.utils import set_backends
-
-__all__ = ["main", "measurements", "steps_per_second"]
+from shared_networks.utils.bundle_network import load_network, read_inference_config
 
 PRECISIONS = {"float32": None, "tf32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LONGEST = 15.0
@@ -33,12 +36,6 @@ def precisions_of(device: str) -> list[str]:
     return [name for name in PRECISIONS if device == "cuda" or name not in ("tf32", "float16")]
 
 
-def synchronise(device: str) -> None:
-    """Wait until the device has done everything."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def median_seconds(call: Callable[[], Any], device: str, repeats: int = 7) -> float:
     """Median time of a call after two that warm up; of fewer calls, or the first, where they are long."""
     times: list[float] = []
@@ -48,8 +45,7 @@ def median_seconds(call: Callable[[], Any], device: str, repeats: int = 7) -> fl
         call()
         synchronise(device)
         times.append(time.perf_counter() - started)
-    counted = sorted(times[2:] or times[-1:])
-    return counted[len(counted) // 2]
+    return statistics.median_high(times[2:] or times[-1:])
 
 
 def peak_gib(device: str) -> float | None:
@@ -71,16 +67,16 @@ def ceilings(device: str, side: int) -> dict[str, float]:
     return {key: float(f"{value:.4g}") for key, value in found.items()}
 
 
-def steps_per_second(bundle: str, config: str, keys: dict[str, Any], device: str, seconds: float, work: Path) -> dict:
+def steps_per_second(bundle: Path, config: str, keys: dict[str, Any], device: str, seconds: float, work: Path) -> dict:
     """Steps/s of a training config's own trainer, after five steps that warm up."""
-    place = ROOT / bundle
-    over = {"bundle_root": place, "output_dir": work, "ckpt_dir": work, "device": f"$torch.device('{device}')"}
+    over = {"bundle_root": bundle, "output_dir": work, "ckpt_dir": work, "device": f"$torch.device('{device}')"}
     over |= {"max_epochs": 1, "iterations_per_epoch": 100_000, "val_interval": 2, "resume": False} | keys
     over = {key: str(value) if isinstance(value, Path) else value for key, value in over.items()}
-    file = str(place / "configs" / f"{config}.json")
+    file = str(bundle / "configs" / f"{config}.json")
     workflow = ConfigWorkflow(file, workflow_type="train", logging_file=False, **over)
     workflow.initialize()
-    trainer, marks = workflow.parser.get_parsed_content("train#trainer"), []
+    content = workflow.parser.get_parsed_content
+    trainer, marks = content("train#trainer"), []
 
     def mark(engine: Any) -> None:
         late = bool(marks) and time.perf_counter() > marks[0] + seconds
@@ -91,30 +87,22 @@ def steps_per_second(bundle: str, config: str, keys: dict[str, Any], device: str
             engine.terminate()
 
     trainer.add_event_handler(Events.ITERATION_COMPLETED, mark)
-    if config == "train" and bundle == "rmr_fusion_bundle":
-        network = workflow.parser.get_parsed_content("network_def")
-        network.load_autoencoder(workflow.parser.get_parsed_content("autoencoder_checkpoint"))
+    if config == "train" and bundle == RMR:
+        content("network_def").load_autoencoder(content("autoencoder_checkpoint"))
     trainer.run()
     workflow.finalize()
-    rate = (len(marks) - 6) / (marks[-1] - marks[5])
-    batch = workflow.parser.get_parsed_content("batch_size")
-    shape = workflow.parser.get_parsed_content("patch_size")
-    workers = workflow.parser.get_parsed_content("num_workers")
-    return {
-        "what": f"train {bundle} {config}",
-        **{"patch": shape, "batch": batch, "workers": workers, "amp": workflow.parser.get_parsed_content("amp")},
-        **{"steps_per_s": round(rate, 3), "samples_per_s": round(rate * batch, 2), "peak_gib": peak_gib(device)},
-    }
+    rate, batch = (len(marks) - 6) / (marks[-1] - marks[5]), content("batch_size")
+    facts = {"patch": content("patch_size"), "batch": batch, "workers": content("num_workers"), "amp": content("amp")}
+    found = {"steps_per_s": round(rate, 3), "samples_per_s": round(rate * batch, 2), "peak_gib": peak_gib(device)}
+    return {"what": f"train {bundle.name} {config}", **facts, **found}
 
 
-def loaded(bundle: str, device: str) -> tuple[torch.nn.Module, Any]:
+def loaded(bundle: Path, device: str) -> tuple[torch.nn.Module, Any]:
     """Network and inferer of a bundle's inference.json with its weights."""
-    parser = ConfigParser()
-    parser.read_config(str(ROOT / bundle / "configs" / "inference.json"))
-    parser.update({"bundle_root": str(ROOT / bundle), "device": f"$torch.device('{device}')"})
+    parser = read_inference_config(bundle)
+    parser["device"] = f"$torch.device('{device}')"
     network = parser.get_parsed_content("network").eval()
-    loader = parser.get_parsed_content("handlers#0")
-    loader(type("Engine", (), {"logger": __import__("logging").getLogger(bundle)})())
+    network.load_state_dict(load_network(bundle).state_dict())
     return network, parser.get_parsed_content("inferer")
 
 
@@ -144,7 +132,7 @@ def agreement(device: str, size: int, volume: Sequence[int]) -> Iterator[dict[st
     generator = torch.Generator().manual_seed(0)
     pair = torch.rand(1, 2, size, size, generator=generator)
     case = torch.rand(1, 2, *volume, generator=generator)
-    for bundle, x in (("gesenet_bundle", pair), ("rmr_fusion_bundle", case)):
+    for bundle, x in ((GESENET, pair), (RMR, case)):
         results = []
         for place in ("cpu", device):
             network, inferer = loaded(bundle, place)
@@ -152,8 +140,8 @@ def agreement(device: str, size: int, volume: Sequence[int]) -> Iterator[dict[st
                 results.append(inferer(x.to(place), network).float().cpu())
         difference = (results[0] - results[1]).abs().max().item()
         labels = [result[:, :-1].argmax(dim=1) for result in results]
-        same = (labels[0] == labels[1]).float().mean().item() if bundle.startswith("rmr") else None
-        yield {"what": f"{bundle}: {device} against cpu", "largest_difference": difference, "same_labels": same}
+        same = (labels[0] == labels[1]).float().mean().item() if bundle == RMR else None
+        yield {"what": f"{bundle.name}: {device} against cpu", "largest_difference": difference, "same_labels": same}
 
 
 def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
@@ -163,15 +151,15 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     seconds = 1.0 if tiny else 8.0
     small1 = {"patch_size": [14, 14, 7], "batch_size": 1} if tiny else {}
     small2 = {"patch_size": [14, 14, 7]} if tiny else {}
-    pictures = {"patch_size": [44, 44], "batch_size": 1, "validation_cases": {}} if tiny else {}
+    pictures = QUICK_GESENET if tiny else {}
 
-    def train(bundle: str, config: str, keys: dict[str, Any]) -> Callable[[], Any]:
-        return lambda: steps_per_second(bundle, config, keys, device, seconds, work)
+    def train(bundle: Path, config: str, keys: dict[str, Any]) -> Callable[[], Any]:
+        return partial(steps_per_second, bundle, config, keys, device, seconds, work)
 
     # What part C needs.
-    yield train("rmr_fusion_bundle", "train_autoencoder", brains | small1)
-    yield train("rmr_fusion_bundle", "train", brains | small2)
-    yield train("gesenet_bundle", "train", pairs | pictures)
+    yield train(RMR, "train_autoencoder", brains | small1)
+    yield train(RMR, "train", brains | small2)
+    yield train(GESENET, "train", pairs | pictures)
     rates: dict[str, float] = {}
 
     def measure_rates() -> dict[str, Any]:
@@ -180,38 +168,37 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
 
     yield measure_rates
     yield lambda: list(agreement(device, 44 if tiny else 256, (28, 28, 14) if tiny else (84, 84, 42)))
-    networks: dict[str, Any] = {}
-
-    def network(bundle: str) -> Any:
-        return networks.setdefault(bundle, loaded(bundle, device))
-
+    networks: dict[Path, Any] = {}
     size, whole = (44, (28, 28, 14)) if tiny else (256, (182, 218, 60))
-    forms = ("eager",) if tiny else ("eager", "compile")
-    for form in forms:
-        for batch in (1, 2) if tiny else (1, 16, 64):
-            for precision in precisions_of(device):
 
-                def picture(form: str = form, batch: int = batch, precision: str = precision) -> dict[str, Any]:
-                    net, x = network("gesenet_bundle")[0], torch.rand(batch, 2, size, size, device=device)
-                    net = torch.compile(net) if form == "compile" else net
-                    return inference("GeSeNet pair", lambda: net(x), device, rates, precision, batch=batch, form=form)
+    def network(bundle: Path) -> Any:
+        if bundle not in networks:
+            networks[bundle] = loaded(bundle, device)
+        return networks[bundle]
 
-                yield picture
+    def picture(form: str, batch: int, precision: str) -> dict[str, Any]:
+        net, x = network(GESENET)[0], torch.rand(batch, 2, size, size, device=device)
+        net = torch.compile(net) if form == "compile" else net
+        return inference("GeSeNet pair", lambda: net(x), device, rates, precision, batch=batch, form=form)
+
+    def volume(precision: str) -> dict[str, Any]:
+        net, inferer = network(RMR)
+        x = torch.rand(1, 2, *whole, device=device)
+        return inference("RMR-Fusion volume", lambda: inferer(x, net), device, rates, precision, size=whole)
+
+    forms, batches = (["eager"], [1, 2]) if tiny else (["eager", "compile"], [1, 16, 64])
+    for form, batch, precision in product(forms, batches, precisions_of(device)):
+        yield partial(picture, form, batch, precision)
     for precision in precisions_of(device):
-
-        def volume(precision: str = precision) -> dict[str, Any]:
-            net, inferer = network("rmr_fusion_bundle")
-            x = torch.rand(1, 2, *whole, device=device)
-            return inference("RMR-Fusion volume", lambda: inferer(x, net), device, rates, precision, size=whole)
-
-        yield volume
-    for patch, batch, workers in [] if tiny else [((56, 56, 28), 4, 8), ((84, 84, 28), 2, 8), ((56, 56, 28), 4, 14)]:
+        yield partial(volume, precision)
+    if tiny:
+        return
+    for patch, batch, workers in [((56, 56, 28), 4, 8), ((84, 84, 28), 2, 8), ((56, 56, 28), 4, 14)]:
         keys = {"patch_size": list(patch), "batch_size": batch, "num_workers": workers}
-        yield train("rmr_fusion_bundle", "train_autoencoder", brains | keys)
-        yield train("rmr_fusion_bundle", "train", brains | keys)
-    if not tiny:
-        yield train("gesenet_bundle", "train", pairs | {"batch_size": 16})
-        yield train("rmr_fusion_bundle", "train", brains | {"amp": False})
+        yield train(RMR, "train_autoencoder", brains | keys)
+        yield train(RMR, "train", brains | keys)
+    yield train(GESENET, "train", pairs | {"batch_size": 16})
+    yield train(RMR, "train", brains | {"amp": False})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

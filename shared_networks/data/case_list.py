@@ -33,6 +33,9 @@ SECTIONS = {"training": "training", "train": "training", "validation": "validati
 SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
 """Names a section may have in a file or folder, and the one it goes by here."""
 
+# What JSON makes of a separator that was not doubled.
+_ESCAPED = {ord(mark): f"\\{letter}" for mark, letter in zip("\b\f\n\r\t", "bfnrt", strict=True)}
+
 
 def read_text(path: Path) -> str:
     """A text file in UTF-8, or in UTF-16 or UTF-32 as Windows writes them, with or without a byte order mark.
@@ -58,6 +61,8 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
     Raises:
         InputError: when the file is missing or is no such JSON.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; give it as dataset_dir, or a JSON file as datalist.")
     if not path.is_file():
         raise InputError(f"{path}: not found; datalist must be a JSON file.")
     try:
@@ -109,10 +114,10 @@ def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
 def path_in_list(folder: Path, name: str) -> str:
     """The path that an entry of a list in ``folder`` names.
 
-    Where there is nothing of that name, Windows' separators, a ``~`` for the home folder, and blanks around the name
-    are taken as what they are meant to be.
+    Where there is nothing of that name, Windows' separators (also one that JSON took for part of a tab), a ``~`` for
+    the home folder, and blanks around the name are taken as what they are meant to be.
     """
-    meant = name.strip()
+    meant = name.strip().translate(_ESCAPED)
     forms = [Path(name), Path(meant), Path(meant.replace("\\", "/"))]
     with suppress(RuntimeError):  # no such user
         forms.append(Path(meant).expanduser())
@@ -120,7 +125,7 @@ def path_in_list(folder: Path, name: str) -> str:
         with suppress(OSError, ValueError):  # too long, or with a zero byte: whoever opens it says so
             if split_choice(folder / form)[0].exists():
                 return str(folder / form)
-    return str(folder / (forms[2] if "\\" in name else name))
+    return str(folder / (forms[2] if "\\" in meant else name))
 
 
 def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From what a user names, two files, two folders, a data list or a folder, to the list of GeSeNet's pairs."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from shared_networks.data.case_list import (
     SECTIONS,
     LazyCases,
     chosen_sections,
+    folders_of,
     number_taken_names,
     one_way,
     path_in_list,
@@ -38,9 +40,10 @@ def resolve_pairs(
         datalist: JSON file: an object whose ``training``, ``validation`` and ``test`` (or ``testing``) are lists of
             items, or one such list. An item holds ``mri`` and ``other`` (paths relative to the file), and may hold
             ``modality``, ``case`` (the patient) and ``name`` (of the output).
-        dataset_dir: folder with a ``datalist.json``, or with folders ``mri`` and ``other``, either at its top or below
-            folders for modality, for section (``train``, ``test``), or for both; or laid out as BIDS or BraTS, see
-            :mod:`shared_networks.data.public_layouts`: T1 with PET, CT or SPECT, or with FLAIR where there is none.
+        dataset_dir: folder with a ``datalist.json``, or with folders ``mri`` and ``other`` (or ``ct``, ``pet``,
+            ``spect``; in any capitals), either at its top or below folders for modality, for section (``train``,
+            ``test``), or for both; or laid out as BIDS or BraTS, see :mod:`shared_networks.data.public_layouts`: T1
+            with PET, CT or SPECT, or with FLAIR where there is none.
         section: ``"training"``, ``"validation"`` or ``"test"``; '' takes the test section when there is one, and
             everything otherwise.
         output: whether something is written for each pair; otherwise a pair whose name is taken gets another one, so
@@ -113,16 +116,17 @@ def _from_dataset_dir(folder: Path, section: str) -> list[dict[str, Any]]:
     if (folder / "datalist.json").is_file():
         return _from_datalist(folder / "datalist.json", section)
     sections: dict[str, list] = {}
-    for found, names in dataset_folders(folder):
+    for mri, other, names in dataset_folders(folder):
         part = next((SECTIONS[name.lower()] for name in names if name.lower() in SECTIONS), "")
         modality = next((name for name in names if name.lower() not in SECTIONS), "")
-        pairs = [pair | {"modality": modality} for pair in pair_folders(found / "mri", found / "other")]
+        modality = modality if other.name.lower() == "other" else other.name.upper()
+        pairs = [pair | {"modality": modality} for pair in pair_folders(mri, other)]
         sections.setdefault(part, []).extend(pairs)
     sections = sections or _from_public_layout(folder)
     if not sections:
         raise InputError(
-            f"{folder}: neither a datalist.json nor folders mri and other in it (or in MODALITY/, "
-            "MODALITY/train/, MODALITY/test/), nor a T1 with PET, CT, SPECT or FLAIR as in BIDS or BraTS."
+            f"{folder}: neither a datalist.json nor folders mri and other (or ct, pet, spect) in it (or in "
+            "MODALITY/, MODALITY/train/, MODALITY/test/), nor a T1 with PET, CT, SPECT or FLAIR as in BIDS or BraTS."
         )
     short = next((name for name in ("train", "val", "test") if SECTIONS[name] == section), section)
     return _chosen(sections, section, folder, f"add MODALITY/{short}/mri and MODALITY/{short}/other")
@@ -222,16 +226,22 @@ def _images(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def dataset_folders(root: Path, depth: int = 2) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Folders that hold both ``mri`` and ``other``, with the names that lead to them from the root.
+def dataset_folders(root: Path, depth: int = 2) -> Iterator[tuple[Path, Path, tuple[str, ...]]]:
+    """Folders ``mri`` (or ``mr``) beside ``other``, ``ct``, ``pet`` or ``spect`` (in any capitals).
 
     Args:
         root: where to begin.
         depth: levels to go down.
+
+    Yields:
+        MRI's folder, the other source's, and the names that lead to both from the root.
     """
-    if (root / "mri").is_dir() and (root / "other").is_dir():
-        yield root, ()
-    elif depth:
-        for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            for found, names in dataset_folders(folder, depth - 1):
-                yield found, (folder.name, *names)
+    folders = folders_of(root)
+    mri = [folder for folder in folders if folder.name.lower() in ("mri", "mr")]
+    others = [folder for folder in folders if folder.name.lower() in ("other", "ct", "pet", "spect")]
+    for first, second in itertools.product(mri, others):
+        yield first, second, ()
+    if depth and not (mri and others):
+        for folder in folders:
+            for first, second, names in dataset_folders(folder, depth - 1):
+                yield first, second, (folder.name, *names)

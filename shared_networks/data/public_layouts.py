@@ -13,7 +13,7 @@ __all__ = ["bids_cases", "named_cases"]
 
 _BIDS_SUFFIXES = {"t1": "T1w", "t2": "T2w", "pd": "PDw", "flair": "FLAIR"}
 _BIDS_FOLDERS = ("anat", "pet", "ct")
-_ENDINGS = {"t1": ("t1", "t1n"), "t2": ("t2", "t2w"), "flair": ("flair", "t2f"), "t1ce": ("t1ce", "t1c")}
+_ENDINGS = {"t1": ("t1", "t1w", "t1n"), "t2": ("t2", "t2w"), "flair": ("flair", "t2f"), "t1ce": ("t1ce", "t1c")}
 """What names end with, before and since BraTS 2023."""
 _DEPTH = 3
 
@@ -26,7 +26,7 @@ def bids_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fals
     without. ``derivatives``, ``sourcedata`` and the like are not looked into.
 
     Args:
-        root: folder of the data set or of one subject.
+        root: folder of the data set, the one above its ``rawdata``, or that of one subject.
         modalities: names of the two; ``t1``, ``t2``, ``pd`` and ``flair`` have a suffix in the standard, others are
             taken as suffixes, in any mix of capitals.
         allow_missing: take cases with one modality as they are.
@@ -35,7 +35,8 @@ def bids_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fals
         Items with ``image`` ('' for a missing modality) and ``subject`` (``sub-01``, ``sub-01_ses-1_run-1``); and
         ``refused``, the reason, where one is missing and that is not allowed, or where there are several.
     """
-    subjects = [root] if root.name.startswith("sub-") else folders_of(root, "sub-")
+    subjects = folders_of(root, "sub-") or folders_of(root / "rawdata", "sub-")
+    subjects = [root] if root.name.startswith("sub-") else subjects
     cases: list[dict[str, Any]] = []
     for subject in subjects:
         for session in (subject, *folders_of(subject, "ses-")):

@@ -71,8 +71,8 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
 def folder_cases(root: Path, modalities: Sequence[str], allow_missing: bool = False) -> dict[str, list[dict[str, Any]]]:
     """Cases that are folders: ``root`` itself, folders in it, or folders in its ``training``, ``validation``, ``test``.
 
-    A case holds ``t1.nii.gz`` and ``flair.nii.gz`` (the modalities' names in any mix of capitals; other volume types
-    and folders of one DICOM series too) and may hold ``label.nii.gz``; or it is laid out as in MRBrainS:
+    A case holds ``t1.nii.gz`` (or ``t1w``) and ``flair.nii.gz`` (in any mix of capitals; other volume types and folders
+    of one DICOM series too) and may hold ``label.nii.gz``; or it is laid out as in MRBrainS:
     ``pre/reg_T1.nii.gz`` or else ``pre/T1.nii.gz``, ``pre/FLAIR.nii.gz`` and ``segm.nii.gz``.
 
     Args:
@@ -104,7 +104,7 @@ def _candidates(root: Path) -> Iterator[tuple[str, Path]]:
 def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any] | None:
     """The case in a folder, or None when it holds neither modality."""
     images = folder / "pre" if (folder / "pre").is_dir() else folder
-    volumes = [_volumes(images, (f"reg_{name}", name)) for name in modalities]
+    volumes = [_volumes(images, (f"reg_{name}", name, f"{name}w")) for name in modalities]
     if not any(volumes):
         return None
     found = [paths[0] if paths else None for paths in volumes]

@@ -4,11 +4,17 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from shared_networks.data.rmr_cases import resolve_cases
+from shared_networks.data.rmr_cases import MASKS, resolve_cases
 from shared_networks.data.shared_images import refuse_shared_names, warn_of_shared_images
 from shared_networks.errors import InputError, one_line, raise_refusal
+from shared_networks.io.geometry_checks import check_same_grid
 from shared_networks.io.reading import read_source
-from shared_networks.transforms.label_maps import left_out_labels, refuse_other_labels, whole_labels
+from shared_networks.transforms.label_maps import (
+    LABEL_REMEDY,
+    left_out_labels,
+    refuse_other_labels,
+    whole_labels,
+)
 
 __all__ = ["check_labels", "evaluation_cases", "training_cases"]
 
@@ -134,26 +140,33 @@ def _look_for_shared(training: Sequence[Mapping[str, Any]], validation: Sequence
 
 
 def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | Mapping | str | None) -> None:
-    """Read every label, so that a value that is no class ends a run before its first step, not in the middle.
+    """Read every label and mask, so that a value that is no class, or another grid than the image's, ends a run before
+    its first step, not in the middle.
 
     An allowed value apart from the classes, which are 0, 1 and so on, means not labelled; where one occurs a warning
     is logged, because 255 may as well come from a mask that was saved as 0 and 255.
 
     Args:
-        cases: items; of a ``label`` that is a list the first file is meant, a map that masks are written over.
+        cases: items; of a ``label`` that is a list the first file is a map that masks are written over.
         allowed: see :func:`shared_networks.transforms.label_maps.refuse_other_labels`; None reads nothing.
 
     Raises:
-        InputError: for the first file that cannot be read or holds another value.
+        InputError: for the first file that cannot be read, lies on another grid or holds another value.
     """
     left_out: list[str] = []
     for case in cases if allowed is not None else ():
         label = case.get("label")
         if label:
-            path = label if isinstance(label, str) else label[0]
-            values = whole_labels(read_source(path).values)
-            refuse_other_labels(values, allowed, path)
-            left_out += [remark] if (remark := left_out_labels(values, allowed, path)) else []
+            paths = [label] if isinstance(label, str) else label
+            marks = [case[key] for key in MASKS if case.get(key)]
+            image = read_source(next(filter(None, case["image"])))
+            for number, path in enumerate([*paths, *marks]):
+                source = read_source(path)
+                check_same_grid(image, source, LABEL_REMEDY)
+                if number == 0:
+                    values = whole_labels(source.values)
+                    refuse_other_labels(values, allowed, path)
+                    left_out += [remark] if (remark := left_out_labels(values, allowed, path)) else []
     if left_out:
         more = f", and so in {len(left_out) - 1} more" if len(left_out) > 1 else ""
         logging.getLogger("check_labels").warning(

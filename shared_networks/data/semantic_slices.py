@@ -1,6 +1,5 @@
 """Labelled pictures for the pre-training of GeSeNet's semantic module, read into memory."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from monai.transforms import Orientation
 
+from shared_networks.data.case_list import read_datalist
 from shared_networks.data.tissue_classes import pair_tissue_classes
 from shared_networks.errors import InputError
 from shared_networks.io.geometry_checks import check_affine, check_same_grid
@@ -93,10 +93,8 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
         InputError: for a missing list or file, and for volumes that are unreadable, empty or of different shapes.
     """
     listing = Path(brain_dir) / "datalist.json"
-    if not listing.is_file():
-        raise InputError(f"{listing}: no such file, expected the list of volumes; set brain_dir to its folder.")
     items: list[dict] = []
-    for entry in json.loads(listing.read_text()).get(section, []):
+    for entry in read_datalist(listing).get(section, []):
         scaled, label = _volumes(listing.parent, entry)
         name = str(entry.get("subject", Path(entry["t1"]).parent.name))
         for index in range(label.shape[2]):

@@ -5,8 +5,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from shared_networks.handlers.evaluation_report import EvaluationReport
 from shared_networks.visualize.segmentation_tables import MEAN_DICE, segmentation_tables
 
@@ -28,24 +26,11 @@ class SegmentationEvaluationReport(EvaluationReport):
         method: name of what is evaluated; part of the file names.
         data: name of the data.
         condition: ``"clean"`` or ``"degraded"`` input.
-        network: counted for the table; None counts 0.
-        published: figures of a paper, ``{condition: {metric: value}}``, put beside ours.
-        published_name: name of those rows.
-        command: the command line, for the record.
+        shared: of :class:`EvaluationReport`; ``published`` holds ``{condition: {metric: value}}``.
     """
 
-    def __init__(
-        self,
-        output_dir: str,
-        method: str,
-        data: str,
-        condition: str = "clean",
-        network: torch.nn.Module | None = None,
-        published: Mapping[str, Mapping[str, float]] | None = None,
-        published_name: str = "published",
-        command: str = "",
-    ) -> None:
-        super().__init__(output_dir, method, data, network, published, published_name, command)
+    def __init__(self, output_dir: str, method: str, data: str, condition: str = "clean", **shared: Any) -> None:
+        super().__init__(output_dir, method, data, **shared)
         self.condition = condition
 
     def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:

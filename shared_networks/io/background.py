@@ -121,11 +121,11 @@ def clear_nan_outside(source: Source) -> bool:
 
     A part of NaN is outside when it reaches an edge of the volume's box and lies in background: NaN covers a good share
     of the edges, or the part touches background that is not NaN. A program that writes NaN for 0 around the brain does
-    so in the brain too: with a background of NaN, gaps of a few voxels are accepted. Infinite values stay.
+    so in the brain too: with a background of NaN, gaps of a few voxels are accepted.
     """
     values = source.values
     nan = np.isnan(values)
-    if np.isinf(values).any() or nan.all():
+    if nan.all():
         return False
     edges = _edges(values.shape)
     parts, count = label(nan)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shared_networks.errors import InputError, one_line
-from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
+from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, MEASURED, stack_geometry
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -59,6 +59,7 @@ def read_frames(path: Path, file: Path) -> tuple[np.ndarray, np.ndarray, "Datase
             [number + 1 for number in order],
             dtype=np.uint8 if colour else np.float32,
             apply_real_world_transform=False,
+            apply_presentation_lut=image.get("Modality") not in MEASURED,
             apply_icc_profile=False,
         )
     except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:

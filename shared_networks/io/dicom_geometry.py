@@ -11,10 +11,13 @@ import numpy as np
 
 from shared_networks.errors import InputError
 
-__all__ = ["GEOMETRY_TAGS", "LPS_TO_RAS", "numbers_of", "stack_geometry"]
+__all__ = ["GEOMETRY_TAGS", "LPS_TO_RAS", "MEASURED", "numbers_of", "stack_geometry"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count to the left and back, NIfTI to the right and front."""
+
+MEASURED = ("CT", "PT", "NM")
+"""Modalities whose values have a unit; elsewhere, lower ones are brighter in MONOCHROME1."""
 
 _POSITION, _ORIENTATION, _SPACING, _THICKNESS = "0020|0032", "0020|0037", "0028|0030", "0018|0050"
 _ROWS, _COLUMNS = "0028|0010", "0028|0011"

@@ -10,7 +10,7 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
 from shared_networks.io.dicom_frames import is_film, read_frames
-from shared_networks.io.dicom_geometry import numbers_of
+from shared_networks.io.dicom_geometry import MEASURED, numbers_of
 from shared_networks.io.dicom_series import (
     find_series,
     frame_count,
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DicomImage", "read_series"]
 
 _AIR = -1000.0
-_MEASURED = ("CT", "PT", "NM")
-"""Modalities whose values have a unit; elsewhere, lower ones are brighter in MONOCHROME1."""
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins so
 _SLOPE, _INTERCEPT, _POSITION = "0028|1053", "0028|1052", "0020|0032"
 
 
@@ -83,7 +82,7 @@ def read_series(path: str | Path) -> DicomImage:
     first = _header(series.files[0])
     _refuse_stored_otherwise(path, first)
     voxels = _slices(path, series.files)
-    if first.get("PhotometricInterpretation") == "MONOCHROME1" and first.get("Modality") in _MEASURED:
+    if first.get("PhotometricInterpretation") == "MONOCHROME1" and first.get("Modality") in MEASURED:
         _undo_inversion(voxels, [_scale(header_of(file)) for file in series.files], first)
     remarks = []
     if given.is_file() and _has_siblings(given, series.uid):
@@ -168,25 +167,35 @@ def _slices(path: Path, files: tuple[Path, ...]) -> np.ndarray:
 
 
 def _read_picture(file: Path) -> DicomImage | None:
-    """An image without a place in space, the first one of a film: colour, or 8-bit grey; None for other grey values, of
-    unknown range."""
+    """An image without a place in space, the first one of a film: colour, 8-bit grey, or a deeper secondary capture,
+    shown through the window that it states; None for other grey values, of unknown range."""
     import itk
 
     reader = itk.GDCMImageIO.New()
     reader.SetFileName(str(file))
     reader.ReadImageInformation()
     colour = reader.GetNumberOfComponents() == 3
-    bits = int(_header(file).get("BitsStored", 0))
-    if bits != 8:
+    header = _header(file)
+    bits = int(header.get("BitsStored", 0))
+    is_capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
+    is_deep = 8 < bits <= 16 and is_capture and not colour and not header.get("PixelRepresentation", 0)
+    if bits != 8 and not (is_deep and _scale(header_of(file)) == (1.0, 0.0)):
         return None
     try:
-        pixel = itk.RGBPixel[itk.UC] if colour else itk.UC
+        pixel = itk.RGBPixel[itk.UC] if colour else itk.US if is_deep else itk.UC
         pixels = pixels_of(file, pixel)
     except RuntimeError as error:
         raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
     frames = pixels.reshape(-1, *pixels.shape[-3 if colour else -2 :])
     film = f"{file.name}: {len(frames)} frames without position, a film, of which the first one was read"
-    return DicomImage(frames[0], None, remarks=[film] if len(frames) > 1 else [])
+    shown, highest = frames[0], 2.0**bits - 1
+    low, high = _window([header]) or (0.0, highest)
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":  # GDCM turned the values, not the window
+        low, high = highest - high, highest - low
+    low, high = max(low, 0.0), min(high, highest)
+    if is_deep and high > low:
+        shown, highest = shown.clip(low, high).astype(np.float32) - np.float32(low), high - low
+    return DicomImage(shown, None, highest, remarks=[film] if len(frames) > 1 else [])
 
 
 def _header(file: Path) -> "Dataset":

@@ -1,6 +1,7 @@
 """Whether every element of a DICOM file fits into it: GDCM takes the memory that a length asks for before it looks."""
 
 import struct
+import zlib
 from pathlib import Path
 
 from shared_networks.errors import InputError
@@ -15,6 +16,7 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 _PIXELS, _TRANSFER_SYNTAX = (0x7FE0, 0x0010), (0x0002, 0x0010)
 _IMPLICIT, _DEFLATED, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+_MOST_INFLATED = 2**31
 
 
 def check_dicom_structure(path: Path) -> None:
@@ -25,7 +27,7 @@ def check_dicom_structure(path: Path) -> None:
 
     Raises:
         InputError: naming the file and what is wrong: damaged meta information (GDCM guesses then, and takes other
-            bytes for lengths), a deflated file, or the first element that is longer than what follows it.
+            bytes for lengths), or the first element that is longer than what follows it.
     """
     data = path.read_bytes()
     if not begins_as_dicom(data):
@@ -41,7 +43,7 @@ def check_dicom_structure(path: Path) -> None:
             if not syntax:
                 raise _damaged(path)
             if syntax == _DEFLATED:
-                raise InputError(f"{path}: a deflated DICOM file; save it without compression.")
+                data, place = _inflated(path, data[place:]), 0
             order, explicit = ">" if syntax == _BIG_ENDIAN else "<", syntax != _IMPLICIT
         tag = struct.unpack_from(f"{order}HH", data, place)
         length, start = _length(data, place, order, explicit and tag[0] != 0xFFFE)
@@ -64,6 +66,17 @@ def check_dicom_structure(path: Path) -> None:
         holds_items = data[start : start + 4] == struct.pack(f"{order}HH", *_ITEM)
         is_open = not in_pixels and (tag == _ITEM or (holds_items and tag != _PIXELS))
         place = start if is_open else start + length
+
+
+def _inflated(path: Path, packed: bytes) -> bytes:
+    """What follows the meta information of a deflated file (PS3.5, A.5)."""
+    try:
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, _MOST_INFLATED)
+    except zlib.error as error:
+        raise InputError(f"{path}: cannot be read, its deflated part is damaged; copy or export it again.") from error
+    if len(data) == _MOST_INFLATED:
+        raise InputError(f"{path}: more than {_MOST_INFLATED} bytes when unpacked; export it again.")
+    return data
 
 
 def _length(data: bytes, place: int, order: str, explicit: bool) -> tuple[int, int]:

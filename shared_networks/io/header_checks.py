@@ -58,6 +58,10 @@ def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[
             f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
             "it again if it is smaller."
         )
+    if isinstance(image, nib.Nifti1Image) and int(image.dataobj.offset) < image.header.sizeof_hdr:
+        raise InputError(
+            f"{path}: the header says that the voxels begin at byte {image.dataobj.offset}, inside it: export it again."
+        )
     needed = int(image.dataobj.offset) + count * image.get_data_dtype().itemsize
     data = Path(image.file_map["image"].filename)
     packed = data.name.lower().endswith((".gz", ".mgz"))

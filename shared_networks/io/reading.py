@@ -25,8 +25,8 @@ _HIGHEST = 1e35
 def read_source(path: str | Path) -> Source:
     """Read a picture, a volume, a DICOM file or a folder with one DICOM series (``FOLDER#CHOICE`` for one of several).
 
-    NaN outside the contents of a volume becomes 0, with a remark; numbers beyond 1e35, which programs write for no
-    value, are taken as NaN.
+    NaN outside the contents of a volume becomes 0, with a remark; infinity (the logarithm of 0), and numbers beyond
+    1e35, which programs write for no value, are taken as NaN.
 
     Raises:
         InputError: when the file is missing, empty, truncated, of another type, or holds what cannot be fused.
@@ -88,7 +88,7 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _check_values(source: Source) -> None:
     if source.values.size == 0:
         raise InputError(f"{source.path}: the image has no pixels (shape {source.values.shape}); export it again.")
-    filled = np.isfinite(source.values) & (np.abs(source.values) > _HIGHEST)
+    filled = np.abs(source.values) > _HIGHEST
     if filled.any():
         source.values = np.where(filled, np.float32(np.nan), source.values)
     bad = source.values.size - int(np.isfinite(source.values).sum())

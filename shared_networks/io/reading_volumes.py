@@ -32,6 +32,8 @@ _HEADER = 2**16  # bytes of a text header that are looked at
 _DEFLATE = 1032  # most bytes that one byte can be unpacked to
 _UNIT = re.compile(rb'^(?:space )?units:[^"\n]*"([^"\n]+)"', re.IGNORECASE | re.MULTILINE)
 _DISTANCE_UNITS = re.compile(rb"^DistanceUnits\s*=[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
+_SCALE = re.compile(rb"^ElementToIntensityFunction(Slope|Offset)\s*=[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
+_IN_WORDS = re.compile(rb"^(?:BinaryData\s*=\s*False|encoding:\s*(?:ascii|te?xt))", re.IGNORECASE | re.MULTILINE)
 _MILLIMETRES = {"m": 1e3, "meter": 1e3, "meters": 1e3, "metre": 1e3, "metres": 1e3, "cm": 10.0, "centimeter": 10.0}
 _MILLIMETRES |= dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3)
 # Where a text header names its data file; LOCAL means behind the header.
@@ -204,8 +206,11 @@ def _read_by_itk(path: Path) -> Voxels:
     import itk
 
     names = volume_files(path)
-    if b"\nencoding: bz" in _header(path).lower():
+    header, is_nrrd = _header(path), path.name.lower().endswith((".nrrd", ".nhdr"))
+    if b"\nencoding: bz" in header.lower():
         raise InputError(f"{path}: compressed by bzip2; save it uncompressed or compressed by gzip.")
+    if len(names) > 1 and not is_nrrd and _IN_WORDS.search(header):
+        raise InputError(f"{path}: its voxels are numbers in a text file; save it with binary data.")
     reader = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
     if reader is None:
         raise InputError(f"{path}: cannot be read, it does not begin as its name says; copy or export it again.")
@@ -229,12 +234,14 @@ def _read_by_itk(path: Path) -> Voxels:
             "or of colour with 8 bit: extract one volume first."
         )
     array = array.reshape(*shape, *((components,) if components > 1 else ()))
+    scale = {name.lower(): np.float32(number) for name, number in ([] if is_nrrd else _SCALE.findall(header))}
+    if scale and components == 1:  # ITK passes over it
+        array = array * scale.get(b"slope", np.float32(1)) + scale.get(b"offset", np.float32(0))
     affine, remarks = np.eye(4), []
     used = min(axes, 3)
     direction = itk.array_from_matrix(image.GetDirection())[:used, :used]
     affine[:used, :used] = direction @ np.diag(list(image.GetSpacing())[:used])
     affine[:used, 3] = list(image.GetOrigin())[:used]
-    is_nrrd = path.name.lower().endswith((".nrrd", ".nhdr"))
     if is_nrrd and "NRRD_space" not in reader.GetMetaDataDictionary().GetKeys():
         remarks.append(f"{path.name}: the header names no orientation; left and right are a guess")
     factor = _unit(path, _UNIT if is_nrrd else _DISTANCE_UNITS)
@@ -261,9 +268,9 @@ def _check_itk_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int) 
             f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
             "it again if it is smaller."
         )
-    header = _header(path).lower()
-    is_packed = any(
-        word in header for word in (b"compresseddata = true", b"encoding: gz", b"encoding: text", b": ascii")
+    header = _header(path)
+    is_packed = _IN_WORDS.search(header) or any(
+        word in header.lower() for word in (b"compresseddata = true", b"encoding: gz")
     )
     held = data.stat().st_size
     if count * voxel > held * (_DEFLATE if is_packed else 1):

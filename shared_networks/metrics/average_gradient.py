@@ -36,6 +36,4 @@ def compute_average_gradient(
 class AverageGradientMetric(FusionMetric):
     """AG per image, see :func:`compute_average_gradient` and :class:`FusionMetric` for the arguments."""
 
-    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
-        """Return AG of images B x 1 x H x W in 0..255 as a tensor (B,)."""
-        return compute_average_gradient(fused, source_a, source_b, self.definition)
+    function = staticmethod(compute_average_gradient)

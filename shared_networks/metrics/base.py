@@ -1,6 +1,6 @@
 """The common form of the fusion metrics as MONAI metrics."""
 
-from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from monai.metrics import CumulativeIterationMetric
@@ -16,7 +16,7 @@ _SLICES_AT_ONCE = 16
 
 
 class FusionMetric(CumulativeIterationMetric):
-    """Score fused images against their two sources, one value per image.
+    """Score fused images against their two sources, one value per image, by the :attr:`function` of a subclass.
 
     Called as ``metric(y_pred=fused, y=sources)`` with values in [0, 1]: fused B x 1 x H x W and sources B x 2 x H x W,
     or lists of 1 x H x W and 2 x H x W, whose sizes may differ. A colour image is scored on its luminance (BT.601),
@@ -39,14 +39,17 @@ class FusionMetric(CumulativeIterationMetric):
         ValueError: when ``definition`` is unknown.
     """
 
+    function: Callable[..., torch.Tensor]
+    """``compute_*`` of the metric, as a static method: (fused, source_a, source_b, definition) -> scores (B,)."""
+
     def __init__(self, definition: str = "standard", quantise: bool = True) -> None:
         super().__init__()
         self.definition = check_definition(definition)
         self.quantise = quantise
 
-    @abstractmethod
     def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
         """Return the scores (B,) of images B x 1 x H x W on the scale 0..255."""
+        return self.function(fused, source_a, source_b, self.definition)
 
     def aggregate(self, reduction: str = "mean") -> torch.Tensor:
         """Reduce the collected values, skipping NaN.

@@ -49,6 +49,4 @@ def compute_standard_deviation(
 class StandardDeviationMetric(FusionMetric):
     """SD per image, see :func:`compute_standard_deviation` and :class:`FusionMetric` for the arguments."""
 
-    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
-        """Return SD of images B x 1 x H x W in 0..255 as a tensor (B,)."""
-        return compute_standard_deviation(fused, source_a, source_b, self.definition)
+    function = staticmethod(compute_standard_deviation)

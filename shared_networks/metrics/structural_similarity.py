@@ -107,9 +107,7 @@ def compute_multi_exposure_ssim(
 class MultiExposureSSIMMetric(FusionMetric):
     """MEF-SSIM per image, see :func:`compute_multi_exposure_ssim` and :class:`FusionMetric` for the arguments."""
 
-    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
-        """Return MEF-SSIM of images B x 1 x H x W in 0..255 as a tensor (B,)."""
-        return compute_multi_exposure_ssim(fused, source_a, source_b, self.definition)
+    function = staticmethod(compute_multi_exposure_ssim)
 
 
 def compute_ssim(first: torch.Tensor, second: torch.Tensor, data_range: float = 255.0) -> torch.Tensor:
@@ -163,6 +161,4 @@ def compute_mean_source_ssim(
 class MeanSourceSSIMMetric(FusionMetric):
     """``ssim_mean`` per image, see :func:`compute_mean_source_ssim` and :class:`FusionMetric` for the arguments."""
 
-    def compute(self, fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor) -> torch.Tensor:
-        """Return the mean SSIM of images B x 1 x H x W in 0..255 as a tensor (B,)."""
-        return compute_mean_source_ssim(fused, source_a, source_b, self.definition)
+    function = staticmethod(compute_mean_source_ssim)

@@ -16,7 +16,7 @@ from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import file_stem
 from shared_networks.io.source_geometry import like_source
 from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
-from shared_networks.utils.atomic import atomic_files, atomic_path
+from shared_networks.utils.atomic import atomic_files, atomic_text
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import class_colours
 
@@ -97,8 +97,7 @@ class BidsDataset:
         if inside.parts:
             files[".bidsignore"] = f"{inside.parts[0]}\n"  # with a slash behind it the validator reports the folder
         for name, text in files.items():
-            with atomic_path(self.folder / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            atomic_text(self.folder / name, text)
 
     def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Nothing: each case writes its own files."""

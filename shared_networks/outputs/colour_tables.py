@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.colors import to_rgb
 
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.atomic import atomic_text
 from shared_networks.visualize.quality_control import class_colours
 
 __all__ = ["ColourTables", "colour_tables"]
@@ -54,8 +54,7 @@ class ColourTables:
         """Write the tables; they are the same for every run with these classes."""
         (folder / "colour_tables").mkdir(exist_ok=True)
         for name, text in self.tables.items():
-            with atomic_path(folder / "colour_tables" / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            atomic_text(folder / "colour_tables" / name, text)
 
     def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Nothing."""

@@ -17,7 +17,7 @@ from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interp
 
 from shared_networks.errors import CaseStatus
 from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.atomic import atomic_text
 from shared_networks.visualize.quality_control import class_colours, tint_classes
 
 __all__ = ["SavePreviewd", "make_preview"]
@@ -95,8 +95,7 @@ class SavePreviewd(SaveSegmentedCased):
         images = dict(zip([*map(str.upper, self.modalities), "fused"], channels, strict=True))
         label = plain_array(d[key])[0].round()
         preview = make_preview(images, label, np.asarray(image.meta["original_affine"], np.float64), self.class_names)
-        with atomic_path(folder / f"{name}_preview.json") as temporary:
-            temporary.write_text(json.dumps(preview), encoding="utf-8")
+        atomic_text(folder / f"{name}_preview.json", json.dumps(preview))
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:

@@ -4,9 +4,11 @@ import logging
 import re
 import sys
 import tempfile
-from traceback import format_exception
+from traceback import format_exception, walk_tb
 from types import TracebackType
 from typing import Any
+
+from monai.bundle import ConfigParser
 
 from shared_networks.errors import InputError, one_line
 
@@ -24,12 +26,19 @@ def runs_as_bundle_command() -> bool:
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:
-    """The :class:`InputError` that an error is, or that it was raised from: MONAI and ignite wrap what they catch."""
+    """The :class:`InputError` that an error is, or that it was raised from: MONAI and ignite wrap what they catch.
+
+    What MONAI raises while it reads a config file, which it does not name, becomes one.
+    """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, InputError):
             return error
         seen.add(id(error))
+        for frame, _ in walk_tb(error.__traceback__):
+            if frame.f_code is ConfigParser.load_config_file.__func__.__code__:
+                reason = one_line(error)[:_LONGEST]
+                return InputError(f"{frame.f_locals['filepath']}: not a readable config file ({reason}); correct it.")
         error = error.__cause__ or error.__context__
     return None
 

@@ -97,7 +97,7 @@ class CtWindow:
         self.bounds: tuple[float, float] | None = None
         if isinstance(window, str) and "," in window:  # as it is typed
             window = window.strip("[]() ").split(",")
-        self.kind = str(window) if isinstance(window, str) else "given"
+        self.kind = window.lower() if isinstance(window, str) else "given"
         if self.kind == "given":
             try:
                 centre, width = (float(value) for value in window)

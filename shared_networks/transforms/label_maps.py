@@ -11,7 +11,15 @@ from monai.utils import convert_to_numpy
 
 from shared_networks.errors import InputError, join_remarks
 
-__all__ = ["LABEL_MAPS", "CheckLabelsd", "MapLabelsd", "left_out_labels", "refuse_other_labels", "whole_labels"]
+__all__ = [
+    "LABEL_MAPS",
+    "LABEL_REMEDY",
+    "CheckLabelsd",
+    "MapLabelsd",
+    "left_out_labels",
+    "refuse_other_labels",
+    "whole_labels",
+]
 
 LABEL_MAPS: dict[str, dict[int, int]] = {
     # MRBrainS: 1 cortical and 2 basal grey matter, 3 white matter, 4 lesions, 5 CSF in the extremities, 6 ventricles,
@@ -23,6 +31,8 @@ LABEL_MAPS: dict[str, dict[int, int]] = {
 }
 """Maps by name: value in the file -> class."""
 
+LABEL_REMEDY = "resample the label onto the image's grid by nearest neighbour."
+"""What to do about a label on another grid."""
 
 _ROUNDING = 1e-3
 """How far from a whole number a label may be: scaling by a slope, as some programs store labels, leaves less."""

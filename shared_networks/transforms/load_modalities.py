@@ -22,7 +22,7 @@ from shared_networks.io.source_pair import (
     on_grid_of,
     prepare_single,
 )
-from shared_networks.transforms.label_maps import whole_labels
+from shared_networks.transforms.label_maps import LABEL_REMEDY, whole_labels
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
@@ -249,7 +249,7 @@ class LoadModalitiesd(LoadSourcesd):
         for number, path in enumerate(paths):
             source = _read_volume(Path(path))
             check_affine(source)
-            check_same_grid(reference, source, "resample the label onto the image's grid by nearest neighbour.")
+            check_same_grid(reference, source, LABEL_REMEDY)
             if source.cleared is not None:
                 changed.append(source.warnings[-1])
             values = whole_labels(source.values)

@@ -106,6 +106,9 @@ def test_taken_output_names_are_refused(touch):
             ["CT_1"],
         ),
         (["train/mri/1.png", "train/other/1.png"], "", ["1"]),
+        (["Mri/1.png", "Other/1.png"], "", ["1"]),
+        (["PET-MRI/MRI/1.png", "PET-MRI/PET/1.png", "CT-MRI/mri/1.png", "CT-MRI/Ct/1.png"], "", ["CT_1", "PET_1"]),
+        (["Test/MRI/1.png", "Test/SPECT/1.png", "Test/ct/1.png", "Train/MRI/2.png"], "", ["SPECT_1", "CT_1"]),
     ],
 )
 def test_dataset_dir_layouts(touch, files, section, expected):

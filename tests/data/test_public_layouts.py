@@ -29,6 +29,8 @@ def test_bids_subjects_with_and_without_sessions(touch):
     root = touch(*files, *sessions[0], *sessions[1], *other)
     expected = {"sub-01": files[:2], "sub-02_ses-a": sessions[0], "sub-02_ses-b": sessions[1]}
     assert cases_of(root) == expected
+    raw = [f"up/rawdata/{path}" for path in files[:2]]
+    assert cases_of(touch(*raw) / "up") == {"sub-01": [path.removeprefix("up/") for path in raw]}
     assert cases_of(root, modalities=("T2", "flair"), allow_missing=True)["sub-01"] == [files[2], files[1]]
     assert cases_of(root / "sub-02") == {
         name: [path.removeprefix("sub-02/") for path in paths] for name, paths in expected.items() if "ses" in name
@@ -79,6 +81,7 @@ def test_bids_case_without_one_modality(touch):
         (("_t1", "_flair"), "BraTS2021_00000"),
         (("-t1n", "-t2f"), "BraTS-GLI-00000-000"),
         (("_T1", "_FLAIR"), "BraTS20_Training_001"),
+        (("_T1w", "_FLAIR"), "."),
         (("_t1", "_flair"), "."),
         (("_t1", "_flair"), "MICCAI_Training/HGG/Brats18_2013_2_1"),
     ],

@@ -147,6 +147,10 @@ def test_paths_of_windows_are_taken_where_no_file_has_such_a_name(tmp_path, touc
         (case,) = resolve_cases(**given)
         assert [Path(name) for name in case["image"]] == [tmp_path / "sub" / "t1.nii", tmp_path / "sub" / "flair.nii"]
     assert resolve_cases(datalist=tmp_path / "d.json")[0]["label"] == str(tmp_path / "sub/l.nii")
+    (tmp_path / "single.json").write_text(
+        '[{"t1": "sub\\t1.nii", "flair": ".\\\\sub\\flair.nii"}]'
+    )  # a tab, a form feed
+    assert resolve_cases(datalist=tmp_path / "single.json")[0]["image"] == case["image"]
     (tmp_path / "sub\\t1.nii").touch()
     assert resolve_cases(datalist=tmp_path / "d.json")[0]["image"][0] == str(tmp_path / "sub\\t1.nii")
 
@@ -158,13 +162,14 @@ def test_paths_of_windows_are_taken_where_no_file_has_such_a_name(tmp_path, touc
         ("", "not a readable JSON file"),
         ("[" * 100_000, "not a readable JSON file"),
         ("3", "expected an object with lists"),
+        (None, "d.json: a folder; give it as dataset_dir"),
         ('{"training": []}', "no cases found"),
         ("{}", "no cases found"),
     ],
 )
 def test_datalists_that_are_none(tmp_path, text, message):
     path = tmp_path / "d.json"
-    path.write_text(text)
+    path.mkdir() if text is None else path.write_text(text)
     with pytest.raises(InputError, match=message) as caught:
         resolve_cases(datalist=path)
     assert "\n" not in str(caught.value)
@@ -172,7 +177,7 @@ def test_datalists_that_are_none(tmp_path, text, message):
 
 def test_folders_of_cases(touch):
     root = touch(
-        "b/T1.nii.gz", "b/FLAIR.nii.gz", "b/label.nii.gz", "a/t1.nii", "a/flair.nii.gz", ".c/t1.nii",
+        "b/T1.nii.gz", "b/FLAIR.nii.gz", "b/label.nii.gz", "a/t1w.nii", "a/flair.nii.gz", ".c/t1.nii",
         "notes/readme.txt", "d/flair.nii.gz", "series/t1/1.dcm", "series/flair/1.dcm",
     )  # fmt: skip
     cases = resolve_cases(dataset_dir=root)

@@ -108,8 +108,9 @@ def test_a_label_that_is_no_class_ends_a_training_before_it_begins(tmp_path, wri
     items = []
     for name, values in (("a", [0, 4]), ("b", [1, 255])):
         write_volume(f"{name}.nii", np.array(values, np.uint8).reshape(2, 1, 1))
-        items.append({"subject": name, "t1": "t1.nii", "flair": "f.nii", "label": f"{name}.nii"})
-    items.append({"subject": "c", "t1": "t1.nii", "flair": "f.nii", "label": ["a.nii", "b.nii"]})  # a map and a mask
+        items.append({"subject": name, "t1": "a.nii", "flair": "f.nii", "label": f"{name}.nii"})
+    write_volume("moved.nii", np.zeros((2, 1, 1), np.uint8), np.diag([5.0, 1, 1, 1]))
+    items.append({"subject": "c", "t1": "a.nii", "flair": "f.nii", "label": ["a.nii", "b.nii"]})  # a map and a mask
     (tmp_path / "d.json").write_text(json.dumps({"training": items, "validation": items[1:2]}))
     where = {"datalist": str(tmp_path / "d.json")}
     assert len(training_cases("training", **where)) == 3
@@ -120,6 +121,10 @@ def test_a_label_that_is_no_class_ends_a_training_before_it_begins(tmp_path, wri
     with pytest.raises(InputError, match=r"t1.nii: file not found"):
         (tmp_path / "d.json").write_text(json.dumps({"training": [items[0] | {"label": "t1.nii"}]}))
         training_cases("training", **where, allowed_labels=range(5))
+    for other in ({"label": "moved.nii"}, {"label": ["a.nii", "moved.nii"]}, {"normal_hyperintensity": "moved.nii"}):
+        (tmp_path / "d.json").write_text(json.dumps({"training": [items[0] | other]}))
+        with pytest.raises(InputError, match=r"a.nii and .*moved.nii: .*; resample the label onto the image's grid"):
+            training_cases("training", **where, allowed_labels=range(5))
 
 
 def test_a_person_in_both_parts_is_refused_and_an_image_is_a_warning(tmp_path, caplog):
@@ -154,8 +159,8 @@ def test_voxels_that_are_not_labelled_are_told(tmp_path, write_volume, caplog):
     items = []
     for name, values in (("a", [0, 4]), ("b", [255, 255]), ("c", [1, 255])):
         write_volume(f"{name}.nii", np.array(values, np.uint8).reshape(2, 1, 1))
-        items.append({"subject": name, "t1": f"{name}1.nii", "flair": f"{name}2.nii", "label": f"{name}.nii"})
-    (tmp_path / "d.json").write_text(json.dumps({"training": items, "validation": items[:1]}))
+        items.append({"subject": name, "t1": f"{name}.nii", "flair": f"{name}2.nii", "label": f"{name}.nii"})
+    (tmp_path / "d.json").write_text(json.dumps({"training": items, "validation": []}))
     training_cases("training", datalist=tmp_path / "d.json", allowed_labels=[*range(5), 255])
     said = f"{tmp_path / 'b.nii'}: 2 voxels of label 255 are left out as not labelled, and so in 1 more; "
     assert caplog.messages == [f"{said}set ignore_label to None to refuse them"]

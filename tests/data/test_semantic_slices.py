@@ -92,7 +92,7 @@ def test_bad_input_is_one_line_that_says_what_to_do(tmp_path):
         labelled_slices("training")
     with pytest.raises(InputError, match=r"no pictures for training, expected MODALITY/train/mri/\*.png"):
         labelled_slices("training", dataset_dir=str(tmp_path))
-    with pytest.raises(InputError, match=r"datalist.json: no such file"):
+    with pytest.raises(InputError, match=r"datalist.json: not found"):
         labelled_slices("training", brain_dir=str(tmp_path))
     with pytest.raises(ValueError, match="section must be"):
         labelled_slices("test", dataset_dir=str(tmp_path))

@@ -122,14 +122,12 @@ def test_nan_in_a_corner_of_the_background_becomes_zero():
     assert clear_nan_outside(given) and np.array_equal(given.values, brain())
 
 
-@pytest.mark.parametrize("place", ["inside", "inside with NaN around", "at a cut", "infinite"])
+@pytest.mark.parametrize("place", ["inside", "inside with NaN around", "at a cut"])
 def test_nan_in_the_brain_stays(place):
     values = brain()[:, 12:]
     if place == "inside with NaN around":
         values[~ball()[:, 12:]] = np.nan
-    if place == "infinite":
-        values[0, 0, 0] = np.inf
-    elif place == "at a cut":
+    if place == "at a cut":
         values[19:22, :2, 17:19] = np.nan
     else:
         values[22:25, 14:17, 16:19] = np.nan
@@ -192,7 +190,7 @@ def test_a_bright_background_is_named_and_not_taken(tmp_path):
     assert f"t1.nii.gz: {fact}; if that is background, set it to 0" in said and "flair.nii.gz: most" not in said
 
 
-@pytest.mark.parametrize("fill", [-3.4e38, 3.4e38, 1e36])
+@pytest.mark.parametrize("fill", [-3.4e38, 3.4e38, 1e36, -np.inf, np.inf])
 def test_the_largest_numbers_there_are_mean_no_value(tmp_path, fill):
     nib.save(nib.Nifti1Image(np.where(ball(), brain(), fill).astype(np.float32), np.eye(4)), tmp_path / "t1.nii")
     source = read_source(tmp_path / "t1.nii")

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
 
 from shared_networks.clinical import PreparePair
 from shared_networks.data import resolve_pairs
@@ -15,7 +15,7 @@ from shared_networks.errors import InputError
 from shared_networks.io.file_names import file_kind
 from shared_networks.io.reading import read_source
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
-from tests.io.series_writer import LPS, NM_IMAGE, change, multi_frame, write_series
+from tests.io.series_writer import LPS, MR_IMAGE, NM_IMAGE, change, multi_frame, write_series
 from tests.io.test_dicom_series import AXIAL, CORONAL, SAGITTAL, SHAPE, TILT, voxels
 
 CT_IMAGE, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
@@ -215,8 +215,36 @@ def test_grey_captures(tmp_path, noise):
     assert np.allclose(read_source(capture(tmp_path / "a.dcm", pixels)).values, pixels / 255, atol=1e-6)
     inverted = capture(tmp_path / "b.dcm", pixels, PhotometricInterpretation="MONOCHROME1")
     assert np.allclose(read_source(inverted).values, 1 - pixels / 255, atol=1e-6)
+    deep, facts = pixels.astype(np.uint16) * 16, {"BitsStored": 12, "HighBit": 11}
+    assert np.allclose(read_source(capture(tmp_path / "c.dcm", deep, **facts)).values, deep / 4095, atol=1e-6)
+    facts |= {"WindowCenter": 1500.5, "WindowWidth": 2001}  # from 500 to 2500
+    shown = ((deep - 500.0) / 2000).clip(0, 1)
+    assert np.allclose(read_source(capture(tmp_path / "d.dcm", deep, **facts)).values, shown, atol=1e-6)
+    facts["PhotometricInterpretation"] = "MONOCHROME1"
+    assert np.allclose(read_source(capture(tmp_path / "e.dcm", deep, **facts)).values, 1 - shown, atol=1e-6)
     with pytest.raises(InputError, match="slices without position"):
-        read_source(capture(tmp_path / "c.dcm", pixels.astype(np.uint16) * 9))
+        read_source(capture(tmp_path / "f.dcm", deep, RescaleSlope=1, RescaleIntercept=-1024))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_pixels_that_are_floating_point_numbers_are_named(tmp_path, name, kind):
+    write_series(tmp_path / "s", voxels(), AXIAL)
+    for path in (tmp_path / "s").iterdir():
+        change(path, PixelData=None, **{name: np.zeros(SHAPE[:2], kind).tobytes()})
+    for path in (tmp_path / "s", tmp_path / "s" / "0001.dcm"):
+        with pytest.raises(InputError, match="the pixels are floating-point numbers; export whole numbers"):
+            read_source(path)
+
+
+def test_deflated_files_are_inflated(tmp_path):
+    write_series(tmp_path / "s", voxels(), AXIAL)
+    frames = multi_frame(tmp_path / "f" / "a.dcm", voxels(), AXIAL)
+    for path in [*(tmp_path / "s").iterdir(), frames]:
+        image = pydicom.dcmread(path)
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        image.save_as(path)
+    is_series(tmp_path / "s", voxels())
+    is_series(tmp_path / "f", voxels())
 
 
 @pytest.mark.parametrize("facts", [{"PixelPaddingValue": -2000}, {"PixelPaddingValue": 63536}, {}])
@@ -329,9 +357,16 @@ def test_of_a_film_the_first_frame_is_a_picture(tmp_path, noise, kind):
     assert source.warnings == ["a.dcm: 2 frames without position, a film, of which the first one was read"]
     deep = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelData": bytes(2 * 2 * 48)}
     if kind != "RGB":
-        change(tmp_path / "a.dcm", **deep)
+        change(tmp_path / "a.dcm", **deep, SOPClassUID=MR_IMAGE)
         with pytest.raises(InputError, match="2 frames without position, a film and not a volume; save one as PNG"):
             read_source(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize(("modality", "kept"), [("NM", True), ("MR", False)])
+def test_inverted_display_of_frames_changes_no_units(tmp_path, modality, kept):
+    facts = {"PhotometricInterpretation": "MONOCHROME1", "Modality": modality}
+    path = multi_frame(tmp_path / "a.dcm", voxels(), AXIAL, NM_IMAGE, **facts)
+    assert np.array_equal(read_source(path).values, voxels() if kept else -1 - voxels())
 
 
 @pytest.mark.parametrize("meta", [True, False])

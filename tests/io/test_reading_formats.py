@@ -40,6 +40,8 @@ def write(path, values, affine, compression=False):
     name = path.name
     if name.endswith((".mgz", ".mgh")):
         nib.save(nib.MGHImage(values, affine), path)
+    elif name.endswith(".nii"):
+        nib.save(nib.Nifti1Image(values, affine), path)
     elif name.endswith((".hdr", ".img")):
         nib.save(nib.Nifti1Pair(values, affine), path)
     else:
@@ -212,6 +214,12 @@ def change_text(old, new):
         ("a.nrrd", change_text(b"encoding: raw", b"encoding: bzip2"), "compressed by bzip2; save it uncompressed"),
         ("a.nrrd", lambda path: path.write_bytes(b"no volume"), "cannot be read"),
         ("a.mgz", lambda path: path.write_bytes(gzip.compress(b"no volume")), "cannot be read"),
+        ("a.mhd", change_text(b"BinaryData = True", b"BinaryData = False"), "its voxels are numbers in a text file"),
+        (
+            "a.nii",
+            lambda path: path.write_bytes(path.read_bytes()[:108] + bytes(4) + path.read_bytes()[112:]),
+            "byte 0",
+        ),
     ],
 )
 def test_damaged_files_are_one_line(tmp_path, name, harm, message):
@@ -239,6 +247,16 @@ def test_lengths_of_nrrd_become_millimetres(tmp_path, unit, factor, end):
     assert source.warnings == (
         ["a.nrrd: the header gives lengths in another unit, which were turned into mm"] * (factor != 1)
     )
+
+
+@pytest.mark.parametrize("kind", ["SHORT", "DOUBLE"])
+def test_metaimage_as_text_and_with_a_scale(tmp_path, kind):
+    """Numbers with two digits are shorter than a double."""
+    scale = "ElementToIntensityFunctionSlope = 2\nElementToIntensityFunctionOffset = -1024\n"
+    header = f"ObjectType = Image\nNDims = 3\nBinaryData = False\nDimSize = 7 6 5\n{scale}ElementSpacing = 1 1 2\n"
+    numbers = " ".join(map(str, (voxels() // 10).ravel(order="F")))
+    (tmp_path / "a.mha").write_text(f"{header}ElementType = MET_{kind}\nElementDataFile = LOCAL\n{numbers}\n")
+    assert np.array_equal(read_source(tmp_path / "a.mha").values, voxels() // 10 * 2 - 1024)
 
 
 def test_the_reason_of_itk_is_what_it_says_last(tmp_path):

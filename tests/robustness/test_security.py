@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,12 @@ def explicit(*elements, syntax=b"1.2.840.10008.1.2.1\0"):
     return bytes(128) + b"DICM" + meta + b"".join(elements)
 
 
+def deflated(content):
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(content) + packer.flush()
+
+
+DEFLATED = b"1.2.840.10008.1.2.1.99"
 ITEM, ITEM_END, END = (b"\xfe\xff" + tag for tag in (b"\0\xe0", b"\x0d\xe0", b"\xdd\xe0"))
 OPEN = b"\xff\xff\xff\xff"
 SEQUENCE = b"\x08\0\x40\x11SQ\0\0"
@@ -146,7 +153,9 @@ NAME = b"\x10\0\x10\0PN\4\0a^b "
         (explicit(PIXELS, OPEN, ITEM, bytes(4), ITEM, b"\x04\0\0\0", b"\xff" * 4, END, bytes(4)), ""),
         (explicit(PIXELS, OPEN, ITEM, b"\xf0\0\0\0", b"\xff" * 4), r"\(fffe,e000\) says 240 bytes and 4 are left"),
         (explicit(PIXELS, b"\0\0\0\x80", b"1234"), r"\(7fe0,0010\) says 2147483648 bytes"),
-        (explicit(NAME, syntax=b"1.2.840.10008.1.2.1.99"), "a deflated DICOM file; save it without compression"),
+        (explicit(deflated(NAME), syntax=DEFLATED), ""),
+        (explicit(deflated(NAME[:-1]), syntax=DEFLATED), r"\(0010,0010\) says 4 bytes and 3 are left"),
+        (explicit(NAME, syntax=DEFLATED), "its deflated part is damaged"),
         (bytes(128) + b"DICM" + NAME, "its meta information is damaged"),
         (explicit(NAME).replace(b"UI", b"U\1"), "its meta information is damaged"),
         (explicit(b"\0\x10\0\x10" + NAME[4:6] + b"\0\4a^b ", syntax=b"1.2.840.10008.1.2.2\0"), ""),
@@ -155,7 +164,8 @@ NAME = b"\x10\0\x10\0PN\4\0a^b "
     ],
     ids=[
         *("plain", "cut", "open", "closed", "nested", "frames", "frame", "pixels"),
-        *("deflated", "no meta", "unknown type", "big endian", "implicit", "another file"),
+        *("deflated", "deflated, cut", "not deflated"),
+        *("no meta", "unknown type", "big endian", "implicit", "another file"),
     ],
 )
 def test_structure_of_dicom_files(tmp_path, content, fault):

@@ -1,6 +1,7 @@
 """An uncaught InputError under the stock runner is one line."""
 
 import logging
+import re
 import sys
 import tempfile
 
@@ -37,6 +38,13 @@ def test_finds_the_cause():
     assert find_input_error(wrapped(fault)) is fault
     assert find_input_error(wrapped(KeyError("x"))) is None
     assert find_input_error(None) is None
+
+
+@pytest.mark.parametrize(("name", "reason"), [("a.json", "Expecting .* line 1 column 2"), ("b.json", "No such file")])
+def test_a_config_file_that_cannot_be_read_is_named(tmp_path, name, reason):
+    (tmp_path / "a.json").write_text("{bad")
+    error = raised(lambda: ConfigParser({"a": f"%{tmp_path / name}::b"}).parse())
+    assert re.fullmatch(rf".*{name}: not a readable config file \(.*{reason}.*\); correct it.", reason_of(error))
 
 
 def test_a_ring_of_causes_ends():

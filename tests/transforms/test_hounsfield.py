@@ -87,7 +87,7 @@ def test_the_head_window_is_0_to_80(name):
 def test_the_brain_has_contrast_and_a_bleeding_is_brighter():
     """By percentiles, 10 HU between grey and white matter are less than .01 of the range."""
     loaded = {}
-    for window in ("auto", "off"):
+    for window in ("auto", "Off"):
         given = source(head())
         if not CtWindow(window)(given):
             low, high = np.percentile(given.values, [0.5, 99.5])
@@ -97,7 +97,7 @@ def test_the_brain_has_contrast_and_a_bleeding_is_brighter():
     white, grey = (loaded["auto"][np.abs(head() - value) < 1].mean() for value in (28, 38))
     assert grey - white == pytest.approx(10 / 80, abs=0.01)
     assert loaded["auto"][24, 24, 4] == pytest.approx(70 / 80) and grey < 0.6
-    white, grey = (loaded["off"][np.abs(head() - value) < 1].mean() for value in (28, 38))
+    white, grey = (loaded["Off"][np.abs(head() - value) < 1].mean() for value in (28, 38))
     assert grey - white < 0.01
 
 
