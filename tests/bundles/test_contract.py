@@ -256,3 +256,39 @@ def test_an_evaluation_has_a_case_for_every_process(bundle, request):
     parser = parse(folder, "train+evaluate+multi_gpu_evaluate")
     assert parser["check_run#for_each_process"] == ["validate#dataset#data"]
     assert parser["validate#sampler#even_divisible"] is False  # none is scored twice
+
+
+SOURCES = {
+    "open_ms": ("open_ms_data", "Lesjak"),
+    "mahdi_ms5": ("Sim-Vent-WMH-Seg", "2506.07123"),
+    "mahdi_ms10": ("MRI_MS_Insights", "MRI_MS_Insights"),
+    "NiChart": ("CBICA/NiChart_Project", "NiChart"),
+}
+"""Name in the documentation of RMR-Fusion -> names in the file of licences and in the metadata."""
+
+
+def test_the_terms_of_every_training_source_are_told(rmr_bundle):
+    text = (rmr_bundle / "docs" / "README.md").read_text(encoding="utf-8")
+    data = text.partition("\n## Data\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"\b(\w+_ms\d*)-", data)) | ({"NiChart"} if "NiChart" in data else set())
+    assert named == SOURCES.keys()
+    terms = (rmr_bundle / "docs" / "data_license.txt").read_text(encoding="utf-8")
+    source = json.loads((rmr_bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["data_source"]
+    for name in named:
+        assert SOURCES[name][0] in terms and SOURCES[name][1] in source, name
+
+
+@pytest.mark.parametrize(
+    ("document", "pattern", "config", "key"),
+    [
+        ("inference.md", r"`--lesion_threshold` \((\S+)\)", "inference", "lesion_threshold"),
+        ("inference.md", r"`--smallest_lesion_ml` \((\S+)\)", "inference", "smallest_lesion_ml"),
+        ("differences.md", r"(\d+ %) of the versions of a case are degraded", "train", "degraded_share"),
+        ("differences.md", r"one modality is missing in (\d+ %)", "train", "modality_dropout"),
+        ("results.md", r"`mean_probability` below (\S+) ", "inference", "review_limits#mean_probability"),
+    ],
+)
+def test_documents_name_the_values_that_the_configs_have(document, pattern, config, key, rmr_bundle):
+    (said,) = re.findall(pattern, (rmr_bundle / "docs" / document).read_text(encoding="utf-8"))
+    value = float(said.removesuffix(" %")) / (100 if said.endswith("%") else 1)
+    assert value == parse(rmr_bundle, config)[key]
