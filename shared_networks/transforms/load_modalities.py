@@ -253,8 +253,11 @@ class LoadModalitiesd(LoadSourcesd):
             if source.cleared is not None:
                 changed.append(source.warnings[-1])
             values = whole_labels(source.values)
-            if values.min() < 0 or values.max() > 255 or (values != np.round(values)).any():
-                raise InputError(f"{path}: values are not whole numbers in 0..255; expected class labels: round them.")
+            wrong = values[(values < 0) | (values > 255) | (values != np.round(values))]
+            if wrong.size:
+                raise InputError(
+                    f"{path}: value {wrong[0]:g} in the label, expected whole numbers in 0..255: correct the file."
+                )
             if number == 0:
                 label = values.astype(np.uint8)
             else:

@@ -47,9 +47,9 @@ def test_names_that_leave_the_folder_are_refused_and_the_others_are_not(tmp_path
     ("label", "message"),
     [
         (lambda m: m.volume("l.nii", (brain() > 0) * 7), "value 7 in the label, expected 0, 1, 2, 3, 4"),
-        (lambda m: m.volume("l.nii", (brain() > 0) * 0.5), "values are not whole numbers in 0..255"),
-        (lambda m: m.volume("l.nii", (brain() > 0) * 300), "values are not whole numbers in 0..255"),
-        (lambda m: m.volume("l.nii", (brain() > 0) * -1), "values are not whole numbers in 0..255"),
+        (lambda m: m.volume("l.nii", (brain() > 0) * 0.5), "value 0.5 in the label, expected whole numbers in 0..255"),
+        (lambda m: m.volume("l.nii", (brain() > 0) * 300), "value 300 in the label, expected whole numbers in 0..255"),
+        (lambda m: m.volume("l.nii", (brain() > 0) * -1), "value -1 in the label, expected whole numbers in 0..255"),
         (lambda m: m.volume("l.nii", (brain() > 0) * 1, changed((0, 3), 2.0)), "resample the label onto the image's"),
         (lambda m: m.volume("l.nii", (brain() > 0)[..., 1:] * 1), "the sizes differ"),
         (lambda m: m.path("none.nii"), "file not found"),
