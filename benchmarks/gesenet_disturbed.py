@@ -75,7 +75,7 @@ def sweep(given: argparse.Namespace, strengths: Mapping[str, Sequence[float]]) -
         metric: [{METHODS[name].title: curves[name][kind][metric] for name in curves} for kind in strengths]
         for metric in METRICS
     }
-    figure, grid = draw_grid(panels, [KINDS[kind][1] for kind in strengths])
+    figure, grid = draw_grid(panels, [KINDS[kind][1] for kind in strengths], size=(9, 8))
     grid[0, 0].legend(fontsize=8)
     save(figure, given.out / stem)
     return report
