@@ -70,6 +70,8 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
     }
     gesenet = {**_STEP, **_PICTURES, "dataset_dir": pictures, "ckpt_dir": work / "gesenet"}
     case = {"t1": sample / "t1.nii.gz", "flair": sample / "flair.nii.gz", "skip_done": False}
+    semantic = {"dataset_dir": pictures, "brain_dir": brains, "ckpt_dir": work / "semantic"}
+    semantic["validation_cases"] = {"CT": ["train1"]}
     judged = {"dataset_dir": brains, "validation_subjects": ["toy0"], "num_workers": 0, "data_name": "smoke"}
 
     yield Run(RMR, ("train_autoencoder",), "train", rmr)
@@ -82,7 +84,7 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
         GESENET, ("train", "evaluate"), "train", {"dataset_dir": pictures, "num_workers": 0, "data_name": "smoke"}
     )
     yield Run(RMR, ("two_stage",), "train", {**rmr, **stage1, "ckpt_dir": work / "two"})
-    yield Run(GESENET, ("train_semantic",), "train", {**_STEP, "brain_dir": brains, "ckpt_dir": work / "semantic"})
+    yield Run(GESENET, ("train_semantic",), "train", {**_STEP, **semantic})
     for head in _HEADS:
         yield Run(RMR, ("train", f"head_{head}"), "train", {**rmr, "ckpt_dir": work / head})
     yield Run(RMR, ("train", "head_segresnet", "head_only"), "train", {**rmr, "ckpt_dir": work / "head_only"})
@@ -91,8 +93,8 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
         yield Run(RMR, ("train", overlay), "train", {**rmr, "ckpt_dir": work / overlay})
     for overlay in _GESENET:
         yield Run(GESENET, ("train", overlay), "train", {**gesenet, "ckpt_dir": work / f"gesenet_{overlay}"})
-    for rival in ("average", "maximum", "minimiser"):
-        yield Run(RMR, ("train", "evaluate", f"evaluate_{rival}"), "train", judged)
+    for rival in ((), ("evaluate_maximum",), ("evaluate_minimiser",)):
+        yield Run(RMR, ("train", "evaluate", "evaluate_average", *rival), "train", judged)
     yield Run(RMR, ("inference", "inference_trt"), "infer", case)
     yield Run(GESENET, ("inference", "inference_trt"), "infer", {**pair, "skip_done": False})
 

@@ -136,16 +136,18 @@ class EvaluationReport(ABC):
             "parameters": self.parameters,
             "weights": weights_entry(self.checkpoint) if self.parameters else {},
         }
-        atomic_text(self.output_dir / f"{self.stem}.json", json.dumps(facts | self.summary(columns), indent=2) + "\n")
-        summaries = list(self._summaries())
+        own = self.summary(columns)
+        atomic_text(self.output_dir / f"{self.stem}.json", json.dumps(facts | own, indent=2) + "\n")
+        summaries = list(self._summaries(own))
         atomic_text(self.output_dir / f"{self.data}_comparison.md", self.comparison(summaries))
 
-    def _summaries(self) -> Iterator[dict[str, Any]]:
-        """Of all methods on this data; other data may have a name that begins alike."""
+    def _summaries(self, own: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Of all methods on this data, of the kind of its ``own``; other data may have a name that begins alike, and the
+        other bundle may have written into this folder."""
         for file in sorted(self.output_dir.glob(f"{glob.escape(self.data)}_*.json")):
             try:
                 summary = json.loads(file.read_text("utf-8"))
             except ValueError:  # a file of something else
                 continue
-            if isinstance(summary, dict) and summary.get("data") == self.data:
+            if isinstance(summary, dict) and summary.get("data") == self.data and own.keys() <= summary.keys():
                 yield summary

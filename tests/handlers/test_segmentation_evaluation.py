@@ -90,10 +90,11 @@ def test_no_drop_without_both_conditions(tmp_path):
 def test_data_whose_names_begin_alike_and_other_files_stay_apart(tmp_path):
     (tmp_path / "tiny_notes.json").write_text("not JSON")
     (tmp_path / "tiny_list.json").write_text("[1]")
+    (tmp_path / "tiny_gesenet.json").write_text('{"method": "gesenet", "data": "tiny", "modalities": {}}')
     evaluate(tmp_path, data="tiny_test", method="theirs")
     evaluate(tmp_path)
     evaluate(tmp_path, data="tiny[1]")
     ours = (tmp_path / "tiny_comparison.md").read_text(encoding="utf-8")
-    assert "ours" in ours and "theirs" not in ours
+    assert "ours" in ours and "theirs" not in ours and "gesenet" not in ours
     assert "theirs" in (tmp_path / "tiny_test_comparison.md").read_text(encoding="utf-8")
     assert "ours" in (tmp_path / "tiny[1]_comparison.md").read_text(encoding="utf-8")
