@@ -23,7 +23,10 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def draw_grid(
-    rows: Mapping[str, Sequence[Lines]], below: Sequence[str], above: Sequence[str] = (), height: float = 8.0
+    rows: Mapping[str, Sequence[Lines]],
+    below: Sequence[str],
+    above: Sequence[str] = (),
+    size: tuple[float, float] = (10.0, 8.0),
 ) -> tuple[Figure, np.ndarray]:
     """Lines with markers in panels; those of a row share what is up, those of a column what is to the right.
 
@@ -31,12 +34,12 @@ def draw_grid(
         rows: label at the left -> the lines of each panel.
         below: labels of the columns' axes.
         above: titles of the columns.
-        height: of the figure, in inches.
+        size: width and height of the figure in inches.
 
     Returns:
         The figure, to be saved, and its axes, rows x columns.
     """
-    figure = Figure(figsize=(1 + 3 * max(2, len(below)), height), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), len(below), sharex="col", sharey="row", squeeze=False)
     for axes_of_row, (label, panels) in zip(grid, rows.items(), strict=True):
         for axes, lines in zip(axes_of_row, panels, strict=True):

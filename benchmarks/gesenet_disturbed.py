@@ -1,8 +1,8 @@
 """How does GeSeNet bear noise and a registration that is off? Metrics against the undisturbed pair.
 
-``python -m benchmarks.gesenet_disturbed --dataset_dir PAIRS [--section test] [--released CHECKPOINT]
-[--methods gesenet,maximum] [--kinds noise_std,shift] [--every 6] [--jobs 2] [--work runs/gesenet_disturbed]
-[--out benchmarks/results]``
+``python -m benchmarks.gesenet_disturbed --dataset_dir PAIRS [--section test] [--checkpoint FILE]
+[--released CHECKPOINT] [--methods gesenet,maximum] [--kinds noise_std,shift] [--every 6] [--jobs 2]
+[--work runs/gesenet_disturbed] [--out benchmarks/results]``
 
 Gaussian noise of 0 to 0.1 in both pictures, or a shift of the second one by 0 to 5 pixels; one evaluation of the bundle
 for each strength and method, on every sixth pair. Writes ``gesenet_disturbed_<data_name>.json``, ``.md``, ``.png``.
@@ -52,7 +52,7 @@ def sweep(given: argparse.Namespace, strengths: Mapping[str, Sequence[float]]) -
         for kind, values in strengths.items()
         for value in values
     }
-    _, measured = gesenet_jobs.measure(given, runs, METRICS)
+    measured = gesenet_jobs.measure(given, runs, METRICS)
     curves: dict[str, dict] = {name: {kind: {} for kind in strengths} for name in given.methods}
     modalities: dict[str, dict] = {name: {kind: {} for kind in strengths} for name in given.methods}
     for name in given.methods:
@@ -75,7 +75,7 @@ def sweep(given: argparse.Namespace, strengths: Mapping[str, Sequence[float]]) -
         metric: [{METHODS[name].title: curves[name][kind][metric] for name in curves} for kind in strengths]
         for metric in METRICS
     }
-    figure, grid = draw_grid(panels, [KINDS[kind][1] for kind in strengths])
+    figure, grid = draw_grid(panels, [KINDS[kind][1] for kind in strengths], size=(9, 8))
     grid[0, 0].legend(fontsize=8)
     save(figure, given.out / stem)
     return report

@@ -50,6 +50,7 @@ def pairs_parser(name: str, methods: Iterable[str], section: str = "test", every
     parser = make_parser(name, "PAIRS", quick="toy budget on made-up data", jobs=True)
     parser.add_argument("--section", default=section, choices=["validation", "test"])
     parser.add_argument("--data_name", default="", help="harvard_<section> by default")
+    parser.add_argument("--checkpoint", type=Path, help="GeSeNet's weights; those of the bundle by default")
     parser.add_argument("--released", type=Path, help="the authors' checkpoint, converted")
     parser.add_argument("--methods", default=",".join(methods), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--every", type=int, default=every, help="take every so many pairs")
@@ -73,6 +74,7 @@ def chosen_pairs(given: Namespace) -> list[str]:
     if given.quick:
         return ["--quick"]
     words = ["--dataset_dir PAIRS", f"--section {given.section}", f"--data_name {given.data_name}"]
+    words += ["--checkpoint FILE"] if given.checkpoint else []
     words += ["--released CHECKPOINT"] if "released_gesenet" in given.methods else []
     words += [f"--every {given.every}"] if given.every > 1 else []
     return [*words, f"--methods {','.join(given.methods)}"]
@@ -84,29 +86,27 @@ Values = dict[str, dict[str, list[float]]]
 
 def measure(
     given: Namespace, runs: Mapping[str, tuple[str, Mapping[str, Any]]], metrics: Sequence[str] = METRICS
-) -> tuple[Path, dict[str, Values]]:
-    """Evaluate methods on the chosen pairs, as far as it is not done yet.
+) -> dict[str, Values]:
+    """Evaluate methods on the chosen pairs, as far as it is not done yet; returns the values of each run.
 
     Args:
         given: options of :func:`pairs_parser`.
-        runs: name of a run -> method, and overrides: weights; ``noise_std`` or ``shift`` to disturb the pairs.
+        runs: name of a run -> method, and overrides: ``noise_std`` or ``shift`` to disturb the pairs.
         metrics: names in evaluate.json; SSIM first.
-
-    Returns:
-        The list of the pairs, and the values of each run.
     """
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
     write_pair_list(pairs, given.dataset_dir, given.every, given.section)
     jobs = {}
     for name, (method, keys) in runs.items():
-        released = {"checkpoint": given.released.resolve()} if method == "released_gesenet" else {}
-        every = {"datalist": pairs, **METHODS[method].keys, **released, **keys}
+        chosen = {"gesenet": given.checkpoint, AS_GIVEN: given.checkpoint, "released_gesenet": given.released}
+        weights = {"checkpoint": chosen[method].resolve()} if chosen.get(method) else {}
+        every = {"datalist": pairs, **METHODS[method].keys, **weights, **keys}
         configs = ["evaluate_disturbed"] if {"noise_std", "shift"} & set(keys) else []
         folder = f"{given.data_name}/{name}"
         jobs[name] = evaluation(method, folder, given.data_name, every, work, configs, metrics=metrics)
     finish(list(jobs.values()), work, given.jobs, given.threads)
-    return pairs, {name: read_by_modality([work / job.name / job.product], metrics) for name, job in jobs.items()}
+    return {name: read_by_modality([work / job.name / job.product], metrics) for name, job in jobs.items()}
 
 
 def facts_of(given: Namespace) -> dict[str, Any]:

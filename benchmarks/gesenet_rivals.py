@@ -1,12 +1,13 @@
 """GeSeNet against rivals: six metrics on the pairs of each modality, as a table and as box plots (paper: Fig. 7).
 
-``python -m benchmarks.gesenet_rivals --dataset_dir PAIRS [--section test] [--released CHECKPOINT]
+``python -m benchmarks.gesenet_rivals --dataset_dir PAIRS [--section test] [--checkpoint FILE] [--released CHECKPOINT]
 [--methods gesenet,maximum] [--data_name harvard_test] [--every 1] [--jobs 2] [--work runs/gesenet_rivals]
 [--out benchmarks/results]``
 
 Every method is one evaluation of the bundle; what is done is not run again. ``CHECKPOINT`` is the authors' released
 one, converted by ``python -m shared_networks.convert``; without it that method is left out. Writes
-``gesenet_rivals_<data_name>.json``, ``.md`` and ``.png``.
+``gesenet_rivals_<data_name>.json``, ``.md`` and ``.png``. ``--section validation`` takes the held-out cases of
+train.json, on which settings are chosen, and ``--checkpoint`` measures other weights than the bundle's.
 ``--quick`` compares three methods on made-up pairs.
 """
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
 
 def compare(given: argparse.Namespace) -> dict:
     """Measure the methods and report; ``given`` are the options of the command."""
-    _, values = gesenet_jobs.measure(given, {name: (name, {}) for name in given.methods})
+    values = gesenet_jobs.measure(given, {name: (name, {}) for name in given.methods})
     counts = {modality: len(metrics["SSIM"]) for modality, metrics in values[given.methods[0]].items()}
     methods = {name: gesenet_jobs.means_of(found) for name, found in values.items()}
     facts = gesenet_jobs.facts_of(given) | {"pairs": counts, "methods": methods}

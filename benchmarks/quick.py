@@ -12,7 +12,6 @@ from benchmarks import (
     ROOT,
     gesenet_ablation,
     gesenet_disturbed,
-    gesenet_quality,
     gesenet_rivals,
     rmr_severity,
     rmr_study,
@@ -20,7 +19,7 @@ from benchmarks import (
 
 STUDIES = {
     study.__name__.rpartition(".")[2]: study
-    for study in (rmr_study, rmr_severity, gesenet_rivals, gesenet_ablation, gesenet_disturbed, gesenet_quality)
+    for study in (rmr_study, rmr_severity, gesenet_rivals, gesenet_ablation, gesenet_disturbed)
 }
 """Module of each study by its name."""
 

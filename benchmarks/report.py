@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared_networks.runner.one_line_errors import shorten_errors
+from shared_networks.runner.typed_arguments import shell_line
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -44,8 +45,9 @@ def write_report(
     Returns:
         What was written as JSON.
     """
+    words = " ".join(arguments) if arguments else shell_line(sys.argv[1:])
     result = {
-        "command": f"python -m benchmarks.{name} {' '.join(arguments or sys.argv[1:])}".strip(),
+        "command": f"python -m benchmarks.{name} {words}".strip(),
         "date": datetime.now(timezone.utc).date().isoformat(),
         **facts,
     }

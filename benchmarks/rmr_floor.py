@@ -29,6 +29,7 @@ PARTS = {
     "fusion module": ("fusion",),
     "semantic head": ("semantic_head",),
     "decoder": ("autoencoder.decoder",),
+    "detail gate": ("detail",),
 }
 """Part -> modules of :class:`shared_networks.nets.RMRFusionNet`."""
 

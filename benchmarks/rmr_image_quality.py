@@ -159,7 +159,7 @@ def draw(result: dict, path: Path) -> None:
         ]
         for s, m in PANELS
     }
-    figure, grid = draw_grid(panels, [entry["label"] for entry in KINDS.values()], list(KINDS), height=9.5)
+    figure, grid = draw_grid(panels, [entry["label"] for entry in KINDS.values()], list(KINDS), (9, 9.5))
     for row, (s, m) in zip(grid, PANELS, strict=True):
         for axes in row:
             axes.axhline(result["limits"][SCORES[s]][MODALITIES[m]], color="black", linestyle="--", linewidth=1)

@@ -21,8 +21,8 @@ class RandomVersions(Dataset):
     in every epoch the oldest versions make room for new ones. Encoded as a whole volume, as in inference, crops also
     have features without the borders that an encoded crop has.
 
-    A version depends on ``seed`` and its number alone, and its number on the epoch alone: a resumed training sees what
-    an uninterrupted one would have seen. MONAI's ``SmartCacheDataset`` keeps what comes before the first random
+    A version depends on ``seed``, ``rank`` and its number, and its number on the epoch alone: a resumed training sees
+    what an uninterrupted one would have seen. MONAI's ``SmartCacheDataset`` keeps what comes before the first random
     transform, not after it.
 
     :class:`shared_networks.handlers.RenewVersions` calls :meth:`renew` when an epoch starts. Items are made in the
@@ -41,6 +41,7 @@ class RandomVersions(Dataset):
         features_key: where the features go.
         device: where the image is encoded.
         seed: of all randomness but the crops', which take the data set's own random state.
+        rank: of the process; each one alters its versions in its own way.
         workers: threads that alter the versions of the next epoch meanwhile; 0 does it when the epoch starts, which
             is best where the training itself needs the CPU.
 
@@ -61,6 +62,7 @@ class RandomVersions(Dataset):
         features_key: str = "features",
         device: str | torch.device = "cpu",
         seed: int = 0,
+        rank: int = 0,
         workers: int = 0,
     ) -> None:
         if versions < 1 or not 0 <= renewed <= versions:
@@ -69,7 +71,7 @@ class RandomVersions(Dataset):
         self.load, self.augment, self.crop = load, augment, crop
         self.versions, self.renewed = versions, renewed
         self.encode, self.encode_key, self.features_key, self.device = encode, encode_key, features_key, device
-        self.seed = seed
+        self.seed, self.rank = seed, rank
         self._pool = ThreadPoolExecutor(workers) if workers else None
         self._read: dict[int, dict[str, Any]] = {}
         self._held: dict[int, dict[str, Any]] = {}
@@ -114,7 +116,7 @@ class RandomVersions(Dataset):
 
     def _altered(self, number: int) -> dict[str, Any]:
         augment = copy.deepcopy(self.augment)
-        state = int(np.random.SeedSequence([self.seed, number]).generate_state(1)[0]) % MAX_SEED
+        state = int(np.random.SeedSequence([self.seed, number, self.rank]).generate_state(1)[0]) % MAX_SEED
         augment.set_random_state(seed=state)
         return augment(dict(self._case(number)))
 

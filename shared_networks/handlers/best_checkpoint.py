@@ -23,7 +23,8 @@ class BestCheckpoint:
 
     Args:
         network: module (DDP wrappers are unwrapped) whose weights are saved.
-        path: file to write, a plain state dict; one of another run, or a shipped one, is replaced with a line in the log.
+        path: file to write, a plain state dict; one of another run, or a shipped one, is replaced with a line in the
+            log.
         key_metric: name in ``engine.state.metrics``; None takes the evaluator's key metric.
     """
 

@@ -19,6 +19,7 @@ from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 
 from shared_networks.utils.atomic import atomic_text
+from shared_networks.utils.hashing import weights_entry
 
 __all__ = ["EvaluationReport"]
 
@@ -37,6 +38,7 @@ class EvaluationReport(ABC):
         published: figures of a paper, put beside ours.
         published_name: name of those rows.
         command: the command line, for the record.
+        checkpoint: weights of the network, whose name and hash are noted; of no meaning without parameters.
     """
 
     def __init__(
@@ -48,12 +50,13 @@ class EvaluationReport(ABC):
         published: Mapping[str, Mapping[str, float]] | None = None,
         published_name: str = "published",
         command: str = "",
+        checkpoint: str = "",
     ) -> None:
         self.output_dir = Path(output_dir)
         self.method, self.data = method, data
         self.parameters = sum(parameter.numel() for parameter in network.parameters()) if network is not None else 0
         self.published, self.published_name = published or {}, published_name
-        self.command = command
+        self.command, self.checkpoint = command, checkpoint
         self.cases: list[tuple[str, ...]] = []
         self.seconds: list[float] = []
         self._started = 0.0
@@ -131,6 +134,7 @@ class EvaluationReport(ABC):
             "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU {platform.machine()}",
             "threads": torch.get_num_threads(),
             "parameters": self.parameters,
+            "weights": weights_entry(self.checkpoint) if self.parameters else {},
         }
         atomic_text(self.output_dir / f"{self.stem}.json", json.dumps(facts | self.summary(columns), indent=2) + "\n")
         summaries = list(self._summaries())

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import ignite.distributed as idist
 import torch
 
 from shared_networks.errors import InputError
@@ -34,17 +35,30 @@ def newest_checkpoint(
         resume: whether to look at all.
 
     Raises:
-        InputError: for a checkpoint of other data or settings, or of more epochs.
+        InputError: for a checkpoint of other data or settings, or of more epochs; when the processes of a distributed
+            training, which all call this, do not find the same one.
     """
     if not resume:
         return ""
     candidates = sorted(Path(folder).glob(pattern), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     found = next((path for path in candidates if is_whole_checkpoint(path)), None)
+    if idist.get_world_size() > 1:
+        _refuse_different(found.name if found else "no checkpoint")
     if found is None:
         return ""
     if origin is not None or max_epochs is not None:
         _compare(found, origin, max_epochs)
     return str(found)
+
+
+def _refuse_different(name: str) -> None:
+    """One process writes checkpoints: without a common folder the others would begin anew beside it."""
+    names = [found for part in idist.all_gather([name], group=None) for found in part]
+    if len(set(names)) > 1:
+        raise InputError(
+            f"the processes find different checkpoints ({', '.join(dict.fromkeys(names))}): "
+            "--ckpt_dir must be one folder that every machine reaches."
+        )
 
 
 def _compare(path: Path, origin: TrainingOrigin | None, max_epochs: int | None) -> None:

@@ -29,11 +29,11 @@ _SETTINGS = (
     "iterations_per_epoch",
     "initial_checkpoint",
 )
-# May change from one run to the next: where and how fast it runs, how long, what is looked at meanwhile; data and files
-# are known by their contents.
+# May change from one run to the next: where and how fast it runs (``network`` is ``network_def``, wrapped or not), how
+# long, what is looked at meanwhile; data and files are known by their contents.
 _MAY_CHANGE = (
     *("imports", "import_paths", "bundle_root", "code_version", "ckpt_dir", "output_dir", "resume"),
-    *("device", "amp", "amp_dtype", "cpu_bfloat16", "num_workers", "version_workers"),
+    *("device", "network", "amp", "amp_dtype", "cpu_bfloat16", "num_workers", "version_workers"),
     *("cache_rate", "max_epochs", "val_interval"),
     *("dataset_dir", "datalist", "validation_subjects", "validation_cases", "brain_dir"),
     *("autoencoder_checkpoint", "semantic_checkpoint", "allowed_labels"),
@@ -69,11 +69,11 @@ class TrainingOrigin:
         found = collect_settings([*_SETTINGS, *also], _MAY_CHANGE)
         dataset = found.get("train::dataset")
         if isinstance(dataset, dict):  # the items count by what they hold, not by how they are named
-            found["train::dataset"] = {key: value for key, value in dataset.items() if key != "data"}
+            found["train::dataset"] = {key: value for key, value in dataset.items() if key not in ("data", "rank")}
         self._settings = {
             key: json.dumps(value, sort_keys=True, default=str)
             for key, value in found.items()
-            if value is not None and not any(key == name or key.startswith(f"{name}::") for name in _MAY_CHANGE)
+            if value is not None and not _may_change(key)
         }
 
     def state_dict(self) -> dict[str, dict[str, str]]:
@@ -90,7 +90,7 @@ class TrainingOrigin:
         texts = []
         for key in sorted(own["settings"].keys() | state["settings"].keys()):
             before, now = (part["settings"].get(key, "nothing") for part in (state, own))
-            if before != now:
+            if before != now and not _may_change(key):
                 short = max(len(before), len(now)) <= _LONGEST
                 name = "#".join(ReferenceResolver.split_id(key))
                 texts.append(f"{name} was {before} and is {now}" if short else f"{name} is another one")
@@ -98,3 +98,7 @@ class TrainingOrigin:
             if own["contents"].get(name) != state["contents"].get(name):
                 texts.append(f"other {name}")
         return texts
+
+
+def _may_change(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}::") for name in _MAY_CHANGE)

@@ -27,15 +27,20 @@ class WeightsLoader:
             with the running mean of the weights, which is taken then.
         network: module that gets the weights; the module inside where it is wrapped for several processes.
         map_location: device of the tensors that are read.
+        strict: False takes what fits by name and shape, and the log says what starts afresh: another number of classes,
+            another head, a part that the file does not have.
 
     Raises:
         InputError: when the run starts, for a file that is missing, damaged, holds code, or fits another network.
     """
 
-    def __init__(self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu") -> None:
+    def __init__(
+        self, load_path: str, network: torch.nn.Module, map_location: Any = "cpu", strict: bool = True
+    ) -> None:
         self.load_path = load_path
         self.network = network
         self.map_location = map_location
+        self.strict = strict
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -44,8 +49,11 @@ class WeightsLoader:
     def __call__(self, engine: Engine) -> None:
         """Load the weights; on an error the network is unchanged."""
         network = getattr(self.network, "module", self.network)
-        load_weights(network, self.load_path, _REFUSAL, "", _averaged, self.map_location)
+        afresh = load_weights(network, self.load_path, _REFUSAL, "", _averaged, self.map_location, self.strict)
         engine.logger.info(f"weights of {Path(self.load_path).name} loaded")
+        if afresh:
+            number = f"{len(afresh)} of {len(network.state_dict())}"
+            engine.logger.warning(f"{number} tensors are not in it and start afresh, the first of them {afresh[0]}")
 
 
 def _averaged(content: Any) -> Any:

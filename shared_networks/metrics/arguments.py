@@ -1,4 +1,10 @@
-"""Checks of the arguments that every fusion metric takes."""
+"""What the ``compute_*`` function of every fusion metric takes and gives, and the checks of it.
+
+``compute_x(fused, source_a, source_b, definition="standard")`` takes three images B x 1 x H x W of one shape with
+values in 0..255, and ``"standard"`` (floating point, textbook) or ``"paper"`` (see
+:class:`shared_networks.metrics.FusionMetric`). It returns a score for each image, (B,), and raises ValueError when the
+shapes do not fit, the images are smaller than the metric is defined for, or the definition is unknown.
+"""
 
 import torch
 
@@ -21,18 +27,7 @@ def check_images(
     definition: str = "standard",
     smallest: int = 1,
 ) -> None:
-    """Check the three images of a fusion metric.
-
-    Args:
-        fused: B x 1 x H x W.
-        source_a: B x 1 x H x W.
-        source_b: B x 1 x H x W.
-        definition: ``"standard"`` or ``"paper"``.
-        smallest: the smallest H and W that the metric is defined for.
-
-    Raises:
-        ValueError: when shapes differ, are not B x 1 x H x W, or are too small, or the definition is unknown.
-    """
+    """Raise ValueError unless the arguments are as this module says; ``smallest`` is the least H and W allowed."""
     check_definition(definition)
     shapes = [tuple(image.shape) for image in (fused, source_a, source_b)]
     if len(set(shapes)) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 1:

@@ -16,17 +16,8 @@ def compute_average_gradient(
     Gradients are central differences, one-sided at the borders (as ``numpy.gradient``). Both definitions are the same;
     codes that use forward differences give higher values.
 
-    Args:
-        fused: B x 1 x H x W, 0..255, H and W at least 2.
-        source_a: B x 1 x H x W; only its shape is checked.
-        source_b: B x 1 x H x W; only its shape is checked.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,).
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; H and W at least 2;
+    of the sources only the shape is checked.
     """
     check_images(fused, source_a, source_b, definition, smallest=2)
     vertical, horizontal = torch.gradient(fused, dim=(2, 3))

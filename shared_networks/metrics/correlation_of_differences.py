@@ -26,17 +26,7 @@ def compute_correlation_of_differences(
     What the fused image has beyond one source should be the other source. Differentiable; a constant image, whose
     correlation is 0/0, counts 0. Both definitions are the same.
 
-    Args:
-        fused: B x 1 x H x W, 0..255.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,).
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`.
     """
     check_images(fused, source_a, source_b, definition)
     return _correlation(fused - source_b, source_a) + _correlation(fused - source_a, source_b)

@@ -55,17 +55,7 @@ def compute_edge_preservation(
 
     Differentiable, except where a horizontal difference changes sign.
 
-    Args:
-        fused: B x 1 x H x W, 0..255.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,) in [0, 0.976).
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; in [0, 0.976).
     """
     check_images(fused, source_a, source_b, definition)
     edges = _sobel(fused)

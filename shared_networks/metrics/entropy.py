@@ -16,17 +16,8 @@ def compute_entropy(
 
     Values are rounded to whole grey levels. Both definitions are the same.
 
-    Args:
-        fused: B x 1 x H x W, 0..255.
-        source_a: B x 1 x H x W; only its shape is checked.
-        source_b: B x 1 x H x W; only its shape is checked.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,).
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; of the sources only
+    the shape is checked.
     """
     check_images(fused, source_a, source_b, definition)
     return entropy_in_bits(histogram(grey_levels(fused), GREY_LEVELS)).to(fused.dtype)

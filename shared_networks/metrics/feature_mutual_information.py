@@ -111,17 +111,8 @@ def compute_feature_mutual_information(
     with an already rescaled window, so that its value depends on the order of the sources; here it does not. Both
     definitions are the same. Only distinct pairs of the 512 possible windows are computed.
 
-    Args:
-        fused: B x 1 x H x W, 0..255, H and W at least 3.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,), 1 for F = A = B.
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; H and W at least 3;
+    1 for F = A = B.
     """
     check_images(fused, source_a, source_b, definition, _SIDE)
     patterns_f, patterns_a, patterns_b = (_window_patterns(sobel_edges(i)) for i in (fused, source_a, source_b))

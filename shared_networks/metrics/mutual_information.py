@@ -19,17 +19,7 @@ def compute_mutual_information(
     ``"paper"``: levels 254 and 255 share a bin of the joint histogram (adding 1 to an 8-bit 255 saturates in MATLAB),
     but not of the single histograms, which raises the value of images with many white pixels.
 
-    Args:
-        fused: B x 1 x H x W, 0..255.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,).
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`.
     """
     check_images(fused, source_a, source_b, definition)
     highest = GREY_LEVELS - 2 if definition == "paper" else GREY_LEVELS - 1

@@ -21,17 +21,8 @@ def compute_standard_deviation(
     below 0, and its square cannot exceed 255. So only the brighter pixels count, all alike from 16 levels above the
     mean, and no image scores more than sqrt(255) = 15.97.
 
-    Args:
-        fused: B x 1 x H x W, 0..255.
-        source_a: B x 1 x H x W; only its shape is checked.
-        source_b: B x 1 x H x W; only its shape is checked.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,).
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; of the sources only
+    the shape is checked.
     """
     check_images(fused, source_a, source_b, definition)
     deviation = fused - fused.mean(dim=(1, 2, 3), keepdim=True)

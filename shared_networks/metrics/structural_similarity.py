@@ -72,17 +72,8 @@ def compute_multi_exposure_ssim(
     follow from theirs. Differentiable in ``fused``; no gradient goes to the sources, which define the target. Both
     definitions are the same.
 
-    Args:
-        fused: B x 1 x H x W, 0..255, H and W at least 11.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,), at most 1.
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; H and W at least
+    11; at most 1.
     """
     check_images(fused, source_a, source_b, definition, _SIZE)
     a, b = source_a.detach(), source_b.detach()
@@ -142,17 +133,8 @@ def compute_mean_source_ssim(
     Unlike MEF-SSIM it compares luminance too, so it sees a background that is not black. Differentiable. Both
     definitions are the same.
 
-    Args:
-        fused: B x 1 x H x W, 0..255, H and W at least 11.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        definition: ``"standard"`` or ``"paper"``.
-
-    Returns:
-        Tensor (B,), at most 1.
-
-    Raises:
-        ValueError: when the shapes do not fit or the definition is unknown.
+    Images B x 1 x H x W in 0..255 -> scores (B,), see :mod:`shared_networks.metrics.arguments`; H and W at least
+    11; at most 1.
     """
     check_images(fused, source_a, source_b, definition, _SIZE)
     return (compute_ssim(fused, source_a) + compute_ssim(fused, source_b)) / 2

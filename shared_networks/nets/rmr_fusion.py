@@ -9,6 +9,7 @@ from torch import nn
 
 from shared_networks.blocks.any_size_head import AnySizeHead
 from shared_networks.blocks.dense_fusion import DenseFusion
+from shared_networks.blocks.detail_gate import DetailGate
 from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
 
 __all__ = ["RMRFusionNet"]
@@ -34,8 +35,14 @@ class RMRFusionNet(nn.Module):
         tune_encoders: train the encoders too, which the paper does not; the decoder stays frozen.
         images_to_head: the head sees both images beside the fused features, which the paper's does not. Frozen
             encoders know the scanners that they were trained on; the images keep what they leave out.
+        images_to_volume: the fused volume takes fine detail from a weighted sum of the images where they are clean
+            (:class:`shared_networks.blocks.detail_gate.DetailGate`), which the paper's does not: the weights of T1 and
+            FLAIR when training begins. None for none. Needs ``images_to_head``.
         auxiliary_of: class that the head's last one is a part of, see
             :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
+
+    Raises:
+        ValueError: for ``images_to_volume`` without ``images_to_head``.
 
     Example:
         >>> head = monai.networks.nets.SwinUNETR(in_channels=16, out_channels=5, feature_size=12)
@@ -52,14 +59,18 @@ class RMRFusionNet(nn.Module):
         windows_per_group: int | None = None,
         tune_encoders: bool = False,
         images_to_head: bool = False,
+        images_to_volume: Sequence[float] | None = None,
         auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()
+        if images_to_volume and not images_to_head:
+            raise ValueError("images_to_volume needs images_to_head: both see the images beside the fused features.")
         self.autoencoder = DegradationAutoencoder() if autoencoder is None else autoencoder
         channels = self.autoencoder.feature_channels
         self.fusion = DenseFusion(2 * channels, channels)
         self.semantic_head = AnySizeHead(semantic_head, head_divisor, head_size, windows_per_group, auxiliary_of)
         self.images_to_head = images_to_head
+        self.detail = DetailGate(channels, images_to_volume) if images_to_volume else None
         self.autoencoder.requires_grad_(False).eval()
         self.tune_encoders = tune_encoders
         for encoder in (self.autoencoder.encoder_x, self.autoencoder.encoder_y):
@@ -72,13 +83,14 @@ class RMRFusionNet(nn.Module):
         return self
 
     def trainable_parameters(self) -> list[nn.Parameter]:
-        """Parameters for the optimiser: of fusion module and semantic head, and of encoders that are tuned."""
+        """Parameters for the optimiser: of all but the decoder, and the encoders unless they are tuned."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def parameter_groups(self, encoder_learning_rate: float) -> list[dict[str, Any]]:
         """:meth:`trainable_parameters` in two groups for the optimiser, that of the encoders with its own rate."""
         encoders = [parameter for parameter in self.autoencoder.parameters() if parameter.requires_grad]
-        others = [*self.fusion.parameters(), *self.semantic_head.parameters()]
+        tuned = {id(parameter) for parameter in encoders}
+        others = [parameter for parameter in self.trainable_parameters() if id(parameter) not in tuned]
         return [{"params": others}, {"params": encoders, "lr": encoder_learning_rate}]
 
     def load_autoencoder(self, path: str | Path, command: str = "") -> "RMRFusionNet":
@@ -103,8 +115,15 @@ class RMRFusionNet(nn.Module):
         return self._beside(self.fusion(self.encode(image)), image)
 
     def decode(self, fused_features: torch.Tensor) -> torch.Tensor:
-        """Eq. 6, F = DE(features): what :meth:`encode_fuse` gives -> B x 1 x spatial, about [0, 1], not clamped."""
-        return self.autoencoder.decode(fused_features[:, : self.autoencoder.feature_channels])
+        """Eq. 6, F = DE(features): what :meth:`encode_fuse` gives -> B x 1 x spatial, about [0, 1], not clamped.
+
+        With ``images_to_volume`` detail of the images is added.
+        """
+        features = fused_features[:, : self.autoencoder.feature_channels]
+        decoded = self.autoencoder.decode(features)
+        if self.detail is None:
+            return decoded
+        return self.detail(decoded, features, fused_features[:, self.autoencoder.feature_channels :])
 
     def _beside(self, fused: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         return torch.cat([fused, image.to(fused.dtype)], dim=1) if self.images_to_head else fused

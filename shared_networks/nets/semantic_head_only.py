@@ -22,6 +22,7 @@ class SemanticHeadOnly(nn.Module):
         head_size: the only size that the head takes, if there is one.
         windows_per_group: windows in one call of the head's attention, where it has Swin stages.
         images_to_head: taken so that the configs of both networks are alike; the head sees the images in any case.
+        images_to_volume: the same; there is no fused volume.
         auxiliary_of: class that the head's last one is a part of, see
             :class:`shared_networks.blocks.any_size_head.AnySizeHead`.
 
@@ -38,6 +39,7 @@ class SemanticHeadOnly(nn.Module):
         head_size: Sequence[int] | None = None,
         windows_per_group: int | None = None,
         images_to_head: bool = True,
+        images_to_volume: Sequence[float] | None = None,
         auxiliary_of: int | None = None,
     ) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from typing import Any
 from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import safe_name
 from shared_networks.outputs.case_table import CaseTable
-from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.atomic import atomic_text
 
 __all__ = ["CasePage", "find_viewer"]
 
@@ -108,8 +108,7 @@ class CasePage:
         # Split first: what is put in may hold such marks itself.
         first, *parts = (_PARTS / "page.html").read_text(encoding="utf-8").split("{{")
         page = first + "".join(contents[name] + rest for name, rest in (part.split("}}", 1) for part in parts))
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+        atomic_text(self.path, page)
 
     def _previews(self, rows: list[dict[str, Any]]) -> list[str]:
         """The elements of the page that hold the previews; rows get their thumbnails."""

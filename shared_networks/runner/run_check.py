@@ -1,6 +1,7 @@
 """The first item of every bundle's ``initialize``: refuse, in one line, a run that cannot mean what its user wants."""
 
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ __all__ = ["check_keys", "check_run"]
 def check_run(
     required: Sequence[Mapping[str, Any]] = (),
     not_empty: Sequence[str] = (),
+    for_each_process: Sequence[str] = (),
     missing: Sequence[str] = (),
     typed: bool = True,
 ) -> None:
@@ -72,6 +74,8 @@ def check_run(
             holds. A requirement whose ids nothing in the config refers to any more, because an override or an overlay
             replaced what used them, is passed over.
         not_empty: ids of lists; they are built and counted, so that what they say about the input is said first.
+        for_each_process: ids of lists that must hold an item for every process that torchrun started, because none is
+            to be taken twice.
         missing: what this machine lacks for the run, in words
             (:func:`shared_networks.utils.missing_for_tensorrt`); anything in it refuses the run.
         typed: whether the override keys are those of the command line; not for the stages of a launcher.
@@ -98,6 +102,8 @@ def check_run(
                 _check_requirement(parser, **requirement)
             for key in not_empty:
                 _check_list(parser, key)
+            for key in for_each_process:
+                _check_list(parser, key, int(os.environ.get("WORLD_SIZE", 1)))
 
 
 def check_keys(files: Mapping[str, Any], paths: Sequence[str] = ()) -> None:
@@ -196,7 +202,7 @@ def _check_requirement(parser: ConfigParser, any_of: Sequence[str], remedy: str,
             raise InputError(f"{key}: {path} does not exist: {remedy}")
 
 
-def _check_list(parser: ConfigParser, key: str) -> None:
+def _check_list(parser: ConfigParser, key: str, processes: int = 1) -> None:
     try:
         count = len(parser.get_parsed_content(key))
     except Exception as error:
@@ -208,4 +214,8 @@ def _check_list(parser: ConfigParser, key: str) -> None:
     if not count:
         raise InputError(
             f"{' '.join(ReferenceResolver.split_id(key))} is empty: check the folder or data list that was given"
+        )
+    if count < processes:
+        raise InputError(
+            f"{count} cases are too few for {processes} processes: start at most {count} (--nproc_per_node)"
         )

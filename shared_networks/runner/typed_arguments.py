@@ -6,6 +6,8 @@ written with either.
 """
 
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -14,11 +16,24 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from shared_networks.runner.config_keys import look_up
 
-__all__ = ["as_typed", "texts_with_marks", "typed_values"]
+__all__ = ["as_typed", "shell_line", "texts_with_marks", "typed_command", "typed_values"]
 
 _EXPRESSION = ("$", "@", "%")
 _PATH_NAMES = ("dir", "root", "checkpoint", "datalist", "file", "path")
+_SPECIAL_IN_QUOTES = re.compile(r'["$`\\!]')
 _QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)
+
+
+def typed_command() -> str:
+    """The command of this process, to be pasted into a shell."""
+    return f"python -m monai.bundle {shell_line(sys.argv[1:])}"
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """Words of a command line with the quotes that a shell needs to read them as they are."""
+    return " ".join(
+        f'"{word}"' if "'" in word and not _SPECIAL_IN_QUOTES.search(word) else shlex.quote(word) for word in words
+    )
 
 
 def typed_values(arguments: Sequence[str]) -> dict[str, str | None]:

@@ -60,8 +60,9 @@ def find_shift(first: np.ndarray, second: np.ndarray, largest: int = 6) -> tuple
         The shift, and its gain: the share by which the normalised mutual information, above its 1 of independent
         pictures, exceeds that without a shift, divided by the length of the shift: pictures that are really off gain
         with every pixel, others little by much. (0, 0) and 0 where nothing is better than no shift, where the best
-        one is larger than ``largest`` (a maximum at the end of a search need not be one), where a picture is smaller
-        than eight times ``largest``, and where the two have nothing in common.
+        one is a single pixel (neither the search nor the registration of an atlas is surer than that) or more than
+        ``largest`` (a maximum at the end of a search need not be one), where a picture is smaller than eight times
+        ``largest``, and where the two have nothing in common.
     """
     nothing = (0, 0), 0.0
     if min(first.shape) < 8 * largest:
@@ -71,7 +72,7 @@ def find_shift(first: np.ndarray, second: np.ndarray, largest: int = 6) -> tuple
     row, column = _best(_half(first), _half(second), [(row, column) for row in steps for column in steps])[0]
     near = [(2 * row + down, 2 * column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
     shift, information, without = _best(first, second, near)
-    if not 0 < max(map(abs, shift)) <= largest or information < 1.0 + _LEAST_INFORMATION or information <= without:
+    if not 1 < max(map(abs, shift)) <= largest or information < 1.0 + _LEAST_INFORMATION or information <= without:
         return nothing
     return shift, ((information - 1.0) / max(without - 1.0, 1e-6) - 1.0) / hypot(*shift)
 

@@ -88,7 +88,8 @@ def load_weights(
     unreadable: str = "",
     choose: Callable[[Any], Any] = weights_of,
     map_location: Any = "cpu",
-) -> None:
+    strict: bool = True,
+) -> list[str]:
     """Fill a network from a checkpoint, with all of its weights and no others; on an error it is unchanged.
 
     Args:
@@ -98,6 +99,10 @@ def load_weights(
         unreadable: is added to what is said of a file that cannot be read.
         choose: takes the state dict out of the file's content.
         map_location: device of the tensors that are read.
+        strict: False takes what fits by name and shape, as long as anything does.
+
+    Returns:
+        Names of the network's weights that the file does not give.
 
     Raises:
         InputError: as :func:`read_weights`; and for weights of another network.
@@ -106,10 +111,19 @@ def load_weights(
         state = choose(read_weights(path, map_location))
     except InputError as error:
         raise (InputError(f"{error} {unreadable}") if unreadable else error) from error.__cause__
-    fault = first_difference(state, network.state_dict())
+    expected = network.state_dict()
+    fault = first_difference(state, expected)
+    if fault and not strict and isinstance(state, Mapping):
+        state = {name: state[name] for name in expected if _fits(state.get(name), expected[name])}
+        fault = "" if state else fault
     if fault:
         raise InputError(f"{path}: {refusal.replace('{fault}', fault)}")
-    network.load_state_dict(state)
+    network.load_state_dict(state, strict=strict)
+    return [name for name in expected if name not in state]
+
+
+def _fits(given: Any, expected: torch.Tensor) -> bool:
+    return isinstance(given, torch.Tensor) and given.shape == expected.shape
 
 
 def _restored(content: Any) -> Any:

@@ -1,9 +1,9 @@
 """Markdown tables of fusion evaluations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["comparison_table"]
+__all__ = ["comparison_table", "weights_noted"]
 
 
 def comparison_table(
@@ -49,6 +49,12 @@ def comparison_table(
         "",
     ]
     for summary in summaries:
-        hardware = f"{summary['hardware']}, {summary['threads']} threads"
+        hardware = f"{summary['hardware']}, {summary['threads']} threads{weights_noted(summary)}"
         lines.append(f"- {summary['method']}: `{summary['command']}` ({summary['date']}, {hardware})")
     return "\n".join(lines) + "\n"
+
+
+def weights_noted(summary: Mapping[str, Any]) -> str:
+    """``, <file> <first 12 digits of its SHA-256>`` of the weights behind a summary, '' where it notes none."""
+    weights = summary.get("weights")
+    return f", {weights['file']} {weights['sha256'][:12]}" if weights else ""

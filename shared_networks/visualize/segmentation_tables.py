@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared_networks.visualize.fusion_tables import weights_noted
+
 __all__ = ["MEAN_DICE", "segmentation_tables"]
 
 MEAN_DICE = "Dice_mean"
@@ -42,7 +44,7 @@ def segmentation_tables(
         "",
     ]
     for summary in summaries:
-        hardware = f"{summary['hardware']}, {summary['threads']} threads"
+        hardware = f"{summary['hardware']}, {summary['threads']} threads{weights_noted(summary)}"
         lines.append(
             f"- {summary['method']}, {summary['condition']}: `{summary['command']}` ({summary['date']}, {hardware}, "
             f"{summary['parameters']:,} parameters, {summary['seconds_per_case']:.1f} s a case)"

@@ -36,5 +36,6 @@ def test_quick_form(tmp_path):
     parts = {name: part["multiply_adds"] for name, part in result["parts"].items()}
     # Decoder: four convolutions of 16, 8, 8 and 8 to 8 channels, one of 8 to 1; the fused volume is decoded once.
     assert parts["decoder"] == 20 * 18 * 9 * (27 * 8 * (16 + 3 * 8) + 8)
+    assert parts["detail gate"] == 20 * 18 * 9 * (9 * 8 * (21 + 8) + 8 + 2)
     assert all(parts.values()) and result["floor_seconds"] == sum(parts.values()) / max(result["rates"])
     assert "| all |" in (tmp_path / "rmr_floor.md").read_text()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import gesenet_ablation, gesenet_quality, gesenet_rivals, quick, rmr_severity, rmr_study
+from benchmarks import gesenet_ablation, gesenet_jobs, gesenet_rivals, quick, rmr_severity, rmr_study
 from benchmarks.case_values import mean_over_cases, paired_difference, read_case_values
-from benchmarks.gesenet_jobs import AS_GIVEN, METHODS, METRICS, evaluation, read_by_modality, write_pair_list
+from benchmarks.gesenet_jobs import METHODS, METRICS, evaluation, read_by_modality, write_pair_list
 from benchmarks.rmr_study_plan import CONTESTANTS, Budget, plan, split, write_datalists
 from benchmarks.rmr_study_tables import drop, table
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
@@ -184,6 +184,24 @@ def test_pair_lists_and_evaluations_of_gesenet(tmp_path):
     assert values == {"CT": {"SSIM": [0.5, 1.0], "SCD": [1.0, 3.0]}, "PET": {"SSIM": [0.25], "SCD": [2.0]}}
 
 
+def test_every_method_is_measured_with_its_weights(tmp_path, monkeypatch):
+    parser = gesenet_jobs.pairs_parser("gesenet_rivals", METHODS)
+    words = ["--dataset_dir", str(write_toy_pictures(tmp_path / "data")), "--work", str(tmp_path / "work")]
+    given = gesenet_jobs.parse_pairs(parser, [*words, "--checkpoint", "own.pt", "--released", "released.pt"])
+    seen = {}
+    monkeypatch.setattr(
+        gesenet_jobs, "finish", lambda jobs, *more: seen.update({job.name: keys_of(job) for job in jobs})
+    )
+    monkeypatch.setattr(gesenet_jobs, "read_by_modality", lambda *given: {})
+    gesenet_jobs.measure(given, {name: (name, {"shift": 3} if name == "maximum" else {}) for name in METHODS})
+    weights = {name.split("/")[1]: Path(keys.get("--checkpoint", "")).name for name, keys in seen.items()}
+    own = dict.fromkeys(("gesenet", "gesenet_as_given"), "own.pt") | {"released_gesenet": "released.pt"}
+    assert weights == dict.fromkeys(METHODS, "") | own
+    disturbed = [name for name, keys in seen.items() if "evaluate_disturbed" in keys["--config_file"]]
+    assert disturbed == ["harvard_test/maximum"] and seen[disturbed[0]]["--shift"] == "3"
+    assert gesenet_jobs.chosen_pairs(given)[3:5] == ["--checkpoint FILE", "--released CHECKPOINT"]
+
+
 @pytest.mark.parametrize("study", [rmr_study, rmr_severity, gesenet_rivals, gesenet_ablation])
 def test_a_command_without_data_is_one_line(study, capsys):
     with pytest.raises(SystemExit) as end:
@@ -227,24 +245,3 @@ def test_all_studies_in_their_quick_forms(tmp_path):
         for index, (value, mean) in enumerate(means):
             assert [values[index][0] for values in told[kind].values()] == [value] * len(told[kind])
             assert mean == pytest.approx(np.mean([values[index][1] for values in told[kind].values()]))
-
-
-def test_quality_rows_by_hand():
-    metrics = {"SSIM": 0.9, "SD": 50.0, "MI": 3.0, "VIF": 0.8, "SCD": 1.5, "Qabf": 0.7}
-    both = metrics | {"SD_8bit": 9.0, "MI_8bit": 3.0, "VIF_8bit": 0.7}
-    means = {
-        "gesenet": {"CT": both},
-        "released_gesenet": {"CT": both | {"SSIM": 0.95, "SD_8bit": 8.0}},
-        "guided_filter": {"CT": both | {"VIF": 1.0, "Qabf": 0.6}},
-        "gesenet_noise": {"CT": both | {"SSIM": 0.65}},
-        "gesenet_shift": {"CT": both | {"Qabf": 0.58}},
-    }
-    means |= {AS_GIVEN: {"CT": both | {"VIF": 0.81}}, f"{AS_GIVEN}_shift": {"CT": both | {"Qabf": 0.5}}}
-    found = dict(gesenet_quality.rows(means, ["gesenet", AS_GIVEN, "released_gesenet", "guided_filter"]))
-    assert found["at least as good as the released weights"] == "10 of 12, worst 0.947 (CT SSIM)"
-    assert found["Qabf minus the best rival's"] == "CT +0.100"
-    assert found["VIF over the guided filter's"] == "CT 0.800"
-    assert found["noise 0.05: loss of SSIM, GeSeNet, these weights"] == "0.250 (CT 0.250)"
-    assert found["shift 3 pixels: loss of Qabf, GeSeNet, these weights"] == "0.120 (CT 0.120)"
-    assert found["shift 3 pixels: loss of Qabf, GeSeNet on pictures as given"] == "0.200 (CT 0.200)"
-    assert found["what both leave of clean pairs' metrics"] == "worst 0.9877 (CT VIF)"

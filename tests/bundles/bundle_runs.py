@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
-from monai.transforms import CropForegroundd
+from monai.transforms import CropForegroundd, SaveImaged
 
 HEADS = {
     "head_unet": "UNet",
@@ -197,6 +197,27 @@ def on_brain(network, item, margin=(4, 4, 1)):
     with torch.no_grad():
         cropped["image"].set_array(network(cropped["image"].as_tensor()[None])[0])
     return box.inverse(cropped)["image"].as_tensor(), item["brain"][0].as_tensor()
+
+
+def as_monai_label(bundle, image, network, scale=True, **override):
+    """The item after what MONAI Label 0.8.5 does with inference.json: no read_meta, SaveImaged dropped; what it keeps.
+
+    Preprocessing, inferer and postprocessing run one by one; ``scale`` asks for results in 0..255.
+    """
+    parser = ConfigParser()
+    parser.read_config(config_files(bundle, "inference"))
+    parser.config.update({"bundle_root": str(bundle), **override})
+    parser["displayable_configs"].update({"scale_to_255": scale})
+    parser.parse()
+    data = {"image": str(image)}
+    for transform in parser.get_parsed_content("preprocessing").transforms:
+        data = transform(data)
+    with torch.no_grad():
+        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
+    kept = [t for t in parser.get_parsed_content("postprocessing").transforms if not isinstance(t, SaveImaged)]
+    for transform in kept:
+        data = transform(data)
+    return data, kept
 
 
 def network_of(bundle, names="inference", **override):

@@ -217,3 +217,78 @@ def test_training_has_all_properties(bundle, names, pairs, write_brains, tmp_pat
     else:
         keys |= {"dataset_dir": str(write_brains(tmp_path / "brains", training=1, validation=1))}
     assert workflow_of(bundle, names, "train", **keys).check_properties() == []
+
+
+@pytest.mark.parametrize(
+    "bundle, name", [("gesenet", "train"), ("rmr_fusion", "train"), ("rmr_fusion", "train_autoencoder")]
+)
+def test_a_training_goes_on_with_several_processes(bundle, name, request):
+    """What one process began is the same training to several."""
+    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+    origins = []
+    for names in (name, f"{name}+multi_gpu_{name}"):
+        parser = parse(folder, names, **{f"{part}#dataset#data": [] for part in ("train", "validate")})
+        origins.append(parser.get_parsed_content("training_origin"))
+    assert origins[0].state_dict()["settings"]["network_def"]
+    assert origins[1].differences(origins[0].state_dict()) == []
+
+
+@pytest.mark.parametrize(
+    ("bundle", "names"),
+    [
+        ("gesenet", "train+multi_gpu_train"),
+        ("rmr_fusion", "train+multi_gpu_train"),
+        ("rmr_fusion", "train_autoencoder+multi_gpu_train_autoencoder"),
+    ],
+)
+def test_a_process_without_a_case_of_its_own_validates_on_another_ones(bundle, names, request, monkeypatch):
+    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda *_: 3)
+    for rank in (0, 2):
+        monkeypatch.setattr("torch.distributed.get_rank", lambda *_, rank=rank: rank)
+        parser = parse(folder, names, **{"validate#dataset": ["one case"]})
+        assert list(parser.get_parsed_content("validate#sampler")) == [0]
+
+
+@pytest.mark.parametrize("bundle", ["gesenet", "rmr_fusion"])
+def test_an_evaluation_has_a_case_for_every_process(bundle, request):
+    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+    parser = parse(folder, "train+evaluate+multi_gpu_evaluate")
+    assert parser["check_run#for_each_process"] == ["validate#dataset#data"]
+    assert parser["validate#sampler#even_divisible"] is False  # none is scored twice
+
+
+SOURCES = {
+    "open_ms": ("open_ms_data", "Lesjak"),
+    "mahdi_ms5": ("Sim-Vent-WMH-Seg", "2506.07123"),
+    "mahdi_ms10": ("MRI_MS_Insights", "MRI_MS_Insights"),
+    "NiChart": ("CBICA/NiChart_Project", "NiChart"),
+}
+"""Name in the documentation of RMR-Fusion -> names in the file of licences and in the metadata."""
+
+
+def test_the_terms_of_every_training_source_are_told(rmr_bundle):
+    text = (rmr_bundle / "docs" / "README.md").read_text(encoding="utf-8")
+    data = text.partition("\n## Data\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"\b(\w+_ms\d*)-", data)) | ({"NiChart"} if "NiChart" in data else set())
+    assert named == SOURCES.keys()
+    terms = (rmr_bundle / "docs" / "data_license.txt").read_text(encoding="utf-8")
+    source = json.loads((rmr_bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))["data_source"]
+    for name in named:
+        assert SOURCES[name][0] in terms and SOURCES[name][1] in source, name
+
+
+@pytest.mark.parametrize(
+    ("document", "pattern", "config", "key"),
+    [
+        ("inference.md", r"`--lesion_threshold` \((\S+)\)", "inference", "lesion_threshold"),
+        ("inference.md", r"`--smallest_lesion_ml` \((\S+)\)", "inference", "smallest_lesion_ml"),
+        ("differences.md", r"(\d+ %) of the versions of a case are degraded", "train", "degraded_share"),
+        ("differences.md", r"one modality is missing in (\d+ %)", "train", "modality_dropout"),
+        ("results.md", r"`mean_probability` below (\S+) ", "inference", "review_limits#mean_probability"),
+    ],
+)
+def test_documents_name_the_values_that_the_configs_have(document, pattern, config, key, rmr_bundle):
+    (said,) = re.findall(pattern, (rmr_bundle / "docs" / document).read_text(encoding="utf-8"))
+    value = float(said.removesuffix(" %")) / (100 if said.endswith("%") else 1)
+    assert value == parse(rmr_bundle, config)[key]

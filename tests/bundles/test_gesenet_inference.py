@@ -6,8 +6,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser
-from monai.transforms import SaveImaged
 from PIL import Image
 
 from shared_networks.convert import convert_gesenet_checkpoint
@@ -15,7 +13,7 @@ from shared_networks.data import resolve_pairs
 from shared_networks.io.colour import rgb_to_ycbcr
 from shared_networks.transforms import LoadFusionPaird, normalise_volume
 from shared_networks.transforms.load_sources import darken_to_mid_grey
-from tests.bundles.bundle_runs import RUN_FILES, config_files, run_workflow
+from tests.bundles.bundle_runs import RUN_FILES, as_monai_label, run_workflow
 
 
 @pytest.fixture
@@ -144,24 +142,10 @@ def test_sample_slice_is_that_of_the_sample_volume(gesenet_bundle):
 
 
 def test_monai_label_path(gesenet_bundle, write_volume, noise, random_network):
-    """What MONAI Label 0.8.5 does with the file: no read_meta, SaveImaged dropped, pre/inferer/post run one by one."""
-    parser = ConfigParser()
-    parser.read_config(config_files(gesenet_bundle, "inference"))
-    parser.config.update({"bundle_root": str(gesenet_bundle)})
-    parser["displayable_configs"].update({"scale_to_255": True})
-    parser.parse()
-    pre = parser.get_parsed_content("preprocessing").transforms
-    post = [t for t in parser.get_parsed_content("postprocessing").transforms if not isinstance(t, SaveImaged)]
     path = write_volume("p_mri.nii.gz", noise((9, 8, 7)))
-    write_volume("p_pet.nii.gz", noise((9, 8, 7), 1))
-    data = {"image": str(path)}
-    for transform in pre:
-        data = transform(data)
-    with torch.no_grad():
-        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], random_network)[0]
-    for transform in post:
-        data = transform(data)
+    write_volume("p_pet.nii.gz", noise((9, 8, 7), 1))  # found beside the one that is given
+    data, kept = as_monai_label(gesenet_bundle, path, random_network)
     assert data["pred"].shape == (1, 9, 8, 7)
     assert 1 < data["pred"].max() <= 255 and data["pred"].min() >= 0
     assert data["image"].meta["spatial_shape"].tolist() == [9, 8, 7]
-    assert len(post) == 3
+    assert len(kept) == 3

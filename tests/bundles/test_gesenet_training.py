@@ -70,20 +70,6 @@ def test_the_semantic_module_is_frozen(trained, semantic_checkpoint):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_a_run_resumed_at_an_epoch_boundary_ends_with_the_same_bits(trained, overrides, tmp_path):
-    folder, _ = trained
-    shutil.copy(folder / "fusion_checkpoint_epoch=2.pt", tmp_path)
-    run("train", tmp_path, **overrides)
-    whole = torch.load(folder / "fusion_checkpoint_epoch=3.pt", weights_only=True)
-    resumed = torch.load(tmp_path / "fusion_checkpoint_epoch=3.pt", weights_only=True)
-    assert whole["best"] == resumed["best"]
-    assert whole["lr_scheduler"]["last_epoch"] == resumed["lr_scheduler"]["last_epoch"] == 6
-    for key, value in whole["model"].items():
-        assert torch.equal(value, resumed["model"][key]), key
-    for key, value in whole["weight_average"]["average"].items():
-        assert torch.equal(value, resumed["weight_average"]["average"][key]), key
-
-
 def test_a_folder_of_another_training_is_refused_and_a_finished_one_says_so(trained, overrides, tmp_path, caplog):
     folder, _ = trained
     shutil.copy(folder / "fusion_checkpoint_epoch=3.pt", tmp_path)

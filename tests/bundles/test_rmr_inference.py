@@ -7,8 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser, run
-from monai.transforms import Compose, Orientationd, SaveImaged
+from monai.bundle import run
+from monai.transforms import Compose, Orientationd
 
 import shared_networks
 from shared_networks.runner.one_line_errors import find_input_error
@@ -18,6 +18,7 @@ from tests.bundles.bundle_runs import (
     CASE_FILES,
     RUN_FILES,
     SMALL_HEAD,
+    as_monai_label,
     config_files,
     network_of,
     on_brain,
@@ -186,21 +187,8 @@ def test_other_modalities_and_classes_in_a_worker(infer, write_case, rmr_bundle,
 
 @pytest.mark.parametrize("scale", [False, True])
 def test_monai_label_path(rmr_bundle, write_case, network, scale):
-    """What MONAI Label 0.8.5 does with the file: no read_meta, SaveImaged dropped, pre/inferer/post run one by one."""
-    parser = ConfigParser()
-    parser.read_config(config_files(rmr_bundle, "inference"))
-    parser.config.update({"bundle_root": str(rmr_bundle), **SMALL_HEAD})
-    parser["displayable_configs"].update({"scale_to_255": scale})
-    parser.parse()
-    t1, _ = write_case("data/s", affine=AFFINES["sagittal"])
-    data = {"image": str(t1)}  # the second modality is found beside it
-    for transform in parser.get_parsed_content("preprocessing").transforms:
-        data = transform(data)
-    with torch.no_grad():
-        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
-    post = [t for t in parser.get_parsed_content("postprocessing").transforms if not isinstance(t, SaveImaged)]
-    for transform in post:
-        data = transform(data)
+    t1, _ = write_case("data/s", affine=AFFINES["sagittal"])  # the second modality is found beside it
+    data, _ = as_monai_label(rmr_bundle, t1, network, scale, **SMALL_HEAD)
     assert data["pred"].shape == (1, *SHAPE) and set(data["pred"].unique().tolist()) <= set(range(5))
     assert data["image"].shape == (2, *SHAPE)
     assert data["image"].meta["spatial_shape"].tolist() == list(SHAPE)

@@ -10,7 +10,6 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from shared_networks.handlers import LossParts
-from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
 from shared_networks.transforms import LoadModalitiesd
@@ -27,7 +26,6 @@ from tests.bundles.bundle_runs import (
     stock_runner,
 )
 
-SHAPE = (22, 20, 16)
 TINY = {key: value for key, value in TINY_VOLUMES.items() if key not in ("max_epochs", "num_workers")}
 TINY |= {"device": "$torch.device('cpu')"}
 
@@ -322,11 +320,3 @@ def test_two_processes_train_both_stages_and_evaluate_as_one_does(rmr_bundle, ov
     for case, row in tables[0].items():
         for name in ("Dice_GM", "SCD"):
             assert float(tables[1][case][name]) == pytest.approx(float(row[name]), abs=1e-3), (case, name)
-
-
-def test_whole_volume_in_one_window_is_the_network(stage2):
-    """What the evaluation test takes for granted: one window of the head is the plain forward."""
-    network = stage2[1].parser.get_parsed_content("network").eval()
-    image = torch.rand(1, 2, *SHAPE, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.allclose(EncodeOnceInferer((84, 84, 28))(image, network), network(image), atol=1e-5)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.data.utils import MAX_SEED
 from monai.transforms import Compose, RandScaleIntensityd
 
 from shared_networks.data import RandomVersions
@@ -52,6 +53,17 @@ def test_a_resumed_run_holds_what_an_uninterrupted_one_does(workers):
     other = versions(versions=4, renewed=3, seed=2)
     other.renew(3)
     assert contents(other) != contents(dataset)
+
+
+def test_no_process_alters_as_one_of_another_seed_does_and_the_first_as_a_single_one():
+    drawn = [
+        versions(seed=seed, rank=rank)._altered(0)["image"][0, 0, 0, 0].item() for seed in (0, 1) for rank in (0, 1)
+    ]
+    assert len(set(drawn)) == 4
+    # What a run of one process drew before there were ranks.
+    state = int(np.random.SeedSequence([1, 0]).generate_state(1)[0]) % MAX_SEED
+    expected = AUGMENT.set_random_state(seed=state)({"image": torch.ones(1)})["image"].item()
+    assert drawn[2] == pytest.approx(expected)
 
 
 def test_the_altered_image_is_encoded_and_cropped_with_its_features():

@@ -1,5 +1,6 @@
 """The report of an evaluation of fusion and segmentation, from values that are known."""
 
+import hashlib
 import json
 
 import pytest
@@ -57,7 +58,9 @@ def test_undefined_values_are_left_out_and_counted(tmp_path):
 def test_conditions_stand_below_each_other_with_the_drop_and_the_papers_figures(tmp_path):
     network = torch.nn.Linear(3, 2)
     network.weight.requires_grad_(False)
-    evaluate(tmp_path, network=network, command="run evaluating")
+    weights = tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    evaluate(tmp_path, network=network, command="run evaluating", checkpoint=str(weights))
     worse = DETAILS | {"Dice_GM": [0.6, 0.4, 0.5]}
     evaluate(tmp_path, worse, condition="degraded")
     lines = [" ".join(line.split()) for line in (tmp_path / "tiny_comparison.md").read_text().splitlines()]
@@ -73,6 +76,9 @@ def test_conditions_stand_below_each_other_with_the_drop_and_the_papers_figures(
     # Frozen parameters count as well.
     (made,) = [line for line in lines if line.startswith("- ours, clean: `run evaluating`")]
     assert "8 parameters" in made
+    assert f", model.pt {hashlib.sha256(b'weights').hexdigest()[:12]}, 8 parameters" in made
+    summary = json.loads((tmp_path / "tiny_ours_clean.json").read_text())
+    assert summary["weights"] == {"file": "model.pt", "sha256": hashlib.sha256(b"weights").hexdigest()}
 
 
 def test_no_drop_without_both_conditions(tmp_path):

@@ -12,6 +12,7 @@ from monai.engines import SupervisedTrainer
 from monai.optimizers import WarmupCosineSchedule
 from monai.transforms import RandRotate90d
 
+from shared_networks.errors import InputError
 from shared_networks.handlers import (
     BestCheckpoint,
     EpochReseed,
@@ -122,6 +123,18 @@ def test_newest_readable_checkpoint_is_found(tmp_path):
     whole = (tmp_path / "checkpoint_2.pt").read_bytes()
     (tmp_path / "checkpoint_2.pt").write_bytes(whole[: len(whole) // 2])
     assert newest_checkpoint(str(tmp_path)).endswith("checkpoint_1.pt")
+
+
+@pytest.mark.parametrize(("others", "found"), [("checkpoint_2.pt", True), ("no checkpoint", False)])
+def test_processes_go_on_from_the_same_checkpoint_or_not_at_all(others, found, tmp_path, monkeypatch):
+    torch.save({"epoch": 2}, tmp_path / "checkpoint_2.pt")
+    monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
+    monkeypatch.setattr("ignite.distributed.all_gather", lambda own, group: [own, [others]])
+    if found:
+        assert newest_checkpoint(str(tmp_path)).endswith("checkpoint_2.pt")
+        return
+    with pytest.raises(InputError, match=r"different checkpoints \(checkpoint_2.pt, no checkpoint\): --ckpt_dir must"):
+        newest_checkpoint(str(tmp_path))
 
 
 SCHEDULES = {

@@ -43,7 +43,15 @@ def differences(**overrides):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("device", "cuda"), ("max_epochs", 9), ("semantic_checkpoint", "other.pt"), ("train__handlers", []), ("more", 1)],
+    [
+        ("device", "cuda"),
+        ("network", "$Wrapped(@network_def)"),
+        ("train__dataset__rank", 1),
+        ("max_epochs", 9),
+        ("semantic_checkpoint", "other.pt"),
+        ("train__handlers", []),
+        ("more", 1),
+    ],
 )
 def test_what_may_change(key, value):
     assert differences(**{key: value}) == []

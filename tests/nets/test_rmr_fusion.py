@@ -55,6 +55,24 @@ def test_logits_come_first_then_the_fused_volume(network):
         assert torch.equal(output, network.forward(torch.cat([image, network.encode(image)], dim=1), encoded=True))
 
 
+def test_images_beside_the_features_reach_head_and_volume():
+    torch.manual_seed(0)
+    network = RMRFusionNet(small_head(18), images_to_head=True, images_to_volume=(0.2, 0.85)).eval()
+    plain = RMRFusionNet(small_head(18), network.autoencoder, images_to_head=True).eval()
+    plain.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("detail.")})
+    image = torch.rand(1, 2, 14, 15, 3)
+    with torch.no_grad():
+        features, output = network.encode_fuse(image), network(image)
+        assert torch.equal(features, plain.encode_fuse(image)) and torch.equal(features[:, 16:], image)
+        assert torch.equal(output[:, :5], plain(image)[:, :5])
+        assert torch.equal(output[:, 5:], network.detail(plain.decode(features), features[:, :16], image))
+        assert torch.equal(output, network(torch.cat([image, network.encode(image)], dim=1), encoded=True))
+    assert parameters(network.detail) == 2_131 == parameters(network) - parameters(plain)
+    assert all(parameter.requires_grad for parameter in network.detail.parameters())
+    with pytest.raises(ValueError, match="images_to_volume needs images_to_head"):
+        RMRFusionNet(small_head(), images_to_volume=(0.2, 0.85))
+
+
 def test_tuned_encoders_learn_at_their_own_rate_and_the_decoder_stays():
     torch.manual_seed(0)
     network = RMRFusionNet(small_head(), tune_encoders=True).train()

@@ -84,6 +84,19 @@ def test_of_a_checkpoint_with_a_running_mean_the_mean_is_loaded(tmp_path):
     assert all(torch.equal(value, mean[key]) for key, value in loaded.state_dict().items())
 
 
+def test_what_fits_is_taken_when_asked_for_and_the_rest_starts_afresh(tmp_path, caplog):
+    path, other = tmp_path / "model.pt", nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 7))
+    torch.save({**other.state_dict(), "2.bias": torch.zeros(1)}, path)
+    target, engine = network(), Engine(lambda engine, batch: None)
+    WeightsLoader(str(path), target, strict=False)(engine)
+    assert torch.equal(target[0].weight, other[0].weight) and torch.equal(target[0].bias, other[0].bias)
+    assert torch.equal(target[1].weight, STATE["1.weight"]) and torch.equal(target[1].bias, STATE["1.bias"])
+    assert "2 of 4 tensors are not in it and start afresh, the first of them 1.weight" in caplog.text
+    torch.save({"a": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match=r"0\.weight and 3 more are missing"):
+        WeightsLoader(str(path), target, strict=False)(engine)
+
+
 def test_safetensors_must_be_the_file_of_the_manifest(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     path = tmp_path / "models" / "model.safetensors"

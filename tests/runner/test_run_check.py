@@ -35,6 +35,7 @@ CONFIG = {
             {"any_of": ["checkpoint"], "needed": "$@beta > 0", "remedy": "train one first"},
         ],
         "not_empty": ["train#files"],
+        "for_each_process": [],
     },
     "initialize": ["@check_run"],
     "run": ["$Path(@result).write_text(str(@train#trainer['epochs']))"],
@@ -133,6 +134,15 @@ def test_empty_list(config, given, tmp_path):
     (tmp_path / "empty").mkdir()
     said = message_of(config_file=config, **given | {"dataset_dir": str(tmp_path / "empty")})
     assert said.startswith("train files is empty")
+
+
+def test_fewer_cases_than_processes(config, given, monkeypatch):
+    keys = given | {"check_run#for_each_process": ["train#files"]}
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    run(config_file=config, **keys)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    said = message_of(config_file=config, **keys)
+    assert said == "1 cases are too few for 3 processes: start at most 1 (--nproc_per_node)"
 
 
 def test_requirement_falls_with_what_used_it(config, tmp_path):

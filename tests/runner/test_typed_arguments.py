@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import fire
 import pytest
 from monai.bundle import run
 
-from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
+from shared_networks.runner.typed_arguments import as_typed, shell_line, texts_with_marks, typed_command, typed_values
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"t1": "", "output_dir": "$os.path.join(@bundle_root, 'eval')", "label_map": "tissue", "epochs": 3}
@@ -22,6 +23,17 @@ def test_typed_values_reads_flags_as_fire_does():
     assert typed_values(words) == expected
     by_fire = fire.Fire(lambda *_, **keys: keys, command=words, serialize=lambda _: "")
     assert {key: str(value) for key, value in by_fire.items()} == expected | {"last": "True"}
+
+
+@pytest.mark.parametrize(
+    "word", ["['a.json','b.json']", "a b", "$HOME", "it's `x`", "$'runs/eval'", "é#1", "", "--t1=a"]
+)
+def test_a_noted_command_can_be_pasted(word, monkeypatch):
+    assert shlex.split(shell_line(["run", word])) == ["run", word]
+    done = subprocess.run(["bash", "-c", f"printf %s {shell_line([word])}"], capture_output=True, check=True)
+    assert done.stdout.decode() == word
+    monkeypatch.setattr(sys, "argv", ["/somewhere/monai/bundle/__main__.py", "run", "['a']"])
+    assert typed_command() == """python -m monai.bundle run "['a']\""""
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ def test_mean_probability_and_uncertain_volume_inside_the_brain():
     assert item["certainty"]["mean_probability"] == pytest.approx(np.mean([0.9, 0.6999, 0.5, 0.84, 0.86]), abs=1e-4)
     assert item["certainty"]["uncertain_lesion_ml"] == pytest.approx(0.03)
     assert item["pred"] is output
+    # Background is one of the classes, also where the label map will not have it.
+    output[0, 4] = 100.0
+    changed = SegmentationCertaintyd()({"pred": output, "brain": brain})["certainty"]["mean_probability"]
+    assert changed == pytest.approx(np.mean([0.9, 0.6999, 0.5, 0.84, 1.0]), abs=1e-4)
 
 
 def test_other_classes_and_an_empty_brain():
