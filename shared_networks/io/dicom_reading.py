@@ -133,6 +133,8 @@ def _refuse_stored_otherwise(path: Path, header: "Dataset") -> None:
             "slope."
         )
     highest, bits = header.get("HighBit"), header.get("BitsStored")
+    if header.get("SamplesPerPixel", 1) == 3 and int(bits or 8) > 8:
+        raise InputError(f"{path}: colour of {bits} bit; export it with 8 bit, or as PNG.")
     if highest is not None and bits is not None and int(highest) != int(bits) - 1:
         raise InputError(
             f"{path}: {bits} bits are stored below bit {highest}, as DICOM no longer allows; export the series again."
@@ -178,12 +180,12 @@ def _read_picture(file: Path) -> DicomImage | None:
     header = _header(file)
     bits = int(header.get("BitsStored", 0))
     is_capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
-    is_deep = 8 < bits <= 16 and is_capture and not colour and not header.get("PixelRepresentation", 0)
+    is_deep = 8 < bits <= 16 and is_capture and not header.get("PixelRepresentation", 0)
+    _refuse_stored_otherwise(file, header)
     if bits != 8 and not (is_deep and _scale(header_of(file)) == (1.0, 0.0)):
         return None
     try:
-        pixel = itk.RGBPixel[itk.UC] if colour else itk.US if is_deep else itk.UC
-        pixels = pixels_of(file, pixel)
+        pixels = pixels_of(file, itk.RGBPixel[itk.UC] if colour else itk.F)
     except RuntimeError as error:
         raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
     frames = pixels.reshape(-1, *pixels.shape[-3 if colour else -2 :])

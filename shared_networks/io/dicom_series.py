@@ -26,6 +26,7 @@ __all__ = [
 
 _FRAMES = "0028|0008"
 _MOST_LISTED = 8
+_PIXELS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
 _FLOAT_PIXELS = (b"\xe0\x7f\x08\0OF", b"\xe0\x7f\x09\0OD")
 
 
@@ -249,10 +250,15 @@ def _why_nothing(folder: Path) -> str:
 
 def how_stored(files: Collection[Path]) -> str:
     """How the pixels of files are stored, and what to do about it."""
-    if any(tag in file.read_bytes() for file in files for tag in _FLOAT_PIXELS):
+    contents = [file.read_bytes() for file in files]
+    if any(tag in content for content in contents for tag in _FLOAT_PIXELS):
         return ": the pixels are floating-point numbers; export whole numbers with a rescale slope, or NIfTI."
-    kinds = sorted({kind for kind in (_transfer_syntax(file.read_bytes()[:2000]) for file in files) if kind})
-    how = f" (transfer syntax {', '.join(kinds)})" if kinds else ""
+    if not any(tag in content for content in contents for tag in _PIXELS):
+        return ": it holds no pixels (a report, a plan, structures?); give the images themselves."
+    kinds = sorted({kind for kind in (_transfer_syntax(content[:2000]) for content in contents) if kind})
+    if not kinds:
+        return "; copy or export it again."
+    how = f" (transfer syntax {', '.join(kinds)})"
     return f"{how}; if they are compressed, export them uncompressed or decompress them first (gdcmconv --raw)."
 
 

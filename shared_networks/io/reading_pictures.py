@@ -81,8 +81,8 @@ def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
     chroma = None
     if values.ndim == 3:
         values, chroma = split_colour(values)
-    if highest >= 32767 and 0 < values.max() < 1 / 8:
-        remarks.append(f"{path.name}: a 16-bit picture that uses less than 1/8 of its range; scale it to 0..65535")
+    if bit_depth == 16 and 0 < values.max() < 1 / 8:
+        remarks.append(f"{path.name}: more than 8 bit, and less than 1/8 of the range is used; scale it to the range")
     return Source(path, np.ascontiguousarray(values), chroma, bit_depth=bit_depth, normalised=True, warnings=remarks)
 
 

@@ -224,6 +224,13 @@ def test_grey_captures(tmp_path, noise):
     assert np.allclose(read_source(capture(tmp_path / "e.dcm", deep, **facts)).values, 1 - shown, atol=1e-6)
     with pytest.raises(InputError, match="slices without position"):
         read_source(capture(tmp_path / "f.dcm", deep, RescaleSlope=1, RescaleIntercept=-1024))
+    with pytest.raises(InputError, match=r"g.dcm: colour of 16 bit; export it with 8 bit"):
+        read_source(capture(tmp_path / "g.dcm", noise((8, 6, 3)).astype(np.uint16)))
+    report = pydicom.dcmread(tmp_path / "a.dcm")
+    del report.PixelData
+    report.save_as(tmp_path / "r.dcm")
+    with pytest.raises(InputError, match=r"r.dcm: .*it holds no pixels .*; give the images themselves"):
+        read_source(tmp_path / "r.dcm")
 
 
 @pytest.mark.parametrize(("name", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])

@@ -40,7 +40,7 @@ def test_16_bit_colour_keeps_its_low_bits(tmp_path, suffix, channels):
 
 def test_12_bit_values_in_16_bit_are_remarked(write_picture):
     source = read_source(write_picture("a.png", np.full((4, 4), 4095, dtype=np.uint16)))
-    assert "less than 1/8 of its range" in source.warnings[0]
+    assert "less than 1/8 of the range" in source.warnings[0]
 
 
 def test_grey_stored_as_rgb_is_grey(write_picture, noise):

@@ -125,7 +125,7 @@ WARNED = {
     "little overlap": (pair(*[side + NOISE // 40 * (side > 0) for side in SIDES]), "overlap by 0% of the smaller one"),
     "constant other": (pair(other=grey() * 0 + 90), r"ct.png is constant \(every value 0.352941\): nothing"),
     "mask": (pair(first=(grey() > 0).astype(np.uint8) * 255), "mri.png: only 2 different values; is it a mask"),
-    "12 bits": (pair(other=grey(1).astype(np.uint16) * 16), "ct.png: a 16-bit picture that uses less than 1/8"),
+    "12 bits": (pair(other=grey(1).astype(np.uint16) * 16), "ct.png: more than 8 bit, and less than 1/8 of the range"),
     "transparent": (other(transparent), "pet.png: transparent pixels were put on black"),
 }
 
