@@ -69,6 +69,7 @@ class BatchReport:
         self.path = Path(self.output_dir) / "run_report.json"
         self.logger = logging.getLogger(type(self).__name__)
         self._started = ""
+        self._begun = False  # whether the files beside it know their folder
         self._lock = ExitStack()
         self._appended = 0  # entries that are in the lines
         self._may_write_at = 0.0
@@ -99,6 +100,7 @@ class BatchReport:
             self._write(complete=False)
             for file in self.beside:
                 file.start(folder, self.path.stem.removeprefix("run_report"))
+            self._begun = True
         except OSError as error:
             raise self._not_writable(error) from error
 
@@ -148,7 +150,7 @@ class BatchReport:
         raise error
 
     def _finish_beside(self) -> None:
-        for file in self.beside if self._is_writer else ():
+        for file in self.beside if self._begun else ():
             file.finish(self.log.entries)
 
     @property
@@ -177,7 +179,7 @@ class BatchReport:
 
     def _not_writable(self, error: OSError) -> InputError:
         return InputError(
-            f"{self.output_dir}: results cannot be written ({error.strerror}); make space or give another output_dir."
+            f"{error.filename or self.output_dir}: results cannot be written ({error.strerror}); make space or give another output_dir."
         )
 
 

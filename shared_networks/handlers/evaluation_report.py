@@ -142,8 +142,8 @@ class EvaluationReport(ABC):
         atomic_text(self.output_dir / f"{self.data}_comparison.md", self.comparison(summaries))
 
     def _summaries(self, own: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Of all methods on this data, of the kind of ``own``: other data may have a name that begins alike, and the other
-        bundle may have written here."""
+        """Of all methods on this data and with the keys of ``own``: data may have names that begin alike, and the other
+        bundle may write here too."""
         for file in sorted(self.output_dir.glob(f"{glob.escape(self.data)}_*.json")):
             try:
                 summary = json.loads(file.read_text("utf-8"))
