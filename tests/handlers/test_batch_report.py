@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from unittest import mock
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from shared_networks.handlers import BatchReport, CaseProgress
 from shared_networks.transforms import LoadFusionPaird
 
 
-def make(write_picture, noise, tmp_path, bad=(), post=None, count=4, batch_size=2):
+def make(write_picture, noise, tmp_path, bad=(), post=None, count=4, batch_size=2, beside=()):
     data = []
     for number in range(count):
         paths = [write_picture(f"{number}{side}.png", noise((6, 6), number + side)) for side in range(2)]
@@ -25,7 +26,7 @@ def make(write_picture, noise, tmp_path, bad=(), post=None, count=4, batch_size=
         data.append({"case": str(number), "image": [str(path) for path in paths]})
     log = CaseLog()
     dataset = FusionDataset(data, LoadFusionPaird())
-    report, progress = BatchReport(log, str(tmp_path / "out")), CaseProgress(log, dataset)
+    report, progress = BatchReport(log, str(tmp_path / "out"), beside=beside), CaseProgress(log, dataset)
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=PairLoader(dataset, log, batch_size=batch_size),
@@ -77,11 +78,14 @@ def test_a_run_that_breaks_off_leaves_its_report(write_picture, noise, tmp_path)
 
 
 def test_unwritable_folder_stops_the_run_at_once(write_picture, noise, tmp_path):
-    evaluator, log, _ = make(write_picture, noise, tmp_path)
+    page = mock.Mock()
+    evaluator, log, _ = make(write_picture, noise, tmp_path, beside=[page])
     (tmp_path / "out").write_text("a file is in the way")
-    with pytest.raises(InputError, match="results cannot be written"):
+    with pytest.raises(InputError, match="out: results cannot be written"):
         evaluator.run()
-    assert log.entries == []
+    assert log.entries == [] and page.mock_calls == [], (
+        "a page that has no folder would be written into the current one"
+    )
 
 
 @pytest.mark.parametrize(("seconds", "least", "most"), [(1.0, 202, 202), (0.0, 8, 12)])
