@@ -178,8 +178,9 @@ class BatchReport:
         self._may_write_at = ended + (ended - begun) / _SHARE
 
     def _not_writable(self, error: OSError) -> InputError:
+        place = error.filename or self.output_dir
         return InputError(
-            f"{error.filename or self.output_dir}: results cannot be written ({error.strerror}); make space or give another output_dir."
+            f"{place}: results cannot be written ({error.strerror}); make space or give another output_dir."
         )
 
 
