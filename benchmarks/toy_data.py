@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -21,7 +22,15 @@ QUICK_BUDGET = Budget(
 """Of UNet heads that fit no brain."""
 QUICK_CONTESTANTS = ("ours_unet", "unet_alone")
 QUICK_GESENET = {"patch_size": [44, 44], "batch_size": 1, "validation_cases": {}}
-"""Overrides of GeSeNet's training."""
+"""Overrides of GeSeNet's training on made-up pairs."""
+
+
+def small_gesenet(pairs: Path) -> dict[str, Any]:
+    """:data:`QUICK_GESENET` for these pairs; those without a part to validate with keep the cases of train.json."""
+    keys = dict(QUICK_GESENET)
+    if not any(pairs.glob("*/val")):
+        del keys["validation_cases"]
+    return keys
 
 
 def write_toy_brains(folder: Path, labelled: int = 4, unlabelled: int = 1) -> Path:

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import GESENET, RMR, ROOT
 from benchmarks.bundle_jobs import bundle_words
 from benchmarks.gpu.report import write_report
-from benchmarks.toy_data import QUICK_GESENET
+from benchmarks.toy_data import small_gesenet
 
 # Validation, checkpoints and the start of the process take the rest.
 _USED_FOR_STEPS = 0.7
@@ -135,7 +135,7 @@ def train_and_judge(budget: Budget, given: argparse.Namespace, work: Path) -> No
             words = ["-m", "monai.bundle", *bundle_words(RMR, "evaluating", ["train", "evaluate"], keys)]
             budget.run(f"C: evaluation, {'degraded' if degrade else 'clean'}", [words], judging / 2)
     keys = {**device, "dataset_dir": given.pairs, "ckpt_dir": work / "gesenet", "output_dir": work / "gesenet" / "eval"}
-    keys |= QUICK_GESENET if tiny else {}
+    keys |= small_gesenet(given.pairs) if tiny else {}
     available = budget.left - 20
     judging = 0.0
     train("C: GeSeNet", GESENET, "train", 0.8, keys)

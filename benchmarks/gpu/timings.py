@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import GESENET, RMR
 from benchmarks.machine import hardware, synchronise
-from benchmarks.toy_data import QUICK_GESENET
+from benchmarks.toy_data import small_gesenet
 from shared_networks.utils import set_backends
 from shared_networks.utils.bundle_network import load_network, read_inference_config
 
@@ -153,7 +153,7 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     seconds = 1.0 if tiny else 8.0
     small1 = {"patch_size": [14, 14, 7], "batch_size": 1} if tiny else {}
     small2 = {"patch_size": [14, 14, 7]} if tiny else {}
-    pictures = QUICK_GESENET if tiny else {}
+    pictures = small_gesenet(given.pairs) if tiny else {}
 
     def train(bundle: Path, config: str, keys: dict[str, Any]) -> Callable[[], Any]:
         return partial(steps_per_second, bundle, config, keys, device, seconds, work)
