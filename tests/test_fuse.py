@@ -69,9 +69,8 @@ def test_it_is_the_runner(tmp_path):
 def test_what_fails_before_the_bundle_is_one_line_too():
     words = ["fuse", "--t1", "a.nii.gz", "--flair", "b.nii.gz", "--inferer", "%no_such.json::inferer"]
     done = subprocess.run([sys.executable, "-m", "shared_networks", *words], capture_output=True, text=True)
-    error, place = [line for line in done.stderr.splitlines() if not line.startswith("parsing config_file")]
-    assert done.returncode == 1 and "FileNotFoundError" in error and "no_such.json" in error
-    assert place.startswith("the traceback is in ")
+    (error,) = [line for line in done.stderr.splitlines() if not line.startswith("parsing config_file")]
+    assert done.returncode == 1 and error.startswith("error: no_such.json: not a readable config file (")
 
 
 @pytest.fixture
