@@ -20,7 +20,7 @@ from tests.bundles.bundle_runs import (
     run_workflow,
 )
 
-TINY = TINY_PICTURES | {"max_epochs": 3, "device": "$torch.device('cpu')"}
+TINY = TINY_PICTURES | {"max_epochs": 3, "degradation_share": 0.5, "device": "$torch.device('cpu')"}
 
 
 @pytest.fixture(scope="module")
