@@ -97,9 +97,9 @@ def measure(
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
     write_pair_list(pairs, given.dataset_dir, given.every, given.section)
+    chosen = {"gesenet": given.checkpoint, AS_GIVEN: given.checkpoint, "released_gesenet": given.released}
     jobs = {}
     for name, (method, keys) in runs.items():
-        chosen = {"gesenet": given.checkpoint, AS_GIVEN: given.checkpoint, "released_gesenet": given.released}
         weights = {"checkpoint": chosen[method].resolve()} if chosen.get(method) else {}
         every = {"datalist": pairs, **METHODS[method].keys, **weights, **keys}
         configs = ["evaluate_disturbed"] if {"noise_std", "shift"} & set(keys) else []

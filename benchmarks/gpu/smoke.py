@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from monai.bundle import ConfigWorkflow
 
-from benchmarks.bundle_runs import ROOT
+from benchmarks import GESENET, RMR
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
 
 __all__ = ["Run", "main", "runs"]
 
-GESENET, RMR = ROOT / "gesenet_bundle", ROOT / "rmr_fusion_bundle"
 _STEP = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "num_workers": 0, "resume": False}
 _BRAINS = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "validation_subjects": ["toy0"]}
 _PICTURES = {"patch_size": [44, 44], "batch_size": 2, "validation_cases": {}, "validation_every": 1}
@@ -70,8 +69,7 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
     }
     gesenet = {**_STEP, **_PICTURES, "dataset_dir": pictures, "ckpt_dir": work / "gesenet"}
     case = {"t1": sample / "t1.nii.gz", "flair": sample / "flair.nii.gz", "skip_done": False}
-    semantic = {"dataset_dir": pictures, "brain_dir": brains, "ckpt_dir": work / "semantic"}
-    semantic["validation_cases"] = {"CT": ["train1"]}
+    semantic = {**_STEP, "dataset_dir": pictures, "brain_dir": brains, "validation_cases": {"CT": ["train1"]}}
     judged = {"dataset_dir": brains, "validation_subjects": ["toy0"], "num_workers": 0, "data_name": "smoke"}
 
     yield Run(RMR, ("train_autoencoder",), "train", rmr)
@@ -84,7 +82,7 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
         GESENET, ("train", "evaluate"), "train", {"dataset_dir": pictures, "num_workers": 0, "data_name": "smoke"}
     )
     yield Run(RMR, ("two_stage",), "train", {**rmr, **stage1, "ckpt_dir": work / "two"})
-    yield Run(GESENET, ("train_semantic",), "train", {**_STEP, **semantic})
+    yield Run(GESENET, ("train_semantic",), "train", {**semantic, "ckpt_dir": work / "semantic"})
     for head in _HEADS:
         yield Run(RMR, ("train", f"head_{head}"), "train", {**rmr, "ckpt_dir": work / head})
     yield Run(RMR, ("train", "head_segresnet", "head_only"), "train", {**rmr, "ckpt_dir": work / "head_only"})

@@ -49,7 +49,7 @@ class DetailGate(nn.Module):
         Args:
             decoded: B x 1 x X x Y x Z.
             features: B x in_channels x X x Y x Z.
-            images: B x 2 x X x Y x Z in [0, 1].
+            images: B x N x X x Y x Z in [0, 1], N the number of ``weights``.
 
         Returns:
             B x 1 x X x Y x Z, between ``decoded`` and the weighted sum of the images.

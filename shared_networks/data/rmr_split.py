@@ -153,22 +153,31 @@ def check_labels(cases: Sequence[Mapping[str, Any]], allowed: Collection[int] | 
     Raises:
         InputError: for the first file that cannot be read, lies on another grid or holds another value.
     """
+    remarks: dict[tuple[str, ...], str] = {}  # a list may name a case several times, to draw it more often
     left_out: list[str] = []
     for case in cases if allowed is not None else ():
         label = case.get("label")
-        if label:
-            paths = [label] if isinstance(label, str) else label
-            marks = [case[key] for key in MASKS if case.get(key)]
-            image = read_source(next(filter(None, case["image"])))
-            for number, path in enumerate([*paths, *marks]):
-                source = read_source(path)
-                check_same_grid(image, source, LABEL_REMEDY)
-                if number == 0:
-                    values = whole_labels(source.values)
-                    refuse_other_labels(values, allowed, path)
-                    left_out += [remark] if (remark := left_out_labels(values, allowed, path)) else []
+        if not label:
+            continue
+        maps = [label] if isinstance(label, str) else label
+        masks = [case[key] for key in MASKS if case.get(key)]
+        files = (next(filter(None, case["image"])), *maps, *masks)
+        if files not in remarks:
+            remarks[files] = _check_label(*files, allowed=allowed)
+        left_out += [remarks[files]] if remarks[files] else []
     if left_out:
         more = f", and so in {len(left_out) - 1} more" if len(left_out) > 1 else ""
         logging.getLogger("check_labels").warning(
             f"{one_line(left_out[0])}{more}; set ignore_label to None to refuse them"
         )
+
+
+def _check_label(image: str, label: str, *masks: str, allowed: Collection[int] | Mapping | str) -> str:
+    """Check the label of one image, and the masks that are written over it; returns a remark on what is left out."""
+    grid, source = read_source(image), read_source(label)
+    check_same_grid(grid, source, LABEL_REMEDY)
+    values = whole_labels(source.values)
+    refuse_other_labels(values, allowed, label)
+    for mask in masks:
+        check_same_grid(grid, read_source(mask), LABEL_REMEDY)
+    return left_out_labels(values, allowed, label)

@@ -89,8 +89,7 @@ class RMRFusionNet(nn.Module):
     def parameter_groups(self, encoder_learning_rate: float) -> list[dict[str, Any]]:
         """:meth:`trainable_parameters` in two groups for the optimiser, that of the encoders with its own rate."""
         encoders = [parameter for parameter in self.autoencoder.parameters() if parameter.requires_grad]
-        tuned = {id(parameter) for parameter in encoders}
-        others = [parameter for parameter in self.trainable_parameters() if id(parameter) not in tuned]
+        others = [p for name, p in self.named_parameters() if not name.startswith("autoencoder.")]
         return [{"params": others}, {"params": encoders, "lr": encoder_learning_rate}]
 
     def load_autoencoder(self, path: str | Path, command: str = "") -> "RMRFusionNet":

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from shared_networks.data import evaluation_cases, resolve_cases, training_cases
+from shared_networks.data import evaluation_cases, resolve_cases, rmr_split, training_cases
 from shared_networks.errors import InputError
+from shared_networks.io.reading import read_source
 
 
 @pytest.fixture
@@ -153,6 +154,17 @@ def test_a_person_in_both_parts_is_refused_and_an_image_is_a_warning(tmp_path, c
     assert begin(one, two) == ["a"] and not caplog.messages  # stage 2 does not see it
     assert begin(one, two, unlabelled=True) == ["a", "u"] and len(caplog.messages) == 1
     assert begin(two | {"person": ""}, two) == ["b"] and "are one image, and 1 more: " in caplog.messages[1]
+
+
+def test_a_case_that_a_list_repeats_is_read_once_and_counted_each_time(tmp_path, write_volume, caplog, monkeypatch):
+    image, label = (
+        str(write_volume(name, np.array([1, 255], np.uint8).reshape(2, 1, 1))) for name in ("i.nii", "l.nii")
+    )
+    opened = []
+    monkeypatch.setattr(rmr_split, "read_source", lambda path: opened.append(path) or read_source(path))
+    rmr_split.check_labels([{"image": [image, image], "label": label}] * 3, [0, 1, 255])
+    assert opened == [image, label]
+    assert "1 voxels of label 255 are left out as not labelled, and so in 2 more" in caplog.text
 
 
 def test_voxels_that_are_not_labelled_are_told(tmp_path, write_volume, caplog):
