@@ -35,7 +35,7 @@ LISTS = {
         "train+multi_gpu_train",
         *(f"train+without_{name}" for name in ABLATIONS),
         "train+mask_before_edge",
-        "train+without_robust_training",
+        "train+robust_training",
         "train+evaluate",
         "train+evaluate+multi_gpu_evaluate",
         "train+evaluate+evaluate_maximum",
