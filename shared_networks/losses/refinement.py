@@ -72,9 +72,6 @@ class TwoLevelRefinementLoss(nn.Module):
         detach_target: take the features of the clean images as a fixed target of L_FR.
         negative_weight: weight of the terms of the negatives, which are means over the K of them: 1 keeps the balance
             of Eq. 3 for any K, K makes sums of them.
-        teacher: an autoencoder trained before, whose features of the clean images are the fixed target of clean and
-            degraded features alike. Encoders become more robust and still fit a stage 2 that was trained on the
-            teacher's features.
 
     Raises:
         ValueError: in the call, when the prediction does not belong to the target.
@@ -87,7 +84,6 @@ class TwoLevelRefinementLoss(nn.Module):
         feature_distance: nn.Module | None = None,
         detach_target: bool = False,
         negative_weight: float = 1.0,
-        teacher: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.alpha = alpha
@@ -95,7 +91,6 @@ class TwoLevelRefinementLoss(nn.Module):
         self.feature_distance = RefinementDistance(similarity=0.0) if feature_distance is None else feature_distance
         self.detach_target = detach_target
         self.negative_weight = negative_weight
-        self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
         self.parts: dict[str, torch.Tensor] = {}
 
     @in_single_precision
@@ -127,23 +122,13 @@ class TwoLevelRefinementLoss(nn.Module):
         total = image_level = clean + self.negative_weight * degraded
         parts = {"L_IR_clean": clean, "L_IR_degraded": degraded, "L_IR": image_level}
         if self.alpha:
-            goal = self._goal(features[:batch], target)
+            goal = features[:batch].detach() if self.detach_target else features[:batch]
             feature_level = self.feature_distance(features[batch:], _repeat(goal, negatives))
             total = total + self.alpha * self.negative_weight * feature_level
-            if self.teacher is not None:
-                parts["L_FR_clean"] = self.feature_distance(features[:batch], goal)
-                total = total + self.alpha * parts["L_FR_clean"]
             parts["L_FR"] = feature_level
         parts["L_TR"] = total
         self.parts = {name: value.detach() for name, value in parts.items()}
         return total
-
-    def _goal(self, features: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """What the features of the degraded images are drawn to, from those of the clean ones."""
-        if self.teacher is not None:
-            with torch.no_grad():
-                return self.teacher.encode(target)
-        return features.detach() if self.detach_target else features
 
 
 def _repeat(batch: torch.Tensor, times: int) -> torch.Tensor:

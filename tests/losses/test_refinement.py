@@ -77,24 +77,6 @@ def test_detached_target_gets_no_gradient(detach):
     assert prediction.grad[1, 2].sum().item() == pytest.approx(40 * 2 * 1.0 / 2)
 
 
-def test_a_teachers_features_are_the_target_of_clean_and_degraded_ones():
-    class Teacher(torch.nn.Linear):
-        def encode(self, image):
-            return image * self.weight
-
-    teacher = Teacher(1, 1, bias=False, dtype=torch.float64)
-    torch.nn.init.constant_(teacher.weight, 2.0)
-    target = constants(0.2, 0.6)
-    features = [constants(0.4, 1.2 + error) for error in (0.1, 0.3)]
-    prediction = torch.cat([torch.cat([target, part], dim=1) for part in features]).requires_grad_()
-    loss = plain_loss(alpha=2.0, teacher=teacher)
-    loss(prediction, target).backward()
-    assert loss.parts["L_FR_clean"].item() == pytest.approx(40 * 0.01 / 2)
-    assert loss.parts["L_FR"].item() == pytest.approx(40 * 0.09 / 2)
-    assert loss.parts["L_TR"].item() == pytest.approx(2 * 40 * (0.01 + 0.09) / 2)
-    assert teacher.weight.grad is None and prediction.grad[:, 2:].any()
-
-
 def test_features_are_not_needed_without_their_level():
     target = constants(0.2, 0.6)
     loss = plain_loss(alpha=0.0)
