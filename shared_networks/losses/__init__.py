@@ -11,18 +11,3 @@ from shared_networks.losses.mutual_reinforcing import MutualReinforcingLoss, Vis
 from shared_networks.losses.refinement import RefinementDistance, TwoLevelRefinementLoss
 from shared_networks.losses.semantic import SemanticLoss, SemanticPretrainingLoss
 from shared_networks.losses.volume_similarity import VolumeSimilarityLoss
-
-__all__ = [
-    "EdgeLoss",
-    "FusionQualityLoss",
-    "GeSeNetLoss",
-    "MaskSparsityLoss",
-    "MutualReinforcingLoss",
-    "RefinementDistance",
-    "SemanticLoss",
-    "SemanticPretrainingLoss",
-    "StructuralSimilarityFusionLoss",
-    "TwoLevelRefinementLoss",
-    "VisualFusionLoss",
-    "VolumeSimilarityLoss",
-]
