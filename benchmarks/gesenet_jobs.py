@@ -32,8 +32,7 @@ AS_GIVEN = "gesenet_as_given"
 METHODS: dict[str, Method] = {
     "gesenet": Method("GeSeNet, these weights"),
     AS_GIVEN: Method(
-        "GeSeNet on pictures as given",
-        keys={"method": AS_GIVEN, "denoise_pictures": False, "align_pictures": False},
+        "GeSeNet on pictures as given", keys={"method": AS_GIVEN, "denoise_pictures": False, "align_pictures": False}
     ),
     "released_gesenet": Method("GeSeNet, released weights", ("evaluate_released",)),
     "average": Method("average", ("evaluate_average",)),

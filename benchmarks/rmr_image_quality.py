@@ -99,10 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     given = parse(parser, arguments)
     network = DegradationAutoencoder().load(given.checkpoint).eval().to(given.device)
     load = Compose(
-        [
-            LoadModalitiesd(keys="image", label_key=""),
-            Orientationd(keys=["image", "brain"], axcodes="RAS", labels=None),
-        ]
+        [LoadModalitiesd(keys="image", label_key=""), Orientationd(keys=["image", "brain"], axcodes="RAS", labels=None)]
     )
     found: dict[str, dict[str, dict]] = {}
     for section, wanted in (("training", {"clean": _NOTHING}), ("validation", settings())):

@@ -51,12 +51,7 @@ def _alone(title: str, *overlays: str) -> Contestant:
     return Contestant(f"{title} alone", (*overlays, "head_only"), stage1=None, fuses=False)
 
 
-HEADS = {
-    "swin_unetr": "Swin UNETR",
-    "unet": "UNet",
-    "ux_net": "3D UX-Net",
-    "hyper_dense": "HyperDenseNet",
-}
+HEADS = {"swin_unetr": "Swin UNETR", "unet": "UNet", "ux_net": "3D UX-Net", "hyper_dense": "HyperDenseNet"}
 CONTESTANTS: dict[str, Contestant] = {
     "ours": Contestant("RMR-Fusion"),
     "head_alone": _alone("its head"),

@@ -33,11 +33,7 @@ class RegionMaskGenerator(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 32,
-        hidden_channels: int = 8,
-        temperature: float = 0.5,
-        upsampling: str = "transposed",
+        self, in_channels: int = 32, hidden_channels: int = 8, temperature: float = 0.5, upsampling: str = "transposed"
     ) -> None:
         super().__init__()
         if upsampling not in ("transposed", "bilinear"):

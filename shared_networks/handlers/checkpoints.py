@@ -33,12 +33,7 @@ class TrainingCheckpoints(CheckpointSaver):
     """
 
     def __init__(
-        self,
-        save_dir: str,
-        save_dict: dict[str, Any],
-        file_prefix: str = "",
-        save_interval: int = 1,
-        n_saved: int = 2,
+        self, save_dir: str, save_dict: dict[str, Any], file_prefix: str = "", save_interval: int = 1, n_saved: int = 2
     ) -> None:
         super().__init__(save_dir, save_dict, file_prefix=file_prefix, save_interval=save_interval)
         self._interval_checkpoint.save_handler = _AtomicSaver(Path(save_dir), n_saved)

@@ -21,11 +21,7 @@ def check_definition(definition: str) -> str:
 
 
 def check_images(
-    fused: torch.Tensor,
-    source_a: torch.Tensor,
-    source_b: torch.Tensor,
-    definition: str = "standard",
-    smallest: int = 1,
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard", smallest: int = 1
 ) -> None:
     """Raise ValueError unless the arguments are as this module says; ``smallest`` is the least H and W allowed."""
     check_definition(definition)

@@ -63,11 +63,7 @@ def _fidelity(reference: torch.Tensor, fused: torch.Tensor, saturating: bool, sc
 
 
 def compute_visual_information_fidelity(
-    fused: torch.Tensor,
-    source_a: torch.Tensor,
-    source_b: torch.Tensor,
-    definition: str = "standard",
-    scales: int = 4,
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard", scales: int = 4
 ) -> torch.Tensor:
     """Compute VIF(A, F) + VIF(B, F) in the pixel domain (Sheikh and Bovik, IEEE TIP 2006, doi 10.1109/TIP.2005.859378).
 

@@ -66,8 +66,7 @@ class HyperDenseNet(nn.Module):
         )
         sizes = [seen[-1], *classifier]
         self.classifier = nn.Sequential(
-            *(layer(narrow, wide, 1) for narrow, wide in pairwise(sizes)),
-            nn.Conv3d(sizes[-1], out_channels, 1),
+            *(layer(narrow, wide, 1) for narrow, wide in pairwise(sizes)), nn.Conv3d(sizes[-1], out_channels, 1)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

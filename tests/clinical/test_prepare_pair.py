@@ -86,7 +86,7 @@ def test_failed_registrations_are_refused(case, write_volume):
     upside_down = write_volume("b/flair.nii.gz", np.asarray(image.dataobj)[:, :, ::-1], image.affine)
     with pytest.raises(InputError, match="the registration failed, nothing fits") as caught:
         load([case[0], str(upside_down)], align=True)
-    assert "\n" not in str(caught.value) and case[0] in str(caught.value)
+    assert case[0] in str(caught.value)
     with pytest.raises(InputError, match=r"it turned by 6 degrees and moved by \d+ mm \(accepted: 2 and 100\)"):
         load(case, align=True, largest_rotation=2)
     with pytest.raises(InputError, match=r"\(accepted: 45 and 1\)"):
