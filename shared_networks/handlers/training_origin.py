@@ -1,4 +1,4 @@
-"""What a training was begun with: a checkpoint goes on with the same, or not at all."""
+"""What a training was begun with: a checkpoint goes on with the same only."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
