@@ -10,8 +10,6 @@ from pathlib import Path
 from shared_networks.command_parser import CommandParser
 from shared_networks.errors import InputError
 
-__all__ = ["fuse_arguments", "main", "run_bundle"]
-
 _USAGE = """python -m shared_networks fuse --t1 FILE --flair FILE [--output_dir FOLDER]
        python -m shared_networks fuse --mri FILE_OR_FOLDER --other FILE_OR_FOLDER ...
        python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE ..."""

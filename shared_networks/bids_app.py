@@ -11,8 +11,6 @@ from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["app_arguments"]
-
 
 def app_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``python -m monai.bundle`` for a command line of a BIDS app.

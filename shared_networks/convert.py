@@ -11,8 +11,6 @@ from shared_networks.errors import InputError
 from shared_networks.nets.gesenet import GeSeNet
 from shared_networks.utils.weights import read_weights
 
-__all__ = ["convert_gesenet_checkpoint", "convert_gesenet_state_dict"]
-
 # released branch prefix -> ours: the released "inf" branch takes the MRI, "vis" the other picture.
 _BRANCHES = {"inf": "mri", "vis": "other"}
 _BRANCH_PARTS = {

@@ -5,8 +5,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["model_card"]
-
 _TYPES = {"Dice": "dice", "F1": "f1", "HD95": "hausdorff_distance"}
 """First part of a measure's name -> type of Hugging Face; others keep their name."""
 

@@ -27,8 +27,6 @@ from shared_networks.utils.bundle_network import check_version, load_network, re
 from shared_networks.utils.weights import MANIFEST
 from shared_networks.verify_release import unpack_release, verify_release
 
-__all__ = ["MANIFEST", "build_release", "check_release", "release_files"]
-
 LARGEST_FILE = 25 * 1024 * 1024
 """Bytes that one file may have; the Model Zoo keeps larger ones elsewhere and lists them in ``large_files.yml``."""
 

@@ -16,8 +16,6 @@ from shared_networks.errors import InputError, one_line
 from shared_networks.utils.hashing import stream_hash
 from shared_networks.utils.weights import MANIFEST
 
-__all__ = ["unpack_release", "verify_release"]
-
 _MOST_BYTES = 2**31  # of all members together; a bundle here has some 100 MB
 _MOST_MEMBERS = 10_000
 _LARGEST_MANIFEST = 2**20

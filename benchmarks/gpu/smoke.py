@@ -18,8 +18,6 @@ from monai.bundle import ConfigWorkflow
 from benchmarks import GESENET, RMR
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
 
-__all__ = ["Run", "main", "runs"]
-
 _STEP = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "num_workers": 0, "resume": False}
 _BRAINS = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "validation_subjects": ["toy0"]}
 _PICTURES = {"patch_size": [44, 44], "batch_size": 2, "validation_cases": {}, "validation_every": 1}

@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["BilateralAttentionFusion", "ChannelAttention", "PoolingFusing", "SpatialAttention"]
-
 
 class ChannelAttention(nn.Module):
     """Refine high-level maps: every channel is weighted by what it holds over the whole picture.

@@ -3,8 +3,6 @@
 import torch
 import torch.nn.functional as F
 
-__all__ = ["convolve_concatenation"]
-
 
 def convolve_concatenation(inputs: list[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Zero-padded convolution of the channel concatenation of ``inputs``, as a sum of one convolution for each.

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["DetailGate"]
-
 # Brings the difference of the two volumes, a few hundredths, to the size of the other inputs.
 _CONTRAST = 10.0
 

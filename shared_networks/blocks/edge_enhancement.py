@@ -6,8 +6,6 @@ from torch import nn
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 from shared_networks.blocks.gradients import sobel_kernels
 
-__all__ = ["EdgeEnhancement", "GradientFilter"]
-
 
 class GradientFilter(nn.Module):
     """Depth-wise horizontal and vertical 3x3 convolutions, initialised to Sobel, whose absolute responses are added.

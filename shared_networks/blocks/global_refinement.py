@@ -5,8 +5,6 @@ from torch import nn
 
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 
-__all__ = ["GlobalRefinement"]
-
 
 class GlobalRefinement(nn.Module):
     """Refines the mask-optimised features of both branches by the edge-enhanced features of the MRI branch.

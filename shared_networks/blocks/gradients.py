@@ -5,8 +5,6 @@ import torch.nn.functional as F
 
 from shared_networks.utils.constant_cache import cached_constants
 
-__all__ = ["sobel_gradient_magnitude", "sobel_kernels", "sobel_kernels_like"]
-
 
 def sobel_kernels(spatial_dims: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Sobel kernels along every axis: the central difference [-1, 0, 1] smoothed by [1, 2, 1] on the other axes.

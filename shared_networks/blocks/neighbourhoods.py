@@ -2,8 +2,6 @@
 
 import torch
 
-__all__ = ["gather_neighbourhoods", "kernel_matrix", "neighbourhood_rows", "pixel_rows"]
-
 
 def pixel_rows(features: torch.Tensor) -> torch.Tensor:
     """Feature maps as one row of channels for each pixel.

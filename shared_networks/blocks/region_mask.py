@@ -7,8 +7,6 @@ from shared_networks.blocks.masked_region_mask import MaskedRegionMaskConvolutio
 from shared_networks.blocks.region_mask_convolution import RegionMaskConvolution, gumbel_softmax
 from shared_networks.blocks.sparse_region_mask import SparseRegionMaskConvolution
 
-__all__ = ["ChannelAttention", "RegionMask", "RegionMaskGenerator"]
-
 _FORMS = {
     "masked": MaskedRegionMaskConvolution,
     "sparse": SparseRegionMaskConvolution,

@@ -5,8 +5,6 @@ from torch import nn
 
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 
-__all__ = ["RegionMaskConvolution", "gumbel_softmax"]
-
 
 def gumbel_softmax(logits: torch.Tensor, temperature: float, dim: int) -> torch.Tensor:
     """Soft Gumbel softmax; written out because ``F.gumbel_softmax`` cannot be scripted with its sampling inside.

@@ -9,8 +9,6 @@ from torch import nn
 from shared_networks.blocks.grouped_window_attention import GroupedBasicLayer
 from shared_networks.blocks.padding import crop_to, next_multiple, pad_to
 
-__all__ = ["SwinEncoder"]
-
 
 class SwinEncoder(nn.Module):
     """Encoder EN_X or EN_Y of Zhang et al., AAAI 2024, Eq. 1: one modality to features of the same size.

@@ -11,8 +11,6 @@ from skimage.filters import threshold_otsu
 from shared_networks.errors import InputError
 from shared_networks.io.itk_volumes import to_itk
 
-__all__ = ["correct_bias_field"]
-
 _GRID = 4.0  # mm between the voxels that the field is estimated on
 _ITERATIONS = (50, 50, 50)
 

@@ -7,8 +7,6 @@ from skimage.filters import threshold_otsu
 
 from shared_networks.errors import InputError
 
-__all__ = ["simple_brain_mask"]
-
 _BRIDGES = 3.0  # mm: half the width of what is cut between brain and scalp (nerves, vessels, meninges)
 _FOLDS = 8.0  # mm: half the width of the furrows and ventricles that are filled
 _GRID = 2.0  # mm between the voxels that are looked at

@@ -18,8 +18,6 @@ from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import Source, read_source
 from shared_networks.io.regular_grid import background_value
 
-__all__ = ["PreparePair"]
-
 _BLUNT, _DOUBTFUL = 1.5, 1.7
 """Sharpness of a registration below which it is refused, or a warning; that of brain pairs was 3 to 8, of six
 heads with skull 1.8 to 2.8, that of volumes which show different things 1.0 to 1.3."""

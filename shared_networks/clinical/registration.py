@@ -18,8 +18,6 @@ from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.itk_volumes import to_itk
 from shared_networks.io.regular_grid import background_value
 
-__all__ = ["RigidRegistration", "register_rigid", "resample_rigid"]
-
 _COARSE, _FINE = (8.0,), (4.0, 2.0)
 """Voxel sizes in mm of the steps from coarse to fine; half of each is the sigma of the smoothing."""
 _SAMPLES = 40_000

@@ -14,8 +14,6 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.utils.optional_packages import missing_packages
 
-__all__ = ["refuse_missing_deepbet", "trained_brain_mask"]
-
 # Its requirements name a graphical interface too, which is not needed here.
 _PACKAGES = {"deepbet": "deepbet", "cc3d": "connected-components-3d", "fill_voids": "fill_voids", "pandas": "pandas"}
 

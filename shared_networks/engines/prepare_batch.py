@@ -6,8 +6,6 @@ import torch
 from monai.engines import PrepareBatch
 from monai.utils import convert_to_tensor
 
-__all__ = ["PrepareFusionBatch", "PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]
-
 
 def _plain(tensor: torch.Tensor, device: str | torch.device | None = None, non_blocking: bool = False) -> torch.Tensor:
     """Put a tensor on the device, without meta data, whose bookkeeping costs time in every operation."""

@@ -7,8 +7,6 @@ from tqdm.auto import tqdm
 
 from shared_networks.data.case_log import CaseLog
 
-__all__ = ["CaseProgress"]
-
 
 class CaseProgress:
     """A bar that counts decided cases, with the time that is left.

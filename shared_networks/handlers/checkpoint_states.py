@@ -8,8 +8,6 @@ from typing import Any
 from monai.engines import SupervisedTrainer
 from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["ScheduleState", "TrainerState"]
-
 # Steps that a schedule is made for, as PyTorch's and MONAI's schedules call them.
 _LENGTHS = ("T_max", "t_total", "warmup_steps", "total_iters")
 

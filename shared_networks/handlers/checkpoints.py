@@ -11,8 +11,6 @@ from monai.handlers import CheckpointSaver
 from shared_networks.utils.atomic import remove_abandoned
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
-__all__ = ["TrainingCheckpoints"]
-
 
 class TrainingCheckpoints(CheckpointSaver):
     """MONAI's ``CheckpointSaver`` by epochs, with files that are written atomically.

@@ -11,8 +11,6 @@ from monai.utils import MAX_SEED
 
 from shared_networks.data.random_versions import RandomVersions
 
-__all__ = ["EpochReseed", "RenewVersions", "epoch_seed"]
-
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """Seed of one epoch of one process, spread over the whole range so that neighbours do not share streams."""

@@ -4,8 +4,6 @@ import torch
 from ignite.engine import Engine
 from monai.engines import IterationEvents
 
-__all__ = ["GradientClip"]
-
 
 class GradientClip:
     """Clip the total gradient norm after every backward pass.

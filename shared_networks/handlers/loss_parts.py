@@ -4,8 +4,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["LossParts"]
-
 
 class LossParts:
     """``output_transform`` of MONAI's logging handlers: the parts of the last call of a loss as numbers.

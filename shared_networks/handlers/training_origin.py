@@ -11,8 +11,6 @@ from shared_networks.io.content_hash import items_hash
 from shared_networks.runner.settings_hash import collect_settings
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["TrainingOrigin"]
-
 # Whose content, with all that it refers to, decides what a step of a training does.
 _SETTINGS = (
     "network_def",

@@ -5,8 +5,6 @@ from typing import Any
 import torch
 from monai.inferers import SimpleInferer
 
-__all__ = ["AutocastInferer"]
-
 
 class AutocastInferer(SimpleInferer):
     """Run the network as it is, on a CPU under autocast to bfloat16 where that is asked for.

@@ -10,8 +10,6 @@ from torch import nn
 from shared_networks.blocks.region_mask import ChannelAttention
 from shared_networks.errors import InputError
 
-__all__ = ["BackgroundSkipping", "content_box"]
-
 
 def content_box(image: torch.Tensor, margin: int) -> tuple[slice, slice] | None:
     """The rectangle that holds everything in a picture that is not 0, with a margin around it.

@@ -16,8 +16,6 @@ from shared_networks.inferers.memory_fallback import first_that_fits, on_process
 from shared_networks.inferers.memory_plan import rmr_block_voxels
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 
-__all__ = ["BLOCK_OVERLAP", "ENCODER_WINDOW", "EncodeOnceInferer"]
-
 # Side of the encoder's attention window in voxels, and overlap of the blocks of a volume that is encoded in blocks.
 ENCODER_WINDOW = 14
 BLOCK_OVERLAP = 2 * ENCODER_WINDOW

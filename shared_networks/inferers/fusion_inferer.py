@@ -15,8 +15,6 @@ from shared_networks.inferers.background_skipping import BackgroundSkipping
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 from shared_networks.inferers.memory_plan import slices_at_a_time
 
-__all__ = ["FusionInferer"]
-
 
 class FusionInferer(Inferer):
     """Run a two-dimensional fusion network on pictures or on volumes.

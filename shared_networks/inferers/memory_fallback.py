@@ -9,8 +9,6 @@ import torch
 
 from shared_networks.utils.memory import is_gpu_memory_error
 
-__all__ = ["first_that_fits", "on_processor"]
-
 
 def first_that_fits(ways: Iterable[tuple[str, Callable[[], torch.Tensor]]], logger: logging.Logger) -> torch.Tensor:
     """The result of the first way that the GPU has memory for.

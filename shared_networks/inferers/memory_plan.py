@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from shared_networks.errors import InputError
 from shared_networks.inferers.overlapping_blocks import block_size
 
-__all__ = ["rmr_block_voxels", "rmr_peak", "slices_at_a_time", "slices_peak"]
-
 _PROCESS = 0.75
 """Python, PyTorch, weights, one window of the head."""
 _RMR_VOLUME, _RMR_BLOCK = 0.25, 1.1

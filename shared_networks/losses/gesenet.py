@@ -7,8 +7,6 @@ from shared_networks.blocks.gradients import sobel_gradient_magnitude
 from shared_networks.losses.precision import in_single_precision
 from shared_networks.metrics import compute_ssim
 
-__all__ = ["EdgeLoss", "GeSeNetLoss", "MaskSparsityLoss", "StructuralSimilarityFusionLoss"]
-
 
 class EdgeLoss(nn.Module):
     """Edge loss (Eq. 10-12): ``L_c + gamma * L_g``, content and gradient towards the maximum of the sources.

@@ -10,8 +10,6 @@ from torch import nn
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
 from shared_networks.losses.precision import in_single_precision
 
-__all__ = ["MutualReinforcingLoss", "VisualFusionLoss"]
-
 
 class VisualFusionLoss(nn.Module):
     """Visual fusion loss (Eq. 7): ``|F - Y|_1 + delta * |grad F - max(grad X, grad Y)|_1``, both norms as means.

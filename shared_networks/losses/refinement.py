@@ -6,8 +6,6 @@ from torch import nn
 from shared_networks.losses.precision import in_single_precision
 from shared_networks.losses.volume_similarity import VolumeSimilarityLoss
 
-__all__ = ["RefinementDistance", "TwoLevelRefinementLoss", "residual_variation"]
-
 
 def residual_variation(residual: torch.Tensor) -> torch.Tensor:
     """Total variation as RMR-Fusion uses it: mean squared forward difference, summed over the axes.

@@ -5,8 +5,6 @@ from torch import nn
 
 from shared_networks.losses.precision import in_single_precision
 
-__all__ = ["VolumeSimilarityLoss"]
-
 
 class VolumeSimilarityLoss(nn.Module):
     """``1 - SSIM`` (Wang et al. 2004) in three dimensions with a Gaussian window.

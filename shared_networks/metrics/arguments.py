@@ -8,8 +8,6 @@ shapes do not fit, the images are smaller than the metric is defined for, or the
 
 import torch
 
-__all__ = ["check_definition", "check_images"]
-
 _DEFINITIONS = ("standard", "paper")
 
 

@@ -9,8 +9,6 @@ from monai.utils import convert_to_tensor
 from shared_networks.errors import InputError
 from shared_networks.metrics.arguments import check_definition
 
-__all__ = ["FusionMetric"]
-
 # Slices of a volume that are scored together: bounds the memory, whatever the number of slices.
 _SLICES_AT_ONCE = 16
 

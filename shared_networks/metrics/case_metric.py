@@ -9,8 +9,6 @@ from monai.utils import convert_to_tensor
 
 from shared_networks.errors import InputError
 
-__all__ = ["CaseMetric", "score_labelled", "voxel_spacing"]
-
 
 def voxel_spacing(volume: torch.Tensor) -> torch.Tensor:
     """Size of a voxel in mm by the affine of a MetaTensor, 1 in every direction for another tensor: 3 values."""

@@ -7,8 +7,6 @@ from monai.metrics import compute_dice
 
 from shared_networks.metrics.case_metric import CaseMetric
 
-__all__ = ["ClassDiceMetric", "compute_class_dice"]
-
 
 def compute_class_dice(prediction: torch.Tensor, label: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:
     """Dice of some classes in one case.

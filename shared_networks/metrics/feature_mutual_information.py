@@ -7,8 +7,6 @@ from shared_networks.blocks.gradients import sobel_kernels_like
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["FeatureMutualInformationMetric", "compute_feature_mutual_information", "sobel_edges"]
-
 _SIDE = 3
 _PIXELS = _SIDE**2
 _PATTERNS = 2**_PIXELS

@@ -4,8 +4,6 @@ import math
 
 import torch
 
-__all__ = ["GREY_LEVELS", "entropy_in_bits", "grey_levels", "histogram"]
-
 GREY_LEVELS = 256
 
 

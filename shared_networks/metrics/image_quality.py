@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
-__all__ = ["QUALITY_BOX", "central_box", "detail_scores", "image_quality", "scores_above"]
-
 QUALITY_BOX = (84, 84, 14)
 """Sides of the part of the brain that is looked at, in voxels: whole windows (14) of the encoder."""
 

@@ -10,8 +10,6 @@ from scipy.spatial import KDTree
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["REGIONS", "lesions_by_region", "ventricle_mask"]
-
 REGIONS = ("periventricular", "juxtacortical", "deep_white_matter")
 
 _DEEP_MM, _COARSE_MM = 20.0, 3.0

@@ -9,15 +9,6 @@ from scipy import ndimage
 
 from shared_networks.metrics.case_metric import CaseMetric
 
-__all__ = [
-    "LesionDetection",
-    "LesionF1Metric",
-    "LesionHausdorffMetric",
-    "compute_lesion_detection",
-    "compute_lesion_hausdorff",
-    "lesion_components",
-]
-
 
 def lesion_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Connected components of a mask; voxels that touch at a corner belong together.

@@ -7,8 +7,6 @@ from monai.metrics import CumulativeIterationMetric
 
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["RelativeFusionScore"]
-
 
 class RelativeFusionScore(CumulativeIterationMetric):
     """Mean over several fusion metrics of (mean score of the fused images) / (mean score of their sources' maximum).

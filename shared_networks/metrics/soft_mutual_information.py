@@ -4,8 +4,6 @@ import torch
 
 from shared_networks.metrics.arguments import check_images
 
-__all__ = ["compute_soft_mutual_information"]
-
 # 1 / (2 sigma^2) of the Parzen window, in squared bins: sigma is half a bin.
 _SHARPNESS = 2.0
 _TINY = 1e-12

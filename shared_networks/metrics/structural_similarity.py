@@ -8,14 +8,6 @@ from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 from shared_networks.metrics.windows import filter_valid, gaussian_window
 
-__all__ = [
-    "MeanSourceSSIMMetric",
-    "MultiExposureSSIMMetric",
-    "compute_mean_source_ssim",
-    "compute_multi_exposure_ssim",
-    "compute_ssim",
-]
-
 _SIZE, _SIGMA = 11, 1.5
 _CONTRAST_CONSTANT = (0.03 * 255) ** 2
 # Constants of the published index: added to the length of a patch, highest exponent and least weight of a source.

@@ -6,8 +6,6 @@ from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 from shared_networks.metrics.windows import filter_valid, gaussian_window
 
-__all__ = ["VisualInformationFidelityMetric", "compute_visual_information_fidelity"]
-
 _NOISE_VARIANCE = 2.0
 # Gaussian windows of the four scales, fine to coarse; sigma is a fifth of the size.
 _WINDOW_SIZES = (17, 9, 5, 3)

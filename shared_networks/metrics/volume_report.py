@@ -7,8 +7,6 @@ import numpy as np
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["compute_volume_report"]
-
 
 def compute_volume_report(
     label: np.ndarray, affine: np.ndarray, class_names: Mapping[int, str], lesion_label: int | None = None

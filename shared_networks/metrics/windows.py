@@ -3,8 +3,6 @@
 import torch
 import torch.nn.functional as F
 
-__all__ = ["filter_valid", "gaussian_window"]
-
 
 def gaussian_window(size: int, sigma: float, like: torch.Tensor) -> torch.Tensor:
     """Return one axis of a Gaussian window whose samples sum to one.

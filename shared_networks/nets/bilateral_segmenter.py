@@ -9,8 +9,6 @@ from torch import nn
 
 from shared_networks.blocks.bilateral_attention import BilateralAttentionFusion
 
-__all__ = ["BilateralAttentionSegmenter"]
-
 
 class BilateralAttentionSegmenter(nn.Module):
     """Light segmenter with two heads, after C. Peng et al., "Bilateral attention decoder: A lightweight decoder for

@@ -9,8 +9,6 @@ from shared_networks.blocks.feature_decoder import FeatureDecoder
 from shared_networks.blocks.swin_encoder import SwinEncoder
 from shared_networks.utils.weights import load_weights
 
-__all__ = ["DegradationAutoencoder"]
-
 
 class DegradationAutoencoder(nn.Module):
     """Two encoders of the same form with weights of their own, and one decoder for both modalities.

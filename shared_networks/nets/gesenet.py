@@ -9,8 +9,6 @@ from shared_networks.blocks.edge_enhancement import EdgeEnhancement
 from shared_networks.blocks.global_refinement import GlobalRefinement
 from shared_networks.blocks.region_mask import RegionMask
 
-__all__ = ["GeSeNet"]
-
 
 class _Branch(nn.Module):
     """Stem, edge enhancement E and region mask M of one modality, in either order."""

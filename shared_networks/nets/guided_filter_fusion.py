@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["GuidedFilterFusion", "guided_filter", "window_mean"]
-
 
 def window_mean(image: torch.Tensor, radius: int) -> torch.Tensor:
     """Mean over (2 radius + 1)-wide squares; at the border over the part that lies inside. B x C x H x W."""

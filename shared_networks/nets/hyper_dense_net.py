@@ -7,8 +7,6 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import nn
 
-__all__ = ["HyperDenseNet"]
-
 
 class HyperDenseNet(nn.Module):
     """Segmentation at full resolution, in which every layer of every modality's path sees all earlier layers of all.

@@ -7,8 +7,6 @@ import torch
 from monai.networks.blocks import UnetOutBlock, UnetrBasicBlock, UnetrUpBlock
 from torch import nn
 
-__all__ = ["UXNet3D"]
-
 
 class _ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of B x C x X x Y x Z, for each voxel."""

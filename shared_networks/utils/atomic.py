@@ -10,8 +10,6 @@ from pathlib import Path
 
 from shared_networks.utils.folder_lock import folder_lock
 
-__all__ = ["atomic_files", "atomic_folder", "atomic_path", "atomic_text", "remove_abandoned", "write_text"]
-
 _PREFIX = ".writing-"
 """Of temporary files and folders."""
 _ABANDONED_SECONDS = 3600.0

@@ -14,8 +14,6 @@ from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.utils.weights import change_tensors, read_weights, weights_of
 
-__all__ = ["average_weights", "main"]
-
 
 def average_weights(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Mean of every floating point entry; other entries (counters) are the first state's.

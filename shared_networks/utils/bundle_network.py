@@ -12,8 +12,6 @@ import shared_networks
 from shared_networks.errors import InputError
 from shared_networks.utils.weights import load_weights
 
-__all__ = ["check_version", "load_network", "read_inference_config", "read_metadata"]
-
 
 def read_metadata(bundle: Path) -> dict[str, Any]:
     """Content of ``configs/metadata.json``.

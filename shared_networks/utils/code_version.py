@@ -6,8 +6,6 @@ from pathlib import Path
 import shared_networks
 from shared_networks.errors import InputError
 
-__all__ = ["check_code_version"]
-
 
 def check_code_version(bundle_root: str | Path) -> str:
     """Compare the version of a bundle with that of the ``shared_networks`` that was imported.

@@ -10,8 +10,6 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["folder_lock"]
-
 _descriptors: set[int] = set()
 
 

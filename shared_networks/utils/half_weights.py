@@ -9,8 +9,6 @@ from shared_networks.errors import InputError
 from shared_networks.utils.weights import change_tensors, read_weights, weights_of
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
-__all__ = ["half_weights", "main"]
-
 
 def half_weights(state: Mapping[str, torch.Tensor], least_elements: int = 20_000) -> dict[str, torch.Tensor]:
     """Round the large floating point tensors of a state dict to float16; other tensors stay.

@@ -5,8 +5,6 @@ from importlib.util import find_spec
 
 import torch
 
-__all__ = ["missing_for_tensorrt", "missing_packages"]
-
 
 def missing_packages(packages: Mapping[str, str]) -> list[str]:
     """What has to be given to ``pip install``.

@@ -5,8 +5,6 @@ from typing import Any, TypeVar
 import torch
 from torch.utils._pytree import tree_map
 
-__all__ = ["own_outputs"]
-
 _Network = TypeVar("_Network", bound=torch.nn.Module)
 
 

@@ -11,8 +11,6 @@ from torch import nn
 from shared_networks.errors import InputError, one_line
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["MANIFEST", "change_tensors", "first_difference", "load_weights", "read_weights", "weights_of"]
-
 MANIFEST = "SHA256SUMS"
 """Name of the manifest inside a bundle; ``sha256sum --check`` reads it."""
 

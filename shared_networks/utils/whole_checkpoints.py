@@ -10,8 +10,6 @@ import torch
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["is_whole_checkpoint", "write_checkpoint"]
-
 
 def write_checkpoint(content: Any, path: str | Path) -> None:
     """Save what ``torch.load(..., weights_only=True)`` can read back, atomically; the folder must exist.

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["comparison_table", "weights_noted"]
-
 
 def comparison_table(
     summaries: Sequence[dict[str, Any]],

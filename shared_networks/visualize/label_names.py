@@ -8,8 +8,6 @@ from matplotlib.colors import to_rgb
 
 from shared_networks.visualize.quality_control import class_colours
 
-__all__ = ["label_table", "name_labels"]
-
 _CARET = 30
 """Code of the extension of Caret and Connectome Workbench, https://nifti.nimh.nih.gov/nifti-1/extension."""
 

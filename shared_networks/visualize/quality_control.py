@@ -11,8 +11,6 @@ from matplotlib.patches import Patch
 
 from shared_networks.visualize.side_by_side import upright_slice
 
-__all__ = ["class_colours", "quality_control_figure", "tint_classes"]
-
 _COLOURS = ("tab:blue", "tab:green", "gold", "tab:purple", "tab:cyan", "tab:pink", "tab:brown", "tab:olive")
 _LESION_COLOUR = "red"
 

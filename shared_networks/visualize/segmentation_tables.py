@@ -5,8 +5,6 @@ from typing import Any
 
 from shared_networks.visualize.fusion_tables import weights_noted
 
-__all__ = ["MEAN_DICE", "segmentation_tables"]
-
 MEAN_DICE = "Dice_mean"
 """Name of the mean of the classes' Dice."""
 

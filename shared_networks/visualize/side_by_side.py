@@ -5,8 +5,6 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["fullest_slice", "side_by_side", "upright_slice"]
-
 _MASK_COLOURS = ((255, 140, 0), (0, 160, 255))
 """Orange for the MRI branch's mask, blue for the other one's; both together give their mean."""
 

@@ -13,8 +13,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from shared_networks.errors import InputError
 from shared_networks.visualize.small_png import save_small
 
-__all__ = ["draw_training_curve", "read_scalars"]
-
 
 def read_scalars(folder: str | Path) -> dict[str, list[tuple[int, float]]]:
     """Scalars of all TensorBoard event files of a folder, by name: (step, value) in the order of steps.
