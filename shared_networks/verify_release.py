@@ -52,17 +52,9 @@ def verify_release(path: str | Path) -> dict[str, str]:
 
 
 def unpack_release(path: str | Path, folder: str | Path) -> Path:
-    """Verify a bundle's zip, and unpack it below ``folder``; atomically.
+    """Verify a bundle's zip, unpack it below ``folder``, atomically, and return the bundle's folder.
 
-    Args:
-        path: see :func:`verify_release`.
-        folder: where the bundle's folder goes; made when missing.
-
-    Returns:
-        The bundle's folder.
-
-    Raises:
-        InputError: see :func:`verify_release`; also when the bundle's folder is there already.
+    Raises InputError, see :func:`verify_release`; also when the bundle's folder is there already.
     """
     path, folder = Path(path), Path(folder)
     listed = verify_release(path)

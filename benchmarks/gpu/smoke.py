@@ -51,12 +51,8 @@ class Run:
 
 
 def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
-    """What part A runs, the most important first.
-
-    Args:
-        brains: labelled volumes.
-        pictures: pairs of pictures.
-        work: for what the runs write.
+    """What part A runs on labelled volumes and pairs of pictures, the most important first; ``work`` is for what they
+    write.
     """
     sample = RMR / "sample_data"
     rmr = {**_STEP, **_BRAINS, "dataset_dir": brains, "ckpt_dir": work / "rmr"}

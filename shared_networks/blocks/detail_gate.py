@@ -42,15 +42,10 @@ class DetailGate(nn.Module):
         )
 
     def forward(self, decoded: torch.Tensor, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Blend.
+        """Blend ``decoded``, B x 1 x X x Y x Z, with the weighted sum of N images in [0, 1], B x N x X x Y x Z, N
+        ``weights``.
 
-        Args:
-            decoded: B x 1 x X x Y x Z.
-            features: B x in_channels x X x Y x Z.
-            images: B x N x X x Y x Z in [0, 1], N the number of ``weights``.
-
-        Returns:
-            B x 1 x X x Y x Z, between ``decoded`` and the weighted sum of the images.
+        The result lies between the two.
         """
         mixture = self.mixture(images)
         difference = _CONTRAST * (mixture - decoded)

@@ -61,11 +61,8 @@ class RegionMaskGenerator(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Global average, two 1x1 convolutions, sigmoid: one weight per channel.
-
-    Args:
-        channels: channels in and out.
-        hidden_channels: channels between (2 in the released checkpoint).
+    """Global average, two 1x1 convolutions (``hidden_channels`` between; 2 in the released checkpoint), sigmoid: one
+    weight per channel.
     """
 
     def __init__(self, channels: int = 32, hidden_channels: int = 2) -> None:

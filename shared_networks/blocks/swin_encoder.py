@@ -78,14 +78,7 @@ class SwinEncoder(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Encode volumes of any size.
-
-        Args:
-            image: B x in_channels x X x Y x Z in [0, 1], every axis at least 1.
-
-        Returns:
-            Features, B x out_channels x X x Y x Z.
-        """
+        """Encode volumes, any size, B x in_channels x X x Y x Z in [0, 1] -> features, B x out_channels x X x Y x Z."""
         size = image.shape[2:]
         first = self.stem(pad_to(image, next_multiple(size, 2)))
         tokens = self.patch_embedding(first)

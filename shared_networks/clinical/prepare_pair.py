@@ -60,14 +60,11 @@ class PreparePair:
     largest_translation: float = 100.0
 
     def __call__(self, first: Source, second: Source | None) -> tuple[Source, Source | None, dict[str, Any]]:
-        """Return both volumes, the second on the first one's grid if it was registered, and what was done.
+        """Return both volumes, the second on the first one's grid if it was registered, and a record for JSON of what
+        was done.
 
-        A second one that is missing (None) stays so; it must not be one that is to be registered.
-
-        The record holds, for each step that was done, one entry that JSON can hold.
-
-        Raises:
-            InputError: one line that says what is wrong with which file and what to do.
+        A second one that is missing (None) stays so; it must not be one that is to be registered. Raises InputError,
+        one line that says what is wrong with which file and what to do.
         """
         record: dict[str, Any] = {}
         if self.dicom_output:

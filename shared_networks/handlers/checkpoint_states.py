@@ -57,9 +57,6 @@ class TrainerState:
     Without it a resumed run would begin at the scaler's first scale and leave out steps until it has found the right
     one again. A checkpoint from a run without mixed precision leaves the scaler as it is, and a run without mixed
     precision takes a checkpoint with one.
-
-    Args:
-        trainer: whose state it is.
     """
 
     def __init__(self, trainer: SupervisedTrainer) -> None:

@@ -17,17 +17,8 @@ class TrainingCheckpoints(CheckpointSaver):
 
     MONAI's own writes under the final name and removes the oldest file before: a process killed meanwhile leaves one
     whole file at most, a full disk a broken one; and a resumed run forgets the files of the run before. Here the new
-    file is renamed when it is complete, and earlier epochs' files beyond ``n_saved`` go after that.
-
-    Args:
-        save_dir: folder, made when missing.
-        save_dict: objects with a ``state_dict``.
-        file_prefix: files are named ``<file_prefix>_checkpoint_epoch=<epoch>.pt``.
-        save_interval: epochs from one to the next.
-        n_saved: files kept.
-
-    Raises:
-        InputError: while training, when a checkpoint cannot be written.
+    file, ``<file_prefix>_checkpoint_epoch=<epoch>.pt``, is renamed when it is complete, and earlier epochs' files
+    beyond ``n_saved`` go after that. Raises InputError when a checkpoint cannot be written.
     """
 
     def __init__(

@@ -75,16 +75,10 @@ class EncodeOnceInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Fuse and segment volumes.
+        """Fuse and segment volumes, B x 2 x X x Y x Z, every axis at least 1 -> logits and fused volume, B x (J + 1) x
+        X x Y x Z.
 
-        Args:
-            inputs: B x 2 x X x Y x Z, every axis at least 1.
-            network: see the class.
-            args: passed to a network without the three methods.
-            kwargs: passed to a network without the three methods.
-
-        Returns:
-            B x (J + 1) x X x Y x Z, logits and fused volume; a MetaTensor if ``inputs`` is one.
+        Further arguments go to a network without the three methods. A MetaTensor stays one.
         """
         if isinstance(network, (DistributedDataParallel, DataParallel)):
             network = network.module

@@ -112,17 +112,9 @@ class GeSeNetLoss(nn.Module):
 
     @in_single_precision
     def forward(self, prediction: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """Combine the terms.
+        """Combine the terms for B x 1 x H x W, or B x 3 x H x W with the masks of both branches behind -> scalar.
 
-        Args:
-            prediction: B x 1 x H x W fused images, or B x 3 x H x W with the masks of both branches behind.
-            sources: B x 2 x H x W in [0, 1].
-
-        Returns:
-            Scalar loss.
-
-        Raises:
-            ValueError: when a sparsity term is wanted but the prediction holds no masks.
+        Sources are B x 2 x H x W in [0, 1]. Raises ValueError when a sparsity term is wanted but there are no masks.
         """
         fused = prediction[:, 0:1]
         terms: dict[str, tuple[float, torch.Tensor]] = {}

@@ -80,13 +80,8 @@ class BilateralAttentionSegmenter(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Say the class of every pixel, for pictures of any size.
-
-        Args:
-            image: B x in_channels x H x W in [0, 1].
-
-        Returns:
-            Logits of the main and of the auxiliary head, each B x out_channels x H x W.
+        """Logits of the main and of the auxiliary head, each B x out_channels x H x W, for pictures of any size in [0,
+        1].
         """
         maps8 = self.stage2(self.stem(image))
         maps16 = self.stage3(maps8)

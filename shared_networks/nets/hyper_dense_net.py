@@ -68,14 +68,7 @@ class HyperDenseNet(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Segment volumes of any size.
-
-        Args:
-            x: B x in_channels x X x Y x Z.
-
-        Returns:
-            Logits, B x out_channels x X x Y x Z.
-        """
+        """Segment volumes of any size, B x in_channels x X x Y x Z -> logits, B x out_channels x X x Y x Z."""
         first, *others = self.layers
         maps = first(x)
         for layer in others:

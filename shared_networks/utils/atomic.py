@@ -20,10 +20,7 @@ _ABANDONED_SECONDS = 3600.0
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success flush it to the disk and rename it, on failure remove it.
 
-    The temporary name keeps all suffixes, because image writers choose the format by them.
-
-    Args:
-        path: the file to make; its folder must exist.
+    The temporary name keeps all suffixes, because image writers choose the format by them. The folder must exist.
     """
     path = Path(path)
     temporary = _make_temporary(path)
