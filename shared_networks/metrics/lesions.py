@@ -37,7 +37,7 @@ class LesionDetection:
 
 
 def compute_lesion_detection(prediction: np.ndarray, label: np.ndarray) -> LesionDetection:
-    """Compare two masks X x Y x Z by lesion; one common voxel is enough, as in the WMH challenge (Kuijf et al. 2019)."""
+    """Compare masks X x Y x Z by lesion; one common voxel is enough, as in the WMH challenge (Kuijf et al. 2019)."""
     lesions, sizes = lesion_components(label)
     predicted, predicted_sizes = lesion_components(prediction)
     found = np.unique(lesions[prediction & label]).size

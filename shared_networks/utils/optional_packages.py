@@ -7,7 +7,7 @@ import torch
 
 
 def missing_packages(packages: Mapping[str, str]) -> list[str]:
-    """What has to be given to ``pip install``, by module -> pip's name of its package, for every module not installed."""
+    """What has to be given to ``pip install``, by module -> pip's name of its package, for each that is missing."""
     return [name for module, name in packages.items() if not _is_installed(module)]
 
 
