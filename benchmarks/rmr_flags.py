@@ -29,12 +29,13 @@ CLASSES = ("CSF", "GM", "WM", "WML")
 """Classes 1 to 4 of the labels and of the run's label maps."""
 
 
-def read_labels(lists: Sequence[Path]) -> dict[str, Path]:
-    """Subject -> label file, of all sections of some data lists."""
+def read_labels(lists: Sequence[Path], section: str = "") -> dict[str, Path]:
+    """Subject -> label file, of a section of some data lists; '' takes all."""
     found = {}
     for path in lists:
-        sections = json.loads(path.read_text(encoding="utf-8")).values()
-        items = [item for section in sections if isinstance(section, list) for item in section]
+        sections = json.loads(path.read_text(encoding="utf-8"))
+        chosen = [sections[section]] if section else [part for part in sections.values() if isinstance(part, list)]
+        items = [item for part in chosen for item in part]
         found |= {item["subject"]: path.parent / item["label"] for item in items if item.get("label")}
     return found
 
