@@ -10,9 +10,9 @@ from pathlib import Path
 from shared_networks.command_parser import CommandParser
 from shared_networks.errors import InputError
 
-_USAGE = """python -m shared_networks fuse --t1 FILE --flair FILE [--output_dir FOLDER]
-       python -m shared_networks fuse --mri FILE_OR_FOLDER --other FILE_OR_FOLDER ...
-       python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE ..."""
+_USAGE = """python -m shared_networks fuse --t1 PATH --flair PATH [--KEY VALUE ...]
+       python -m shared_networks fuse --mri PATH --other PATH [--KEY VALUE ...]
+       python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE"""
 _BUNDLES = {"rmr": "rmr_fusion_bundle", "gesenet": "gesenet_bundle"}
 
 
@@ -26,15 +26,17 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("command", choices=["fuse"], help=argparse.SUPPRESS)
-    parser.add_argument("--t1", default="", help="T1 volume, or folder of a DICOM series")
-    parser.add_argument("--flair", default="", help="T2-FLAIR volume, registered to the T1")
-    parser.add_argument("--mri", default="", help="MRI picture or volume, or a folder of them")
-    parser.add_argument("--other", default="", help="CT, PET or SPECT of the same names")
-    parser.add_argument("--dataset_dir", default="", help="folder of cases, BIDS data set")
-    parser.add_argument("--datalist", default="", help="JSON list of cases")
+    parser.add_argument("--t1", default="", metavar="PATH", help="T1 volume, or folder of a DICOM series")
+    parser.add_argument("--flair", default="", metavar="PATH", help="T2-FLAIR volume, registered to the T1")
+    parser.add_argument("--mri", default="", metavar="PATH", help="MRI picture or volume, or a folder of them")
+    parser.add_argument("--other", default="", metavar="PATH", help="CT, PET or SPECT of the same names")
+    parser.add_argument("--dataset_dir", default="", metavar="FOLDER", help="folder of cases, BIDS data set")
+    parser.add_argument("--datalist", default="", metavar="FILE", help="JSON list of cases")
     parser.add_argument("--gesenet", action="store_true", help="a folder that both can read is for GeSeNet")
-    parser.add_argument("--output_dir", default="fused", help="where the results go (default: fused)")
-    parser.add_argument("--bundle_root", default="", help="folder of the bundle (default: the one beside the package)")
+    parser.add_argument("--output_dir", default="fused", metavar="FOLDER", help="where the results go (default: fused)")
+    parser.add_argument(
+        "--bundle_root", default="", metavar="FOLDER", help="bundle (default: the one beside the package)"
+    )
     return parser
 
 

@@ -11,6 +11,9 @@ from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
+_USAGE = """python -m shared_networks.bids_app bids_dir output_dir participant
+           [--participant_label LABEL ...] [--KEY VALUE ...]"""
+
 
 def app_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``python -m monai.bundle`` for a command line of a BIDS app.
@@ -21,6 +24,7 @@ def app_arguments(arguments: Sequence[str]) -> list[str]:
     """
     parser = CommandParser(
         prog="python -m shared_networks.bids_app",
+        usage=_USAGE,
         description="Fuse and segment T1 and FLAIR of a BIDS data set; the results are BIDS derivatives.",
         epilog="Any other --KEY VALUE is a key of RMR-Fusion's inference.json, as --lesion_probability True.",
         allow_abbrev=False,
@@ -29,7 +33,9 @@ def app_arguments(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("output_dir", help="where the derivatives go")
     parser.add_argument("analysis_level", choices=["participant"])
     parser.add_argument("--participant_label", nargs="+", default=[], metavar="LABEL", help="with or without sub-")
-    parser.add_argument("--bundle_root", default="", help="folder of the bundle (default: the one beside the package)")
+    parser.add_argument(
+        "--bundle_root", default="", metavar="FOLDER", help="bundle (default: the one beside the package)"
+    )
     given, others = parser.parse_known_args(arguments)
     reports = Path(given.output_dir) / "reports"
     keys = {"dataset_dir": given.bids_dir, "output_dir": str(reports), "bids_output_dir": given.output_dir}

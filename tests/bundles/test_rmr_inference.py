@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import nibabel as nib
 import numpy as np
@@ -168,6 +169,44 @@ def test_folder_of_cases_and_datalist(infer, write_case, tmp_path):
     out = infer(datalist=tmp_path / "data" / "cases.json", datalist_section="validation")
     again, before = (nib.load(out / name / f"{name}_fused.nii.gz").get_fdata() for name in ("mine", "a"))
     assert np.array_equal(again, before)
+
+
+def files_of_tree(tree):
+    """Paths below the first line of a tree of names, two spaces a level, folders with a slash behind."""
+    parts = []
+    for line in tree.splitlines():
+        name = line.split()[0]
+        parts[(len(line) - len(line.lstrip())) // 2 :] = [name.rstrip("/")]
+        if not name.endswith("/"):
+            yield "/".join(parts[1:])
+
+
+def first_cells(section):
+    """Names in the first cell of each row of a table."""
+    return [re.findall(r"`(\S+?)`", line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
+
+
+def test_the_page_on_results_explains_what_a_run_writes(infer, write_case, rmr_bundle, tmp_path):
+    """Every file, column of the table and key of the report, and nothing else."""
+    text = (rmr_bundle / "docs" / "results.md").read_text(encoding="utf-8")
+    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")}
+    write_case("data/p1")
+    out = infer(dataset_dir=tmp_path / "data", lesion_probability=True, bids_output_dir=tmp_path / "bids")
+    written = {path.relative_to(out).as_posix().replace("p1", "<case>") for path in out.rglob("*") if path.is_file()}
+    assert written == set(files_of_tree(text.split("```")[1].strip()))
+
+    columns = [name for names in first_cells(sections["cases.csv"]) for name in names]
+    assert sorted(columns) == sorted(read_table(out / "cases.csv")[0])
+    keys = json.loads((out / "p1" / "p1_report.json").read_text(encoding="utf-8")).keys()
+    assert keys <= set(re.findall(r"`(\w+)`", sections["The report of a case"]))
+
+    endings = [".bidsignore"]  # of an output folder inside the derivatives
+    endings += [path.name.removeprefix("sub-p1_space-orig_") for path in (tmp_path / "bids").rglob("*.*")]
+    explained = []
+    for first, *others in first_cells(sections["BIDS"]):
+        name = re.sub(r"^(\.\.\.|sub-X.*_space-orig)_", "", first)
+        explained += [name, *(name.replace(".nii.gz", ending) for ending in others)]
+    assert sorted(endings) == sorted(explained)
 
 
 def test_other_modalities_and_classes_in_a_worker(infer, write_case, rmr_bundle, tmp_path):
