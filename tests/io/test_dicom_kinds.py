@@ -14,10 +14,12 @@ from shared_networks.data import resolve_pairs
 from shared_networks.errors import InputError
 from shared_networks.io.file_names import file_kind
 from shared_networks.io.reading import read_source
+from shared_networks.io.source import split_colour
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
 from tests.io.series_writer import LPS, MR_IMAGE, NM_IMAGE, change, multi_frame, write_series
 from tests.io.test_dicom_series import AXIAL, CORONAL, SAGITTAL, SHAPE, TILT, voxels
 
+PLACE = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
 CT_IMAGE, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
 
 
@@ -210,6 +212,40 @@ def test_a_colour_capture_is_a_picture(tmp_path, noise, write_picture):
         LoadModalitiesd()({"image": [str(tmp_path / "pet.dcm"), str(write_picture("m.png", noise((8, 6))))]})
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+def test_a_capture_in_deep_colour_keeps_its_depth(tmp_path, bits):
+    pixels = np.random.default_rng(bits).integers(0, 2**bits, (8, 6, 3)).astype(np.uint16)
+    facts = {"BitsStored": bits, "HighBit": bits - 1}
+    source = read_source(capture(tmp_path / "a.dcm", pixels, **facts))
+    assert source.bit_depth == 16 and source.affine is None
+    expected, chroma = split_colour((pixels / (2**bits - 1)).astype(np.float32))
+    assert np.allclose(source.values, expected, atol=1e-6) and np.allclose(source.chroma, chroma, atol=1e-3)
+    planes = capture(tmp_path / "b.dcm", pixels, **facts)
+    change(planes, PlanarConfiguration=1, PixelData=np.moveaxis(pixels, -1, 0).astype("<u2").tobytes())
+    assert np.array_equal(read_source(planes).values, source.values)
+    film = capture(tmp_path / "c.dcm", pixels, **facts)
+    change(film, NumberOfFrames=2, PixelData=np.stack([pixels, 0 * pixels]).astype("<u2").tobytes())
+    assert np.array_equal(read_source(film).values, source.values)
+    assert read_source(film).warnings == ["c.dcm: 2 frames without position, a film, of which the first one was read"]
+
+
+@pytest.mark.parametrize(("kind", "what"), [("RTDOSE", "a distribution of dose"), ("SEG", "a segmentation")])
+def test_pixels_that_are_no_image_are_named(tmp_path, kind, what):
+    write_series(tmp_path / "s", voxels(), AXIAL, Modality=kind)
+    frames = multi_frame(tmp_path / "f" / "a.dcm", voxels(), AXIAL)
+    change(frames, Modality=kind)
+    for path in (tmp_path / "s", frames):
+        with pytest.raises(InputError) as refusal:
+            read_source(path)
+        assert str(refusal.value) == f"{path}: {what} ({kind}), no image; give the series of the image itself."
+
+
+def test_an_enhanced_file_of_one_frame_is_a_slice(tmp_path):
+    path = multi_frame(tmp_path / "a.dcm", voxels(shape=(*SHAPE[:2], 1)), AXIAL)
+    source = read_source(path)
+    assert np.array_equal(source.values, voxels(shape=(*SHAPE[:2], 1))) and np.allclose(source.affine, AXIAL, atol=1e-4)
+
+
 def test_grey_captures(tmp_path, noise):
     pixels = noise((8, 6))
     assert np.allclose(read_source(capture(tmp_path / "a.dcm", pixels)).values, pixels / 255, atol=1e-6)
@@ -224,8 +260,8 @@ def test_grey_captures(tmp_path, noise):
     assert np.allclose(read_source(capture(tmp_path / "e.dcm", deep, **facts)).values, 1 - shown, atol=1e-6)
     with pytest.raises(InputError, match="slices without position"):
         read_source(capture(tmp_path / "f.dcm", deep, RescaleSlope=1, RescaleIntercept=-1024))
-    with pytest.raises(InputError, match=r"g.dcm: colour of 16 bit; export it with 8 bit"):
-        read_source(capture(tmp_path / "g.dcm", noise((8, 6, 3)).astype(np.uint16)))
+    with pytest.raises(InputError, match=r"h.dcm: a volume in colour of 16 bit; export it with 8 bit"):
+        read_source(capture(tmp_path / "h.dcm", noise((8, 6, 3)).astype(np.uint16) * 257, **PLACE))
     report = pydicom.dcmread(tmp_path / "a.dcm")
     del report.PixelData
     report.save_as(tmp_path / "r.dcm")
