@@ -25,7 +25,7 @@ def looks_like_hu(values: np.ndarray) -> bool:
     Either a narrow peak of air at -1000 beside soft tissue around 0; or, in a volume without air, soft tissue of the
     brain around 35 HU with little spread, and bone or contrast medium far above it.
     """
-    sample = values.ravel()[:: max(1, values.size // _MOST_SAMPLES)]
+    sample = values.flat[:: max(1, values.size // _MOST_SAMPLES)]
     if sample.max() > 40_000:
         return False
     if sample.max() < 100:
