@@ -22,16 +22,8 @@ from shared_networks.data.case_list import read_datalist
 from shared_networks.data.gesenet_cases import dataset_folders
 from shared_networks.data.rmr_cases import MASKS
 from shared_networks.errors import CaseStatus, InputError
-from shared_networks.transforms import (
-    AlignPicturesd,
-    CheckLabelsd,
-    DenoisePicturesd,
-    LoadFusionPaird,
-    LoadModalitiesd,
-)
+from shared_networks.transforms import AlignPicturesd, CheckLabelsd, DenoisePicturesd, LoadFusionPaird, LoadModalitiesd
 from shared_networks.utils.atomic import atomic_text
-
-__all__ = ["check_cases", "holds_pairs", "main"]
 
 _MID_GREY = 0.45  # as in GeSeNet's inference.json
 _NOT_LABELLED, _WHITE_MATTER = 255, 3  # as in RMR-Fusion's train.json

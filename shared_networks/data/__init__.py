@@ -8,20 +8,3 @@ from shared_networks.data.gesenet_split import modality_weights, split_pairs, tr
 from shared_networks.data.random_versions import RandomVersions
 from shared_networks.data.rmr_cases import ModalityCases, resolve_cases
 from shared_networks.data.rmr_split import evaluation_cases, training_cases
-
-__all__ = [
-    "CaseLog",
-    "DoneCases",
-    "FusionDataset",
-    "FusionPairs",
-    "ModalityCases",
-    "PairLoader",
-    "RandomVersions",
-    "evaluation_cases",
-    "modality_weights",
-    "resolve_cases",
-    "resolve_pairs",
-    "split_pairs",
-    "training_cases",
-    "training_pairs",
-]

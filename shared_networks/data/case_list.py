@@ -12,23 +12,6 @@ from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.file_names import is_path
 
-__all__ = [
-    "SECTIONS",
-    "LazyCases",
-    "chosen_sections",
-    "folders_of",
-    "members_of",
-    "number_taken_names",
-    "one_way",
-    "path_in_list",
-    "read_datalist",
-    "read_text",
-    "refuse_path_names",
-    "refuse_taken_names",
-    "refused_item",
-    "section_names",
-]
-
 SECTIONS = {"training": "training", "train": "training", "validation": "validation", "val": "validation"}
 SECTIONS |= {"valid": "validation", "test": "test", "testing": "test", "unlabelled_training": "unlabelled_training"}
 """Names a section may have in a file or folder, and the one it goes by here."""
@@ -40,26 +23,18 @@ _ESCAPED = {ord(mark): f"\\{letter}" for mark, letter in zip("\b\f\n\r\t", "bfnr
 def read_text(path: Path) -> str:
     """A text file in UTF-8, or in UTF-16 or UTF-32 as Windows writes them, with or without a byte order mark.
 
-    Raises:
-        OSError: when it cannot be read.
-        ValueError: when it is in another encoding.
+    Raises OSError when it cannot be read, ValueError when it is in another encoding.
     """
     content = path.read_bytes()
     return content.decode(json.detect_encoding(content))
 
 
 def read_datalist(path: Path) -> dict[str, list[Any]]:
-    """Read a JSON data list.
+    """Read a JSON data list: an object whose ``training``, ``validation``, ``test`` ... are lists, or one such list.
 
-    Args:
-        path: file that holds an object whose ``training``, ``validation``, ``test`` ... are lists, or one such list.
-
-    Returns:
-        Section (a value of :data:`SECTIONS`, whatever capitals the file has; '' for a file that is one list) -> its
-        items, unchecked, with every key in lower case too; other keys of the file are passed over.
-
-    Raises:
-        InputError: when the file is missing or is no such JSON.
+    Returns section (a value of :data:`SECTIONS`, whatever capitals the file has; '' for a file that is one list) -> its
+    items, unchecked, with every key in lower case too; other keys of the file are passed over. Raises InputError when
+    the file is missing or is no such JSON.
     """
     if path.is_dir():
         raise InputError(f"{path}: a folder; give it as dataset_dir, or a JSON file as datalist.")
@@ -98,13 +73,8 @@ def _in_lower_case(item: Any) -> Any:
 def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
     """What stands for an entry of a list that names no images: a case of its own, so that the others are done.
 
-    Args:
-        number: of the entry, from 1.
-        reason: one line.
-        item: the entry; its ``subject``, ``case`` or ``name`` names the case where it has one.
-
-    Returns:
-        ``image`` (two empty paths), ``subject`` and ``refused``.
+    It has ``image`` (two empty paths), ``subject`` and ``refused``, the one-line reason. The entry's ``subject``,
+    ``case`` or ``name`` names the case where it has one, else its number, from 1.
     """
     names = [item.get(key) for key in ("subject", "case", "name")] if isinstance(item, Mapping) else []
     name = next((name for name in names if isinstance(name, str) and name), f"item_{number}")
@@ -131,10 +101,8 @@ def path_in_list(folder: Path, name: str) -> str:
 def refuse_path_names(item: dict[str, Any], source: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """An item, with ``refused`` set when a name that a data list gives it could lead to another folder.
 
-    Args:
-        item: what is returned; one that is refused already stays as it is.
-        source: the entry of the data list.
-        keys: entries that go into the output's name.
+    ``keys`` of ``source``, the entry of the data list, go into the output's name. An item that is refused already
+    stays.
     """
     for key in keys:
         if CaseStatus.REFUSED not in item and is_path(source.get(key) or ""):
@@ -168,9 +136,6 @@ def number_taken_names(items: Sequence[dict[str, Any]]) -> None:
 
     For lists of which no output is written: an image may stand there several times, to count more or with several
     partners.
-
-    Args:
-        items: with ``case``.
     """
     taken: set[str] = set()
     counts: dict[str, int] = {}
@@ -185,13 +150,8 @@ def number_taken_names(items: Sequence[dict[str, Any]]) -> None:
 def one_way(pair: tuple[str, Any, Any], datalist: Any, dataset_dir: Any) -> tuple[str, str, str, str]:
     """The ways in which a user can name images, as text; '' for those that are not given.
 
-    Args:
-        pair: what the two images are called together, and their paths.
-        datalist: path of a data list.
-        dataset_dir: path of a folder.
-
-    Raises:
-        InputError: when more than one way is used.
+    ``pair`` is what the two images are called together, and their paths. Raises InputError when more than one way is
+    used.
     """
     name, *given = pair[0], *pair[1:], datalist, dataset_dir
     first, second, datalist, dataset_dir = ("" if value is None else str(value) for value in given)
@@ -209,14 +169,9 @@ def section_names(section: str | Sequence[str]) -> list[str]:
 
 
 def chosen_sections(sections: Mapping[str, list[Any]], section: str | Sequence[str]) -> dict[str, list[Any]] | None:
-    """The part of the sections that was asked for; items without section ('') belong to every one.
+    """The part of the sections (name -> items) that was asked for; items without section ('') belong to every one.
 
-    Args:
-        sections: name -> items.
-        section: name or names; '' takes the test section when there is one, and everything otherwise.
-
-    Returns:
-        Name -> items; None when none of the sections is there.
+    '' takes the test section when there is one, and everything otherwise. None when none of the sections is there.
     """
     wanted = section_names(section) or (["test"] if "test" in sections else [])
     names = [*wanted, ""] if wanted else list(sections)

@@ -6,8 +6,6 @@ from typing import Any
 
 from shared_networks.errors import CaseStatus, one_line
 
-__all__ = ["CaseLog"]
-
 
 class CaseLog:
     """Collects one entry a case, in the order in which the cases were decided.

@@ -17,8 +17,6 @@ from shared_networks.io.file_names import safe_name
 from shared_networks.transforms.save_case import read_report
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["DoneCases"]
-
 
 class DoneCases:
     """Recognise results by what they were made of: input files, weights, settings and version of the package.
@@ -64,11 +62,8 @@ class DoneCases:
     def identify(self, item: Mapping[str, Any]) -> dict[str, str]:
         """``inputs_sha256`` and ``fingerprint`` of a case; ``skipped``, the reason, too when it is done.
 
-        Args:
-            item: with ``case`` and ``image`` (a path, or a list of paths).
-
-        Returns:
-            {} when a file cannot be read: whoever loads it says what is wrong.
+        The item has ``case`` and ``image`` (a path, or a list of paths). {} when a file cannot be read: whoever loads
+        it says what is wrong.
         """
         image = item["image"]
         paths = [image] if isinstance(image, str) else image

@@ -9,8 +9,6 @@ from shared_networks.data.case_log import CaseLog
 from shared_networks.data.done_cases import DoneCases
 from shared_networks.errors import CaseStatus, InputError
 
-__all__ = ["FusionDataset", "PairLoader"]
-
 
 class FusionDataset(Dataset):
     """``monai.data.Dataset`` that hands on a refusal instead of raising it, and leaves out what is done.

@@ -24,8 +24,6 @@ from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.io.file_names import INPUT_KINDS, file_kind, file_stem, safe_name
 
-__all__ = ["FusionPairs", "dataset_folders", "pair_folders", "resolve_pairs"]
-
 
 def resolve_pairs(
     mri: str = "", other: str = "", datalist: str = "", dataset_dir: str = "", section: str = "", output: bool = True
@@ -185,18 +183,11 @@ def _named(pairs: list[dict[str, Any]], output: bool) -> list[dict[str, Any]]:
 
 
 def pair_folders(mri: Path, other: Path) -> list[dict[str, Any]]:
-    """Pair images whose names agree up to the file type (``7.png`` with ``7.tif``).
+    """Pair images, or folders with one DICOM series each, whose names agree up to the file type (``7.png`` with
+    ``7.tif``).
 
-    Args:
-        mri: folder of pictures, volumes, or folders with one DICOM series each.
-        other: the same for the other source.
-
-    Returns:
-        Items with ``image`` in order of name; with ``refused`` where a partner is missing (its path is '') or where
-        one folder holds two images of that name.
-
-    Raises:
-        InputError: when a folder cannot be listed.
+    Returns items with ``image`` in order of name; with ``refused`` where a partner is missing (its path is '') or where
+    one folder holds two images of that name. Raises InputError when a folder cannot be listed.
     """
     images, other_images = _images(mri), _images(other)
     pairs = []
@@ -227,14 +218,10 @@ def _images(folder: Path) -> dict[str, list[Path]]:
 
 
 def dataset_folders(root: Path, depth: int = 2) -> Iterator[tuple[Path, Path, tuple[str, ...]]]:
-    """Folders ``mri`` (or ``mr``) beside ``other``, ``ct``, ``pet`` or ``spect`` (in any capitals).
+    """Folders ``mri`` (or ``mr``) beside ``other``, ``ct``, ``pet`` or ``spect`` (in any capitals), ``depth`` levels
+    down.
 
-    Args:
-        root: where to begin.
-        depth: levels to go down.
-
-    Yields:
-        MRI's folder, the other source's, and the names that lead to both from the root.
+    Yields MRI's folder, the other source's, and the names that lead to both from the root.
     """
     folders = folders_of(root)
     mri = [folder for folder in folders if folder.name.lower() in ("mri", "mr")]

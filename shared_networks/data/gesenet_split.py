@@ -11,23 +11,16 @@ from shared_networks.data.shared_images import refuse_shared_names
 from shared_networks.errors import InputError, raise_refusal
 from shared_networks.io.file_names import file_kind
 
-__all__ = ["modality_weights", "split_pairs", "training_pairs"]
-
 
 def split_pairs(
     pairs: Sequence[Mapping[str, Any]], validation_cases: Mapping[str, Sequence[str]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Split by (modality, patient): the same number in two modalities need not be the same person.
+    """Training and validation items by (modality, patient): the same number in two modalities need not be the same
+    person.
 
-    Args:
-        pairs: items with ``modality`` and ``patient``, as :func:`resolve_pairs` gives them.
-        validation_cases: modality -> patients for validation, e.g. ``{"CT": ["33"], "SPECT": ["18", "29"]}``.
-
-    Returns:
-        Training and validation items, each in the given order.
-
-    Raises:
-        InputError: when a patient named for validation is not there, or when nothing is left to train with.
+    ``pairs`` have ``modality`` and ``patient``, as :func:`resolve_pairs` gives them; ``validation_cases`` maps modality
+    to patients, e.g. ``{"CT": ["33"], "SPECT": ["18", "29"]}``. Raises InputError when a patient named for validation
+    is not there, or when nothing is left to train with.
     """
     wanted = {(modality, str(patient)) for modality, patients in validation_cases.items() for patient in patients}
     parts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
@@ -114,13 +107,9 @@ def _slices_of(pair: dict[str, Any], slices: int) -> list[dict[str, Any]]:
 
 
 def modality_weights(items: Sequence[dict]) -> list[float]:
-    """Weight of every item so that all modalities are drawn equally often.
+    """One positive weight an item so that all modalities are drawn equally often; those of each modality add up to 1.
 
-    Args:
-        items: data list; items without ``modality`` count as one modality of their own.
-
-    Returns:
-        One positive weight an item; the weights of each modality add up to 1.
+    Items without ``modality`` count as one modality of their own.
     """
     names = [str(item.get("modality", "")) for item in items]
     counts = Counter(names)

@@ -9,8 +9,6 @@ from shared_networks.data.case_list import SECTIONS, folders_of, members_of
 from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import file_kind, file_stem
 
-__all__ = ["bids_cases", "named_cases"]
-
 _BIDS_SUFFIXES = {"t1": "T1w", "t2": "T2w", "pd": "PDw", "flair": "FLAIR"}
 _BIDS_FOLDERS = ("anat", "pet", "ct")
 _ENDINGS = {"t1": ("t1", "t1w", "t1n"), "t2": ("t2", "t2w"), "flair": ("flair", "t2f"), "t1ce": ("t1ce", "t1c")}
@@ -85,14 +83,9 @@ def named_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fal
 
     They may lie in one folder, or in folders of cases, of sections (``training``), of grades, at most three levels
     down. A ``<case>_label`` beside them is the label; BraTS's ``seg`` is none: its values are those of a tumour.
+    Capitals may be any. ``allow_missing`` takes cases with one modality as they are.
 
-    Args:
-        root: where to look.
-        modalities: names of the two, in any mix of capitals.
-        allow_missing: take cases with one modality as they are.
-
-    Returns:
-        Section ('' for none) -> items, as of :func:`bids_cases`, with ``label`` where there is one.
+    Returns section ('' for none) -> items, as of :func:`bids_cases`, with ``label`` where there is one.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for section, folder in _tree(root):

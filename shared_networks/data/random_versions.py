@@ -10,8 +10,6 @@ import torch
 from monai.data.utils import MAX_SEED
 from torch.utils.data import Dataset
 
-__all__ = ["RandomVersions"]
-
 
 class RandomVersions(Dataset):
     """Hold altered versions of whole cases, and take crops of them.

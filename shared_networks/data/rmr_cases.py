@@ -22,8 +22,6 @@ from shared_networks.data.rmr_folders import csv_cases, folder_cases
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import file_stem, safe_name
 
-__all__ = ["MASKS", "ModalityCases", "resolve_cases"]
-
 # Masks that an item of a data list may name beside its label.
 MASKS = ("normal_hyperintensity",)
 

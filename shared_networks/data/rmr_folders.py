@@ -16,8 +16,6 @@ from shared_networks.data.case_list import (
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import file_kind, file_stem
 
-__all__ = ["csv_cases", "folder_cases"]
-
 _LABELS = ("label", "segm", "seg")
 _PROSTATE_LABELS = ("t2_anatomy_reader1", "adc_tumor_reader1")
 """Columns of Prostate158: the zones, and the tumour that is written over them."""
@@ -26,18 +24,12 @@ _PROSTATE_LABELS = ("t2_anatomy_reader1", "adc_tumor_reader1")
 def csv_cases(root: Path, modalities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """Cases of ``train.csv``, ``valid.csv`` and ``test.csv``, the layout of Prostate158.
 
-    Args:
-        root: folder with the tables, or with folders that hold them (``prostate158_train``, ``prostate158_test``).
-            Columns are separated by commas, semicolons or tabs. Paths in a table are relative to its folder.
-        modalities: columns of the two images, in any mix of capitals. The label is the column ``label``, or
-            Prostate158's zones and tumour.
+    The tables are in ``root``, or in folders there (``prostate158_train``, ``prostate158_test``); columns are separated
+    by commas, semicolons or tabs; paths in a table are relative to its folder. ``modalities`` are the columns of the
+    two images, in any mix of capitals. The label is the column ``label``, or Prostate158's zones and tumour.
 
-    Returns:
-        Section -> items with ``image``, ``subject`` (column ``ID``) and, where given, ``label``; no section when there
-        is no table.
-
-    Raises:
-        InputError: when a table cannot be read.
+    Returns section -> items with ``image``, ``subject`` (column ``ID``) and, where given, ``label``; no section when
+    there is no table. Raises InputError when a table cannot be read.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for folder in (root, *folders_of(root)):
@@ -80,17 +72,12 @@ def folder_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fa
     """Cases that are folders: ``root`` itself, folders in it, or folders in its ``training``, ``validation``, ``test``.
 
     A case holds ``t1.nii.gz`` (or ``t1w``) and ``flair.nii.gz`` (in any mix of capitals; other volume types and folders
-    of one DICOM series too) and may hold ``label.nii.gz``; or it is laid out as in MRBrainS:
-    ``pre/reg_T1.nii.gz`` or else ``pre/T1.nii.gz``, ``pre/FLAIR.nii.gz`` and ``segm.nii.gz``.
+    of one DICOM series too) and may hold ``label.nii.gz``; or it is laid out as in MRBrainS: ``pre/reg_T1.nii.gz`` or
+    else ``pre/T1.nii.gz``, ``pre/FLAIR.nii.gz`` and ``segm.nii.gz``. ``allow_missing`` takes cases with one modality as
+    they are.
 
-    Args:
-        root: where to look.
-        modalities: names of the two modalities.
-        allow_missing: take cases with one modality as they are.
-
-    Returns:
-        Section ('' for none) -> items with ``image`` ('' for a missing modality), ``subject``, perhaps ``label``; and
-        ``refused``, the reason, where one is missing and that is not allowed, or there twice.
+    Returns section ('' for none) -> items with ``image`` ('' for a missing modality), ``subject``, perhaps ``label``;
+    and ``refused``, the reason, where one is missing and that is not allowed, or there twice.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for section, folder in _candidates(root):

@@ -17,8 +17,6 @@ from shared_networks.transforms.label_maps import (
     whole_labels,
 )
 
-__all__ = ["check_labels", "evaluation_cases", "training_cases"]
-
 
 def training_cases(
     part: str,
@@ -92,23 +90,11 @@ def evaluation_cases(
     modalities: Sequence[str] = ("t1", "flair"),
     allowed_labels: Collection[int] | Mapping | str | None = None,
 ) -> list[dict[str, Any]]:
-    """Labelled cases of one section.
+    """Labelled cases of one section; the other arguments and the items are those of :func:`training_cases`.
 
-    Args:
-        datalist: see :func:`shared_networks.data.resolve_cases`.
-        dataset_dir: the same.
-        section: section of the data; '' for the test section where there is one, and everything otherwise.
-        validation_subjects: with the section ``validation``, the subjects that the training held out.
-        modalities: names of the two modalities.
-        allowed_labels: see :func:`check_labels`.
-
-    Returns:
-        Items of :func:`shared_networks.data.resolve_cases`; none when neither ``datalist`` nor ``dataset_dir`` is
-        given.
-
-    Raises:
-        InputError: for a subject that is not there, a section without cases, a case without label, and for the first
-            case that is known to be unusable.
+    ``section`` '' is the test section where there is one, and everything otherwise; ``validation_subjects`` are those
+    that the training held out, of the section ``validation``. Raises InputError for a subject that is not there, a
+    section without cases, a case without label, and for the first case that is known to be unusable.
     """
     if section == "validation" and validation_subjects:
         return training_cases(

@@ -14,8 +14,6 @@ from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import read_source
 from shared_networks.io.source_pair import on_grid_of
 
-__all__ = ["brain_slices", "labelled_slices", "pair_slices"]
-
 _MODALITIES = ("CT", "PET", "SPECT")
 _LESION, _WHITE = 4, 3
 _PERCENTILES = (0.5, 99.5)
@@ -76,21 +74,14 @@ def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray
 
 
 def brain_slices(brain_dir: str, section: str) -> list[dict]:
-    """Axial slices of labelled T1 and FLAIR volumes.
+    """Axial slices of labelled T1 and FLAIR volumes, items of :func:`labelled_slices` with ``modality`` "brain".
 
     Volumes are turned to anterior up and the patient's right on the left of the picture, as the slice pairs are, and
     scaled to [0, 1] between the 0.5th and 99.5th percentile of the voxels above 0. Lesions count as white matter.
 
-    Args:
-        brain_dir: folder with ``datalist.json``, whose section lists dicts with ``t1``, ``flair`` and ``label``
-            (0 background, 1 CSF, 2 grey matter, 3 white matter, 4 lesion).
-        section: "training" or "validation".
-
-    Returns:
-        Items of :func:`labelled_slices` with ``modality`` "brain".
-
-    Raises:
-        InputError: for a missing list or file, and for volumes that are unreadable, empty or of different shapes.
+    A section ("training" or "validation") of ``datalist.json`` in the folder lists dicts with ``t1``, ``flair`` and
+    ``label`` (0 background, 1 CSF, 2 grey matter, 3 white matter, 4 lesion). Raises InputError for a missing list or
+    file, and for volumes that are unreadable, empty or of different shapes.
     """
     listing = Path(brain_dir) / "datalist.json"
     items: list[dict] = []
@@ -108,16 +99,10 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
 def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]], section: str) -> list[dict]:
     """Pictures of the pairs below ``dataset_dir/MODALITY/train/{mri,other}``; folders of tests are never read.
 
-    The classes come from :func:`shared_networks.data.tissue_classes.pair_tissue_classes`, fitted case by case. The
-    case of a picture is its name without the last three digits.
-
-    Args:
-        dataset_dir: folder with CT, PET and SPECT or some of them.
-        validation_cases: cases of each modality that are kept for validation.
-        section: "training" or "validation".
-
-    Raises:
-        InputError: for a picture without partner, an unreadable one, or a case with several sizes.
+    The classes come from :func:`shared_networks.data.tissue_classes.pair_tissue_classes`, fitted case by case. The case
+    of a picture is its name without the last three digits; ``validation_cases`` of each modality are kept for the
+    section "validation". Raises InputError for a picture without partner, an unreadable one, or a case with several
+    sizes.
     """
     items: list[dict] = []
     for modality in _MODALITIES:
@@ -146,22 +131,13 @@ def labelled_slices(
     validation_cases: Mapping[str, Sequence[str]] | None = None,
     every: int = 1,
 ) -> list[dict]:
-    """All labelled pictures of one section, from slice pairs, brain volumes or both.
+    """All labelled pictures of one section, of :func:`pair_slices`, :func:`brain_slices` or both; '' for none.
 
-    Every slice gives four pictures with one label map: each source, their maximum and their mean.
+    Every slice gives four pictures with one label map: each source, their maximum and their mean. With ``every`` each
+    such slice only is taken (validation need not see all of them).
 
-    Args:
-        section: "training" or "validation".
-        dataset_dir: see :func:`pair_slices`; '' for none.
-        brain_dir: see :func:`brain_slices`; '' for none.
-        validation_cases: cases of each modality kept for validation.
-        every: take each such slice only (validation need not see all of them).
-
-    Returns:
-        Items ``{"case", "modality", "image": float32 1 x H x W in [0, 1], "label": uint8 1 x H x W}``.
-
-    Raises:
-        InputError: when neither folder is given, nothing is found, or a file is missing or unreadable.
+    Returns items ``{"case", "modality", "image": float32 1 x H x W in [0, 1], "label": uint8 1 x H x W}``. Raises
+    InputError when neither folder is given, nothing is found, or a file is missing or unreadable.
     """
     if section not in ("training", "validation"):
         raise ValueError(f"section must be 'training' or 'validation', got {section!r}.")

@@ -10,17 +10,12 @@ from shared_networks.errors import InputError, one_line
 from shared_networks.io.content_hash import files_hash
 from shared_networks.io.dicom_files import split_choice
 
-__all__ = ["refuse_shared_names", "warn_of_shared_images"]
-
 
 def warn_of_shared_images(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
     """Log one warning where two parts hold the same images, by their paths or by their contents.
 
-    It is no refusal: who tries a training out may well validate with what it was trained on.
-
-    Args:
-        training: items with ``image``, a list of paths, as :func:`shared_networks.data.resolve_cases` gives them.
-        validation: the same.
+    It is no refusal: who tries a training out may well validate with what it was trained on. Items have ``image``, a
+    list of paths, as :func:`shared_networks.data.resolve_cases` gives them.
     """
     content = cache(files_hash)
     held: dict[int, list[str]] = {}

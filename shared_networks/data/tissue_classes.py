@@ -7,8 +7,6 @@ from scipy.ndimage import binary_closing, binary_erosion, binary_fill_holes, gau
 
 from shared_networks.errors import InputError
 
-__all__ = ["TISSUE_CLASSES", "GaussianMixture", "fit_gaussian_mixture", "pair_tissue_classes"]
-
 TISSUE_CLASSES = ("air", "fluid", "grey matter", "white matter", "bone or bright", "hyper-metabolic")
 _AIR, _FLUID, _GREY, _WHITE, _BRIGHT, _METABOLIC = range(6)
 
@@ -39,15 +37,11 @@ class GaussianMixture:
 def fit_gaussian_mixture(
     points: np.ndarray, components: int = 3, iterations: int = 50, floor: float = 4e-4
 ) -> GaussianMixture:
-    """Expectation maximisation without randomness: it starts from equal shares along the first coordinate.
+    """Expectation maximisation on N x D points without randomness: it starts from equal shares along the first
+    coordinate.
 
-    The components share one covariance; else one of them would widen over the tails of all the others.
-
-    Args:
-        points: N x D, N >= components.
-        components: number K of Gaussians.
-        iterations: number of steps.
-        floor: added to the variances (0.02 squared), so that one saturated level does not become a component.
+    The components, at most N, share one covariance; else one of them would widen over the tails of all the others.
+    ``floor`` is added to the variances (0.02 squared), so that one saturated level does not become a component.
     """
     count, dimensions = points.shape
     rank = np.argsort(np.argsort(points[:, 0], kind="stable"), kind="stable")

@@ -6,8 +6,6 @@ because that is the scale of the paper's tau.
 
 import torch
 
-__all__ = ["NEUTRAL_CHROMA", "fuse_chroma", "rgb_to_ycbcr", "stretch_to_8_bit", "ycbcr_to_rgb"]
-
 NEUTRAL_CHROMA = 128.0
 """Chroma of grey, tau in Eq. 5."""
 
@@ -16,16 +14,11 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
 
 def rgb_to_ycbcr(rgb: torch.Tensor, channel_dim: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Full-range BT.601 conversion (the one of JPEG, ITU-R BT.601-7 without head- and footroom).
+    """Full-range BT.601 conversion (the one of JPEG, ITU-R BT.601-7 without head- and footroom) of 3 channels in [0,
+    1].
 
-    Written with differences of channels, so that equal channels give exactly that value and exactly neutral chroma.
-
-    Args:
-        rgb: tensor with 3 channels in [0, 1].
-        channel_dim: axis of the channels.
-
-    Returns:
-        Luminance in [0, 1] (1 channel) and chroma Cb, Cr in 0..255 (2 channels); the other axes as they were.
+    Returns luminance in [0, 1] (1 channel) and chroma Cb, Cr in 0..255 (2 channels). Written with differences of
+    channels, so that equal channels give exactly that value and exactly neutral chroma.
     """
     red, green, blue = rgb.split(1, dim=channel_dim)
     luminance = green + _RED * (red - green) + _BLUE * (blue - green)
@@ -36,16 +29,7 @@ def rgb_to_ycbcr(rgb: torch.Tensor, channel_dim: int = 0) -> tuple[torch.Tensor,
 
 
 def ycbcr_to_rgb(luminance: torch.Tensor, chroma: torch.Tensor, channel_dim: int = 0) -> torch.Tensor:
-    """Inverse of :func:`rgb_to_ycbcr`; not clipped.
-
-    Args:
-        luminance: 1 channel in [0, 1].
-        chroma: 2 channels in 0..255.
-        channel_dim: axis of the channels.
-
-    Returns:
-        RGB, 3 channels, within [0, 1] wherever luminance and chroma describe a colour that exists.
-    """
+    """Inverse of :func:`rgb_to_ycbcr`; not clipped, but within [0, 1] where the two describe a colour that exists."""
     blue_difference, red_difference = ((chroma - NEUTRAL_CHROMA) / 255.0).split(1, dim=channel_dim)
     red = luminance + 2 * (1 - _RED) * red_difference
     blue = luminance + 2 * (1 - _BLUE) * blue_difference
@@ -54,15 +38,11 @@ def ycbcr_to_rgb(luminance: torch.Tensor, chroma: torch.Tensor, channel_dim: int
 
 
 def fuse_chroma(first: torch.Tensor, second: torch.Tensor, tau: float = NEUTRAL_CHROMA) -> torch.Tensor:
-    """Eq. 5 of GeSeNet: the mean of two chroma values, each weighted by its distance from tau.
+    """Eq. 5 of GeSeNet: the mean of two chroma values in 0..255, each weighted by its distance from ``tau``, that of
+    grey.
 
-    ``(C1 |C1 - tau| + C2 |C2 - tau|) / (|C1 - tau| + |C2 - tau|)``; 0/0 is tau. Where one source is grey the result
-    is the other one's chroma, bit for bit.
-
-    Args:
-        first: chroma of one source, any shape, 0..255.
-        second: chroma of the other one, same shape.
-        tau: chroma of grey.
+    ``(C1 |C1 - tau| + C2 |C2 - tau|) / (|C1 - tau| + |C2 - tau|)``; 0/0 is tau. Where one source is grey the result is
+    the other one's chroma, bit for bit.
     """
     first_offset, second_offset = first - tau, second - tau
     total = first_offset.abs() + second_offset.abs()
@@ -72,15 +52,10 @@ def fuse_chroma(first: torch.Tensor, second: torch.Tensor, tau: float = NEUTRAL_
 
 
 def stretch_to_8_bit(picture: torch.Tensor) -> torch.Tensor:
-    """What the authors' released script does with its results: min-max stretch and truncation to 8 bit.
+    """What the authors' released script does with its results in [0, 1]: min-max stretch and truncation to 8 bit.
 
-    Minimum and maximum are those of the whole picture over all channels. A constant picture is only truncated.
-
-    Args:
-        picture: any shape, in [0, 1].
-
-    Returns:
-        Multiples of 1/255 in [0, 1].
+    Minimum and maximum are those of the whole picture over all channels. A constant picture is only truncated. Returns
+    multiples of 1/255 in [0, 1].
     """
     lowest, highest = picture.min(), picture.max()
     if highest > lowest:

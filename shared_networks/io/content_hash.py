@@ -11,17 +11,12 @@ import numpy as np
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.utils.hashing import file_hash
 
-__all__ = ["files_hash", "items_hash"]
-
 
 def files_hash(paths: Sequence[str | Path]) -> str:
     """SHA-256 of the contents of files in their order; a folder counts with the names and contents of its files.
 
-    Files in the folders below count too, with their relative names. Of a folder's path with a choice
-    (:func:`split_choice`) the choice counts too.
-
-    Raises:
-        OSError: when one cannot be read.
+    Files in the folders below count too, with their relative names, and of a path with a choice (:func:`split_choice`)
+    the choice. Raises OSError when one cannot be read.
     """
     total = hashlib.sha256()
     for path, choice in map(split_choice, paths):
@@ -36,11 +31,8 @@ def files_hash(paths: Sequence[str | Path]) -> str:
 def items_hash(items: Iterable[Mapping[str, Any]]) -> str:
     """SHA-256 of a data list: of the contents of the files that it names, wherever they are, and of its other entries.
 
-    Args:
-        items: values are paths of files or folders, lists of them, arrays, or what JSON can hold.
-
-    Raises:
-        OSError: when a file cannot be read.
+    Values are paths of files or folders, lists of them, arrays, or what JSON can hold. Raises OSError when a file
+    cannot be read.
     """
     total = hashlib.sha256()
     for item in items:

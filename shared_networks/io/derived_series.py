@@ -17,8 +17,6 @@ from shared_networks.io.dicom_series import DicomSeries
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["new_series_number", "read_headers", "write_derived_series"]
-
 _MR_IMAGE, _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.7"
 _BITS = 12  # what every viewer shows
 # Nothing is copied but what is named here: headers of scanners are full of private and personal things.
@@ -76,26 +74,16 @@ def read_headers(series: DicomSeries) -> list["Dataset"]:
 
 
 def write_derived_series(
-    folder: Path,
-    values: np.ndarray,
-    source: Sequence["Dataset"],
-    others: Sequence["Dataset"],
-    description: str,
+    folder: Path, values: np.ndarray, source: Sequence["Dataset"], others: Sequence["Dataset"], description: str
 ) -> str:
-    """Write ``0001.dcm``, ``0002.dcm`` ... with new UIDs, without private attributes.
+    """Write ``0001.dcm``, ``0002.dcm`` ... with new UIDs, without private attributes; returns the Series Instance UID.
+
+    Values in [0, 1] are columns x rows x slices (stored as 0..4095), or 3 x these for colour, on the grid of the series
+    whose headers, in the order of the slices, are ``source``. ``others`` are headers of the other images that they were
+    made of; empty where these are no DICOM images. The description has at most 64 characters; the folder is made.
 
     Grey volumes become MR images where the source is MR, everything else becomes secondary captures that keep their
     place in space. Patient, study, frame of reference and geometry are the source's.
-
-    Args:
-        folder: made if it is missing.
-        values: columns x rows x slices (or 3 x these, for colour) in [0, 1]; grey values are stored as 0..4095.
-        source: headers of the series on whose grid the values are, in the order of the slices.
-        others: headers of the other images that the values were made of; empty where they are no DICOM images.
-        description: series description, at most 64 characters.
-
-    Returns:
-        The new Series Instance UID.
     """
     from pydicom.uid import generate_uid
 

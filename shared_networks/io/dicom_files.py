@@ -5,17 +5,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = [
-    "PICTURE_SUFFIXES",
-    "VOLUME_SUFFIXES",
-    "begins_as_dicom",
-    "dicom_folders",
-    "is_dicom",
-    "is_series_folder",
-    "members_below",
-    "split_choice",
-]
-
 PICTURE_SUFFIXES = (
     *(".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     *(".gif", ".webp", ".jp2", ".j2k", ".jpx"),
@@ -57,11 +46,10 @@ def begins_as_dicom(start: bytes) -> bool:
 
 
 def is_series_folder(folder: Path, several: bool = False) -> bool:
-    """Whether a folder is one series: it holds DICOM files, or the folders below it hold those of one series.
+    """Whether a folder that exists is one series: it holds DICOM files, or the folders below it hold those of one
+    series.
 
-    Args:
-        folder: an existing one.
-        several: whether folders with several series below it count too (one of them was chosen).
+    ``several``: folders with several series below it count too (one of them was chosen).
     """
     members = _files(folder)
     if any(map(is_dicom, members)):

@@ -16,8 +16,6 @@ from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, MEASURED, stack_geo
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["is_film", "read_frames"]
-
 # Vectors of NM that tell frames apart which are not slices of one volume.
 _OTHER_THAN_SLICES = (
     *("EnergyWindowVector", "DetectorVector", "PhaseVector", "RotationVector", "RRIntervalVector"),
@@ -33,18 +31,10 @@ def is_film(header: "Dataset") -> bool:
 
 
 def read_frames(path: Path, file: Path) -> tuple[np.ndarray, np.ndarray, "Dataset"]:
-    """Read a file whose frames are the slices of one volume.
+    """Read a file whose frames are the slices of one volume; ``path`` is what the user named, for messages.
 
-    Args:
-        path: what the user named, for messages.
-        file: the file.
-
-    Returns:
-        Voxels X x Y x Z, float32 in the unit of the file's rescaling, or X x Y x Z x 3, uint8; affine, voxel to world
-        (RAS) in mm; and the header.
-
-    Raises:
-        InputError: when the frames are no regular stack, or cannot be decoded.
+    Returns voxels X x Y x Z, float32 in the unit of the file's rescaling, or X x Y x Z x 3, uint8; affine, voxel to
+    world (RAS) in mm; and the header. Raises InputError when the frames are no regular stack, or cannot be decoded.
     """
     import highdicom
 

@@ -12,8 +12,6 @@ from shared_networks.io.dicom_series import locate_series
 from shared_networks.io.file_names import file_kind
 from shared_networks.io.segmentation_object import write_segmentation_object
 
-__all__ = ["write_dicom_results"]
-
 
 def write_dicom_results(
     folder: Path,
@@ -23,21 +21,13 @@ def write_dicom_results(
     label: np.ndarray | None = None,
     class_names: Mapping[int, str] | None = None,
 ) -> dict[str, str]:
-    """Write ``fused/0001.dcm`` ... and, where there is a label map, ``seg.dcm``.
+    """Write ``fused/0001.dcm`` ... and, where there is a label map, ``seg.dcm``; returns the new UIDs, for the report.
 
-    Args:
-        folder: an existing one.
-        fused: X x Y x Z in [0, 1], or 3 x X x Y x Z, on the grid of the first source's series.
-        meta: of the loaded pair: ``filename_or_obj``, ``other_filename``, ``original_affine``.
-        algorithm: name of the method.
-        label: class numbers, X x Y x Z.
-        class_names: class number -> name.
+    ``fused``, X x Y x Z in [0, 1] or 3 x X x Y x Z, and ``label``, class numbers X x Y x Z, are on the grid of the
+    first source's series; ``meta`` has the pair's ``filename_or_obj``, ``other_filename``, ``original_affine``;
+    ``algorithm`` is the name of the method. The folder exists.
 
-    Returns:
-        The new UIDs, for the report.
-
-    Raises:
-        InputError: when the series has changed, or its headers lack what the standard asks for.
+    Raises InputError when the series has changed, or its headers lack what the standard asks for.
     """
     path, other = str(meta["filename_or_obj"]), str(meta.get("other_filename", ""))
     series, affine = locate_series(path)

@@ -11,20 +11,11 @@ from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
 from shared_networks.io.dicom_frames import is_film, read_frames
 from shared_networks.io.dicom_geometry import MEASURED, numbers_of, slice_thickness
-from shared_networks.io.dicom_series import (
-    find_series,
-    frame_count,
-    header_of,
-    how_stored,
-    locate_series,
-    pixels_of,
-)
+from shared_networks.io.dicom_series import find_series, frame_count, header_of, how_stored, locate_series, pixels_of
 from shared_networks.io.header_checks import check_series_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-__all__ = ["DicomImage", "read_series"]
 
 _AIR = -1000.0
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins so
@@ -61,10 +52,8 @@ class DicomImage:
 def read_series(path: str | Path) -> DicomImage:
     """Read the series that a path names, see :func:`shared_networks.io.dicom_series.find_series`.
 
-    Identical copies of slices are left out, padding (PixelPaddingValue) becomes air, each with a remark.
-
-    Raises:
-        InputError: see :func:`shared_networks.io.dicom_series.locate_series`.
+    Identical copies of slices are left out, padding (PixelPaddingValue) becomes air, each with a remark. Raises
+    InputError, see :func:`shared_networks.io.dicom_series.locate_series`.
     """
     path = Path(path)
     given, _ = split_choice(path)

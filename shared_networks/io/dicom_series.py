@@ -11,19 +11,6 @@ from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import dicom_folders, split_choice
 from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 
-__all__ = [
-    "DicomSeries",
-    "find_series",
-    "frame_count",
-    "header_of",
-    "how_stored",
-    "list_series",
-    "listed",
-    "locate_series",
-    "pixels_of",
-    "suggested_choice",
-]
-
 _FRAMES = "0028|0008"
 _MOST_LISTED = 8
 _PIXELS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
@@ -93,13 +80,11 @@ def _series_of(uid: str, files: Sequence[Path]) -> DicomSeries:
 def find_series(path: str | Path) -> DicomSeries:
     """The series that a path names.
 
-    Args:
-        path: a DICOM file; a folder with one series, or above the folders that hold it; or ``FOLDER#CHOICE`` for one of
-            several, where the choice is its number, its Series Instance UID or its description.
+    That is a DICOM file; a folder with one series, or above the folders that hold it; or ``FOLDER#CHOICE`` for one of
+    several, where the choice is its number, its Series Instance UID or its description.
 
-    Raises:
-        InputError: when there is no readable series, when there are several and none is chosen, when the choice fits
-            none or several of them, or when a file of the series is damaged.
+    Raises InputError when there is no readable series, when there are several and none is chosen, when the choice fits
+    none or several of them, or when a file of the series is damaged.
     """
     folder, choice = split_choice(path)
     series = list_series(folder)
@@ -136,18 +121,13 @@ def suggested_choice(series: Sequence[DicomSeries]) -> str:
 
 
 def locate_series(path: str | Path) -> tuple[DicomSeries, np.ndarray]:
-    """Where the slices of a series of single-frame files lie, without their grey values.
+    """Where the slices of a series of single-frame files lie, without their grey values, see :func:`find_series`.
 
-    Args:
-        path: see :func:`find_series`.
+    Returns the series, with its files in order along the cross product of the directions of rows and columns, copies
+    left out; and the affine of the volume columns x rows x slices, voxel to world (RAS) in mm, 4 x 4 float64.
 
-    Returns:
-        The series, with its files in order along the cross product of the directions of rows and columns, copies left
-        out; and the affine of the volume columns x rows x slices, voxel to world (RAS) in mm, 4 x 4 float64.
-
-    Raises:
-        InputError: when the slices are no regular stack: different directions, sizes or pixel spacings, several at one
-            position, missing or unevenly spaced ones, no position at all, several frames in one file.
+    Raises InputError when the slices are no regular stack: different directions, sizes or pixel spacings, several at
+    one position, missing or unevenly spaced ones, no position at all, several frames in one file.
     """
     series = find_series(path)
     headers = [header_of(file) for file in series.files]

@@ -7,8 +7,6 @@ from pathlib import Path
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import begins_as_dicom
 
-__all__ = ["check_dicom_structure"]
-
 # Value representations: with a length of four bytes, and of two.
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -22,12 +20,9 @@ _MOST_INFLATED = 2**31
 def check_dicom_structure(path: Path) -> None:
     """Walk through the elements of a file by their lengths (DICOM PS3.5, Section 7), those of sequences too.
 
-    Args:
-        path: file with the preamble of a DICOM file, or without it; any other file passes.
-
-    Raises:
-        InputError: naming the file and what is wrong: damaged meta information (GDCM guesses then, and takes other
-            bytes for lengths), or the first element that is longer than what follows it.
+    The preamble may be missing; a file that is no DICOM file passes. Raises InputError naming the file and what is
+    wrong: damaged meta information (GDCM guesses then, and takes other bytes for lengths), or the first element that is
+    longer than what follows it.
     """
     data = path.read_bytes()
     if not begins_as_dicom(data):

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from shared_networks.io.dicom_files import PICTURE_SUFFIXES, VOLUME_SUFFIXES, is_dicom, is_series_folder, split_choice
 
-__all__ = ["INPUT_KINDS", "case_folder", "file_kind", "file_stem", "header_beside", "is_path", "safe_name"]
-
 INPUT_KINDS = (
     "picture (PNG, TIFF, BMP, JPEG, ...), volume (NIfTI .nii, .nii.gz, .hdr; .mgz, .nrrd, .mha, ...), DICOM file or "
     "folder of one DICOM series"

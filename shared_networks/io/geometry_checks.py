@@ -16,8 +16,6 @@ from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.regular_grid import can_be_inverted, is_sheared
 from shared_networks.io.source import Source
 
-__all__ = ["check_affine", "check_same_grid", "placed_like", "resample_onto"]
-
 _TOLERANCE = 0.05
 """Accepted distance between corresponding corners, in voxels: rounding in headers stays far below."""
 _FEWEST_SLICES = 4  # along every axis, with which ITK registers
@@ -46,15 +44,10 @@ def check_affine(source: Source) -> None:
 
 
 def check_same_grid(mri: Source, other: Source, remedy: str = "") -> None:
-    """Refuse two sources that are not on the same grid.
+    """Refuse a label, mask or other source that is not on the grid of the first one.
 
-    Args:
-        mri: the one whose grid is wanted.
-        other: label, mask or other source.
-        remedy: what to do about it; '' says how two sources are brought onto one grid.
-
-    Raises:
-        InputError: one line naming both files, what differs and what to do.
+    Raises InputError, one line naming both files, what differs and what to do: ``remedy``, or how two sources are
+    brought onto one grid.
     """
     difference = _difference(mri, other)
     if difference:
@@ -160,20 +153,11 @@ def _numbers(values: np.ndarray) -> str:
 
 
 def resample_onto(mri: Source, other: Source) -> Source:
-    """The other source on the MRI's grid, by linear interpolation.
+    """The other source, in [0, 1], on the MRI's grid, by linear interpolation; ``other`` itself when the grids agree.
 
     Volumes are resampled in world coordinates, with 0 and no colour outside the field of view. Pictures have no
-    coordinates: both are taken to show the same field of view, and the other one is resized.
-
-    Args:
-        mri: source that gives the grid.
-        other: source in [0, 1].
-
-    Returns:
-        A new source; ``other`` itself when the grids agree.
-
-    Raises:
-        InputError: when one is a picture and one a volume, or when the volumes do not overlap.
+    coordinates: both are taken to show the same field of view, and the other one is resized. Raises InputError when one
+    is a picture and one a volume, or when the volumes do not overlap.
     """
     if not _difference(mri, other):
         return other

@@ -15,17 +15,6 @@ from shared_networks.errors import InputError
 from shared_networks.io.dicom_structure import check_dicom_structure
 from shared_networks.io.regular_grid import can_be_inverted
 
-__all__ = [
-    "MOST_PIXELS",
-    "MOST_VOXELS",
-    "affine_of",
-    "check_nifti_size",
-    "check_picture_size",
-    "check_series_size",
-    "overflow_remarks",
-    "unit_factor",
-]
-
 MOST_PIXELS = 2**26
 """Pixels of a picture or a slice (8192 x 8192)."""
 
@@ -42,14 +31,9 @@ _PLAUSIBLE = (5e-3, 100.0)  # mm, voxel sizes
 def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
     """Refuse a NIfTI, Analyze or MGH file whose header asks for more voxels than the file holds, or than can be fused.
 
-    A compressed file is unpacked to its end, piece by piece, so that its checksum is compared too.
-
-    Returns:
-        Remarks for the user.
-
-    Raises:
-        InputError: naming the file, what its header says and what the file holds.
-        Exception: what the reading library raises for a damaged file.
+    A compressed file is unpacked to its end, piece by piece, so that its checksum is compared too. Returns remarks for
+    the user. Raises InputError naming the file, what its header says and what the file holds, and what the reading
+    library raises for a damaged file.
     """
     shape = image.shape
     if not shape or min(shape) < 1:
@@ -111,10 +95,7 @@ def check_picture_size(picture: Image.Image, path: Path) -> None:
 def check_series_size(files: Sequence[Path]) -> None:
     """Refuse DICOM files of which one claims, or all together claim, more than can be fused.
 
-    Files that ITK does not take for DICOM are passed over here.
-
-    Raises:
-        InputError: naming the file and its size.
+    Files that ITK does not take for DICOM are passed over here. Raises InputError naming the file and its size.
     """
     import itk
 
@@ -218,13 +199,7 @@ def unit_factor(image: nib.spatialimages.SpatialImage, affine: np.ndarray, path:
 
 
 def overflow_remarks(values: np.ndarray, stored: np.dtype, path: Path) -> list[str]:
-    """A remark where numbers may have wrapped round when they were saved with 16 bit.
-
-    Args:
-        values: as they were read.
-        stored: type in the file.
-        path: of the file.
-    """
+    """A remark where numbers, as read, may have wrapped round when they were saved with 16 bit (``stored``)."""
     if stored == np.int16 and values.min() < -32700 and values.max() > 32700:
         return [f"{path.name}: values from -32768 to 32767, all that 16 bit can hold; did larger ones wrap round?"]
     return []

@@ -7,15 +7,11 @@ from nibabel.affines import voxel_sizes
 
 from shared_networks.io.dicom_geometry import LPS_TO_RAS
 
-__all__ = ["to_itk"]
-
 
 def to_itk(values: np.ndarray, affine: np.ndarray) -> Any:
     """An ITK image of float voxels (``itk.Image[itk.F, 3]``) with the same place in space.
 
-    Args:
-        values: X x Y x Z.
-        affine: voxel to world (RAS) in mm, 4 x 4, with axes at right angles.
+    The values are X x Y x Z; the affine is voxel to world (RAS) in mm, with axes at right angles.
     """
     import itk
 

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["quiet_libraries"]
-
 _lock = threading.Lock()
 _state = {"inside": 0, "kept": -1}
 

@@ -16,8 +16,6 @@ from shared_networks.io.reading_pictures import picture_source, read_picture
 from shared_networks.io.reading_volumes import read_volume, read_voxels
 from shared_networks.io.source import Source, split_colour
 
-__all__ = ["Source", "read_source", "read_stacked_volume"]
-
 _HIGHEST = 1e35
 """Larger numbers are no measurement; programs fill what they have no value for with the largest number there is."""
 
@@ -52,13 +50,10 @@ def read_source(path: str | Path) -> Source:
 
 
 def read_stacked_volume(path: str | Path) -> list[Source] | None:
-    """Both sources from one file whose last axis holds them (X x Y x Z x 2 or X x Y x Z x 1 x 2).
+    """MRI and other source from one file whose last axis holds them (X x Y x Z x 2 or X x Y x Z x 1 x 2); None for
+    others.
 
-    Returns:
-        MRI and other source, or None when the file is not of that form.
-
-    Raises:
-        InputError: when the file cannot be read.
+    Raises InputError when the file cannot be read.
     """
     path = Path(path)
     try:

@@ -10,8 +10,6 @@ from shared_networks.errors import InputError
 from shared_networks.io.header_checks import MOST_PIXELS, check_picture_size
 from shared_networks.io.source import Source, split_colour
 
-__all__ = ["picture_source", "read_picture"]
-
 # MPO is opened as JPEG. Without a list, Pillow would try every format it knows, some of which start other programs.
 _FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
@@ -33,13 +31,10 @@ _UPRIGHT = {
 
 
 def read_picture(path: Path) -> Source:
-    """Read a file as a picture.
+    """Read a file as a picture, turned as EXIF or TIFF state, inverted where 0 is white in a TIFF.
 
-    The orientation that EXIF or TIFF state is applied, TIFFs in which 0 is white are inverted.
-
-    Raises:
-        InputError: when it holds several pages, or values whose range nothing tells.
-        Exception: what Pillow raises for a damaged file.
+    Raises InputError when it holds several pages, or values whose range nothing says, and what Pillow raises for a
+    damaged file.
     """
     # From memory: a file would be asked for as many bytes as a damaged header says, and room for them made first.
     Image.init()

@@ -9,8 +9,6 @@ from scipy.ndimage import affine_transform
 
 from shared_networks.io.source import Source
 
-__all__ = ["background_value", "can_be_inverted", "is_sheared", "moved_onto", "on_regular_grid", "regular_pair"]
-
 _LEAST_COSINE = 5e-3
 """Cosine between two axes from which a volume counts as sheared: headers are rounded."""
 
@@ -27,13 +25,10 @@ def background_value(values: np.ndarray) -> float:
 
 
 def regular_grid(affine: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A grid at right angles that covers a sheared one.
+    """Voxel to world, 4 x 4, and shape of a grid at right angles that covers a sheared one.
 
     The first axis keeps its direction, the first two keep their plane (the slices of a tilted gantry); the spacing
     along each is the distance of the sheared grid's planes.
-
-    Returns:
-        Voxel to world, 4 x 4, and shape.
     """
     directions, steps = np.linalg.qr(affine[:3, :3])
     signs = np.sign(np.diag(steps))
@@ -51,10 +46,7 @@ def regular_grid(affine: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray
 def moved_onto(source: Source, affine: np.ndarray, shape: tuple[int, ...]) -> Source:
     """A volume on another grid, by linear interpolation in world coordinates, with its background around it.
 
-    Args:
-        source: with any affine that can be inverted.
-        affine: voxel to world of the new grid.
-        shape: of the new grid.
+    Affines are voxel to world; the source's may be any that can be inverted.
     """
     matrix = np.linalg.inv(source.affine) @ affine
 
@@ -79,12 +71,9 @@ def on_regular_grid(source: Source) -> Source:
 
 
 def regular_pair(first: Source, second: Source, onto_first: bool) -> tuple[Source, Source]:
-    """Two sources on regular grids.
+    """Two sources on regular grids, the first one's the common grid.
 
-    Args:
-        first: gives the common grid.
-        second: the other source.
-        onto_first: put a sheared second one onto the first one's grid, in one step; false leaves it a grid of its own.
+    ``onto_first`` puts a sheared second one onto it, in one step; false leaves it a grid of its own.
     """
     first = on_regular_grid(first)
     sheared = second.affine is not None and can_be_inverted(second.affine) and is_sheared(second.affine)

@@ -13,8 +13,6 @@ from shared_networks.io.derived_series import new_series_number
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["write_segmentation_object"]
-
 _TISSUE = ("85756007", "SCT", "Tissue")
 # Category and type of context groups 7150 and 7140, 7151, 7153 of PS3.16.
 _CODES = {
@@ -37,19 +35,12 @@ def write_segmentation_object(
     class_names: Mapping[int, str],
     algorithm: str,
 ) -> str:
-    """Write one binary segment for each class, with coded terms for CSF, GM, WM and WML.
+    """Write one binary segment for each class, with coded terms for CSF, GM, WM and WML; returns the SOP Instance UID.
 
-    Args:
-        path: file.
-        label: class numbers, columns x rows x slices; 0 is the background, which is no segment.
-        affine: voxel to world in mm, 4 x 4.
-        source: headers of the series on whose grid the label is, in the order of the slices.
-        others: headers of the other images that the label was made of; empty where they are no DICOM images.
-        class_names: class number -> name; a name without a coded term becomes a tissue.
-        algorithm: name of the method.
-
-    Returns:
-        The SOP Instance UID.
+    ``label`` are class numbers, columns x rows x slices, 0 is no segment, on the grid of the series whose headers, in
+    the order of the slices, are ``source``; ``affine`` is voxel to world in mm. ``others`` are headers of the other
+    images that it was made of; empty where these are no DICOM images. A class name without a coded term becomes a
+    tissue; ``algorithm`` is the name of the method.
     """
     from highdicom.content import AlgorithmIdentificationSequence, PixelMeasuresSequence
     from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription

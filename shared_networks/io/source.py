@@ -8,8 +8,6 @@ import torch
 
 from shared_networks.io.colour import rgb_to_ycbcr
 
-__all__ = ["Source", "split_colour"]
-
 
 @dataclass
 class Source:

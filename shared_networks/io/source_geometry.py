@@ -8,8 +8,6 @@ import numpy as np
 from shared_networks.io.file_names import file_kind, header_beside
 from shared_networks.io.header_checks import affine_of, unit_factor
 
-__all__ = ["like_source"]
-
 
 def like_source(voxels: np.ndarray, affine: np.ndarray, source: str, description: str) -> nib.Nifti1Image:
     """A NIfTI image with the geometry of the source's header, where the source is a NIfTI file on the same grid; in mm.

@@ -18,38 +18,19 @@ from shared_networks.io.reading import Source, read_source, read_stacked_volume
 from shared_networks.io.reading_volumes import volume_files
 from shared_networks.io.regular_grid import on_regular_grid, regular_pair
 
-__all__ = [
-    "Preparation",
-    "absent",
-    "files_of",
-    "missing_of",
-    "on_grid_of",
-    "prepare_pair",
-    "prepare_single",
-    "read_pair",
-]
-
 Preparation = Callable[[Source, Source | None], tuple[Source, Source | None, Mapping[str, Any]]]
 """Takes both sources as they were read (None for a missing second one), returns them prepared, and what was done, for
 the report."""
 
 
 def read_pair(
-    value: Any,
-    names: Sequence[str],
-    sibling: Callable[[Path], Path],
-    read: Callable[[Path], Source] = read_source,
+    value: Any, names: Sequence[str], sibling: Callable[[Path], Path], read: Callable[[Path], Source] = read_source
 ) -> list[Source]:
-    """Read both sources of a case.
+    """Read both sources of a case with ``read``.
 
-    Args:
-        value: a list of two paths, one NIfTI volume that holds both in its last axis, or the path of the first.
-        names: what the two are called in messages.
-        sibling: finds the second source beside the first.
-        read: reads one source.
-
-    Raises:
-        InputError: one line that says what is wrong with which file and what to do.
+    ``value`` is a list of two paths, one NIfTI volume that holds both in its last axis, or the path of the first,
+    beside which ``sibling`` finds the second. ``names`` are theirs in messages. Raises InputError, one line that says
+    what is wrong with which file and what to do.
     """
     try:
         if isinstance(value, (str, Path)):
@@ -72,13 +53,9 @@ def read_pair(
 def files_of(value: Any, sibling: Callable[[Path], Path], prepare: Preparation | None) -> list[Path]:
     """Every file that a case's sources consist of, and those that its preparation reads; folders for series.
 
-    Args:
-        value: as :func:`read_pair` takes it; '' for a source that is missing.
-        sibling: finds the second source beside the first.
-        prepare: names further files by its method ``files_for``, if it has one.
-
-    Raises:
-        InputError: when the data file that a header names is missing.
+    ``value`` and ``sibling`` are as :func:`read_pair` takes them, '' for a source that is missing; ``prepare`` names
+    further files by its method ``files_for``, if it has one. Raises InputError when the data file that a header names
+    is missing.
     """
     if isinstance(value, (str, Path)):
         paths = [Path(value)]
@@ -124,13 +101,8 @@ def prepare_pair(
 ) -> tuple[list[Source], str]:
     """Both sources after a preparation, and its record as JSON ('' when there is none), which any collation takes.
 
-    Args:
-        pair: as they were read.
-        prepare: see :data:`Preparation`.
-        resample: put sheared volumes onto a regular grid, as is done too when the preparation registers the two.
-
-    Raises:
-        InputError: what the preparation refuses.
+    ``resample`` puts sheared volumes onto a regular grid, as is done too when the preparation registers the two. Raises
+    InputError, what the preparation refuses.
     """
     aligns = getattr(prepare, "align", False)
     first, second = pair[0], placed_like(*pair, assumed=resample or aligns)
@@ -152,12 +124,9 @@ def _check_output(before: Source, after: Source, prepare: Preparation | None) ->
 
 
 def on_grid_of(source: Source, array: np.ndarray, **meta: Any) -> MetaTensor:
-    """Give an array the grid and the file name of a source.
+    """Give an array, channels x spatial, the grid and the file name of a source, and further entries of the meta data.
 
-    Args:
-        source: whose grid and name are meant; a picture has the identity as its affine.
-        array: channels x spatial.
-        meta: further entries of the meta data.
+    A picture has the identity as its affine.
     """
     affine = np.eye(3) if source.affine is None else source.affine
     entries = {

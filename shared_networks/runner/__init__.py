@@ -4,5 +4,3 @@ from shared_networks.runner.run_check import check_run
 from shared_networks.runner.settings_hash import settings_hash
 from shared_networks.runner.two_stage import TwoStages
 from shared_networks.runner.typed_arguments import typed_command
-
-__all__ = ["TwoStages", "check_run", "settings_hash", "typed_command"]

@@ -3,8 +3,6 @@
 import inspect
 from types import CodeType, FrameType
 
-__all__ = ["calling_frames"]
-
 
 def calling_frames() -> dict[CodeType, FrameType]:
     """The innermost frame of each function on the call stack."""

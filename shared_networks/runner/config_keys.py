@@ -9,23 +9,13 @@ from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
-__all__ = ["is_referred_to", "look_up", "mistaken_values", "strings_of", "switches_as_text", "unknown_keys"]
-
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
-    """Describe the override keys that have no effect.
+    """Describe the override keys (``"mri"``, ``"train#trainer#max_epochs"``) that have no effect, in the given order.
 
-    A key is known when the files hold it. A key the files do not hold is still good when its parent is a component
-    whose constructor takes an argument of that name, or when something refers to it (or to what it lies in).
-
-    Args:
-        given: override keys as the runner takes them, e.g. ``"mri"`` or ``"train#trainer#max_epochs"``.
-        files: content of the config files, merged, before the overrides.
-        merged: content after the overrides.
-
-    Returns:
-        One text for each unknown key, in the given order, e.g. ``"unknown key 'max_epoch' (did you mean
-        'max_epochs'?)"``.
+    A key is known when the files, merged, hold it before the overrides. A key the files do not hold is still good when
+    its parent is a component whose constructor takes an argument of that name, or when something refers to it (or to
+    what it lies in). A text is e.g. ``"unknown key 'max_epoch' (did you mean 'max_epochs'?)"``.
     """
     found = []
     for key in given:
@@ -45,14 +35,10 @@ def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping
 
 
 def switches_as_text(given: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, bool]:
-    """Switches that were given in lower case: ``--key false`` gives the text "false", which Python takes as true.
+    """What switches mean that were given in lower case: ``--key false`` gives the text "false", which Python takes as
+    true.
 
-    Args:
-        given: override keys and values.
-        files: content of the config files, merged, before the overrides.
-
-    Returns:
-        What each of them means, by key.
+    ``files`` is the content of the config files, merged, before the overrides.
     """
     words = {"true": True, "false": False}
     return {
@@ -149,9 +135,7 @@ def _is_switch(key: str, files: Mapping[str, Any]) -> bool:
 def is_referred_to(key: str, config: Any) -> bool:
     """Whether a string of a configuration refers to ``key``, to a part of it, or to a whole that it is a part of.
 
-    Args:
-        key: id of an item, with ``#`` or ``::`` between its parts.
-        config: nested dictionaries and lists.
+    The key has ``#`` or ``::`` between its parts.
     """
     parts = ReferenceResolver.split_id(key)
     for text in strings_of(config):

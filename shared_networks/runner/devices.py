@@ -8,8 +8,6 @@ from monai.bundle import ConfigParser
 from shared_networks.errors import InputError
 from shared_networks.runner.one_line_errors import reason_of
 
-__all__ = ["check_devices"]
-
 
 def check_devices(parser: ConfigParser) -> None:
     """Put a number on every device that a top-level key (``device``, ``..._device``) names, and take it back.

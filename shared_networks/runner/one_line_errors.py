@@ -12,8 +12,6 @@ from monai.bundle import ConfigParser
 
 from shared_networks.errors import InputError, one_line
 
-__all__ = ["find_input_error", "reason_of", "runs_as_bundle_command", "shorten_errors"]
-
 _WRAPPERS = ("Failed to evaluate", "Failed to instantiate", "applying transform")
 _LONGEST = 300
 """Characters of a message or a part of a config: the whole of it is in the traceback."""

@@ -21,18 +21,10 @@ from monai.bundle import (
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.runner.call_stack import calling_frames
-from shared_networks.runner.config_keys import (
-    is_referred_to,
-    look_up,
-    mistaken_values,
-    switches_as_text,
-    unknown_keys,
-)
+from shared_networks.runner.config_keys import is_referred_to, look_up, mistaken_values, switches_as_text, unknown_keys
 from shared_networks.runner.devices import check_devices
 from shared_networks.runner.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
 from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
-
-__all__ = ["check_keys", "check_run"]
 
 
 def check_run(
@@ -109,13 +101,8 @@ def check_run(
 def check_keys(files: Mapping[str, Any], paths: Sequence[str] = ()) -> None:
     """The part of :func:`check_run` that is about override keys, for a config that hands them on to others.
 
-    Args:
-        files: content in which the keys have their meaning.
-        paths: keys that are known to be paths.
-
-    Raises:
-        InputError: see :func:`check_run`.
-        SystemExit: see :func:`check_run`.
+    ``files`` is the content in which the keys have their meaning, ``paths`` are keys that are known to be paths. Raises
+    InputError and SystemExit, see :func:`check_run`.
     """
     frames = calling_frames()
     creation = frames.get(create_workflow.__code__)

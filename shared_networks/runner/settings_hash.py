@@ -10,8 +10,6 @@ from monai.bundle import ConfigParser, ReferenceResolver
 from shared_networks.runner.call_stack import calling_frames
 from shared_networks.runner.config_keys import look_up, strings_of
 
-__all__ = ["collect_settings", "settings_hash"]
-
 
 def settings_hash(parts: Sequence[str], without: Sequence[str] = ()) -> str:
     """SHA-256 of parts of the config that is being resolved, overrides included, and of all that they refer to.
@@ -33,14 +31,10 @@ def settings_hash(parts: Sequence[str], without: Sequence[str] = ()) -> str:
 
 
 def collect_settings(parts: Sequence[str], without: Sequence[str] = ()) -> dict[str, Any]:
-    """Parts of the config that is being resolved, and all that they refer to, as they were written.
+    """Parts of the config that is being resolved, and all that they refer to, as they were written, by id.
 
-    Args:
-        parts: ids; those that the config does not have are passed over.
-        without: top-level ids that are left out, with what only they refer to.
-
-    Returns:
-        Id -> content; {} when no config is being resolved.
+    Parts that the config does not have are passed over; top-level ids ``without`` are left out, with what only they
+    refer to. {} when no config is being resolved.
     """
     frame = calling_frames().get(ConfigParser.get_parsed_content.__code__)
     if frame is None:

@@ -15,8 +15,6 @@ from shared_networks.runner.call_stack import calling_frames
 from shared_networks.runner.run_check import check_keys
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["TwoStages"]
-
 _PROGRAM = (
     "imports",
     "import_paths",

@@ -16,8 +16,6 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from shared_networks.runner.config_keys import look_up
 
-__all__ = ["as_typed", "shell_line", "texts_with_marks", "typed_command", "typed_values"]
-
 _EXPRESSION = ("$", "@", "%")
 _PATH_NAMES = ("dir", "root", "checkpoint", "datalist", "file", "path")
 _SPECIAL_IN_QUOTES = re.compile(r'["$`\\!]')
@@ -37,12 +35,9 @@ def shell_line(words: Iterable[str]) -> str:
 
 
 def typed_values(arguments: Sequence[str]) -> dict[str, str | None]:
-    """``--key value`` and ``--key=value`` of a command line; None for a key without a value.
+    """``--key value`` and ``--key=value`` of a command line, without the program; None for a key without a value.
 
     The rules are Fire's: a flag begins with ``--``, or with ``-`` and a letter; the last one of a name counts.
-
-    Args:
-        arguments: without the program's name.
     """
     found: dict[str, str | None] = {}
     words = list(arguments)

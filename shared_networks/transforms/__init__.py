@@ -20,33 +20,3 @@ from shared_networks.transforms.save_segmentation import SaveFusedSegmentationd
 from shared_networks.transforms.slice_thickness import RandThickSlicesd
 from shared_networks.transforms.split_masks import SplitMasksd
 from shared_networks.transforms.split_segmentation import SplitSegmentationd
-
-__all__ = [
-    "AlignPicturesd",
-    "CheckLabelsd",
-    "DegradeMixtured",
-    "DenoisePicturesd",
-    "DisturbPaird",
-    "DropModalityd",
-    "FuseColourd",
-    "LesionIntervald",
-    "LoadFusionPaird",
-    "LoadModalitiesd",
-    "MapLabelsd",
-    "PictureLuminanced",
-    "RandDegradeEachd",
-    "RandDegraded",
-    "RandEachChanneld",
-    "RandHealLesionsd",
-    "RandMisalignd",
-    "RandModalityDropoutd",
-    "RandSliced",
-    "RandThickSlicesd",
-    "SaveFusedSegmentationd",
-    "SaveFusedd",
-    "SegmentationCertaintyd",
-    "SplitMasksd",
-    "SplitSegmentationd",
-    "TakeSliced",
-    "normalise_volume",
-]

@@ -14,8 +14,6 @@ from scipy import ndimage
 from shared_networks.errors import join_remarks
 from shared_networks.io.colour import NEUTRAL_CHROMA
 
-__all__ = ["AlignPicturesd", "find_shift", "normalised_mutual_information"]
-
 _BINS = 64
 _LEAST_INFORMATION = 0.02
 """Normalised mutual information, above its 1, of two pictures with something in common: 0.04 to 0.33 in 90 pairs of
@@ -27,13 +25,8 @@ _CHROMA_OF_GREY = 2.0
 def normalised_mutual_information(first: np.ndarray, second: np.ndarray, bins: int = _BINS) -> float:
     """(H(A) + H(B)) / H(A, B) of two pictures (Studholme et al., Pattern Recognition 1999).
 
-    Args:
-        first: integers from 0 to ``bins`` - 1, any shape that is not empty.
-        second: the same.
-        bins: number of values.
-
-    Returns:
-        1 for independent pictures and where a picture is constant, 2 where each tells the other.
+    Both hold integers from 0 to ``bins`` - 1 in any shape that is not empty. 1 for independent pictures and where a
+    picture is constant, 2 where each determines the other.
     """
     joint = np.bincount((first * bins + second).ravel(), minlength=bins * bins).reshape(bins, bins) / first.size
 

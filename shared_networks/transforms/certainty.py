@@ -11,8 +11,6 @@ from monai.utils import convert_to_numpy, convert_to_tensor
 from shared_networks.metrics.lesions import lesion_components
 from shared_networks.transforms.split_segmentation import voxel_ml
 
-__all__ = ["LesionIntervald", "SegmentationCertaintyd", "lesion_interval"]
-
 
 class SegmentationCertaintyd(MapTransform):
     """Put numbers about the probabilities inside the brain under ``certainty_key``; the output stays as it is.

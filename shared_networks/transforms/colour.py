@@ -9,8 +9,6 @@ from monai.transforms import MapTransform
 
 from shared_networks.io.colour import NEUTRAL_CHROMA, rgb_to_ycbcr, stretch_to_8_bit, ycbcr_to_rgb
 
-__all__ = ["FuseColourd", "PictureLuminanced"]
-
 
 class FuseColourd(MapTransform):
     """Join fused luminance and chroma to the picture that is saved; the luminance itself stays as it is.
@@ -49,14 +47,11 @@ class FuseColourd(MapTransform):
 
 
 class PictureLuminanced(MapTransform):
-    """Round a picture to 8 bit and take its BT.601 luminance.
+    """Round a picture, 1 or 3 x spatial in [0, 1], to 8 bit and take its BT.601 luminance, 1 x spatial in [0, 1].
 
-    A fused luminance that its chroma drives out of the RGB cube is clipped when the picture is saved, so that the
-    saved picture's luminance is another one: metrics look at what a user gets.
-
-    Args:
-        keys: picture, 1 or 3 x spatial in [0, 1], as :class:`shared_networks.transforms.FuseColourd` makes it.
-        output_key: where the luminance goes, 1 x spatial in [0, 1].
+    A fused luminance that its chroma drives out of the RGB cube is clipped when the picture (of
+    :class:`shared_networks.transforms.FuseColourd`) is saved, so that the saved picture's luminance is another one:
+    metrics look at what a user gets.
     """
 
     def __init__(self, keys: KeysCollection = "fused", output_key: str = "pred") -> None:

@@ -14,8 +14,6 @@ from scipy.ndimage import gaussian_filter
 
 from shared_networks.transforms.structure_loss import lose_structure
 
-__all__ = ["DegradeMixtured", "RandDegradeEachd", "RandDegraded", "add_noise", "blur_slices"]
-
 
 def add_noise(volume: np.ndarray, std: float, random: np.random.RandomState) -> np.ndarray:
     """Add Gaussian noise with mean 0 to a volume of any shape; nothing is clipped."""

@@ -14,8 +14,6 @@ from skimage.restoration import denoise_nl_means
 
 from shared_networks.errors import join_remarks
 
-__all__ = ["DenoisePicturesd", "estimate_noise"]
-
 _SECOND_DIFFERENCES = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
 """Blind to edges and slopes along both axes; the factor leaves white noise its standard deviation."""
 _PLACE, _TISSUE, _LEAST_PLACES = 9, 0.08, 200
@@ -29,16 +27,10 @@ _MEANS_CUT_AT_0 = norm.pdf(_VALUES) + _VALUES * norm.cdf(_VALUES)
 def estimate_noise(picture: np.ndarray) -> float:
     """Standard deviation of white noise in a picture, after Immerkaer (Computer Vision and Image Understanding 1996).
 
-    Second differences are squared and averaged over 9 x 9 pixels, wherever these are tissue (their mean is above
-    0.08: a background that was set to 0 has no noise). The tenth with the smallest averages counts, where there is
-    least anatomy.
-
-    Args:
-        picture: H x W or a volume H x W x D of slices, in [0, 1].
-
-    Returns:
-        The standard deviation, in the unit of the picture; 0 where fewer than 200 places are tissue. Noise that was
-        resampled with its picture is correlated and found too small.
+    The picture, H x W, or volume of slices, H x W x D, is in [0, 1]. Second differences are squared and averaged over 9
+    x 9 pixels, wherever these are tissue (their mean is above 0.08: a background that was set to 0 has no noise). The
+    tenth with the smallest averages counts, where there is least anatomy. 0 where fewer than 200 places are tissue.
+    Noise that was resampled with its picture is correlated and found too small.
     """
     slices = picture if picture.ndim == 3 else picture[..., None]
     place = (_PLACE, _PLACE, 0)

@@ -8,21 +8,14 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["DisturbPaird"]
-
 
 class DisturbPaird(MapTransform):
-    """Add noise to both pictures and shift the second one, the same for a case whenever it is made.
+    """Add noise to both pictures of 2 x H x W in [0, 1] and shift the second one, the same for a case whenever it is
+    made.
 
-    Args:
-        keys: pairs, 2 x H x W in [0, 1].
-        noise_std: standard deviation of the Gaussian noise; the result is clamped to [0, 1].
-        shift: pixels by which the second picture moves towards higher columns; its first column fills the gap.
-        seed: of the noise, with the name of the case.
-        case_key: where that name is.
-
-    Raises:
-        ValueError: for a negative strength.
+    ``noise_std`` is the standard deviation of the Gaussian noise, whose seed is ``seed`` with the case's name; the
+    result is clamped to [0, 1]. The second picture moves by ``shift`` pixels towards higher columns; its first column
+    fills the gap. Raises ValueError for a negative strength.
     """
 
     def __init__(

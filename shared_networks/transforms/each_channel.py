@@ -8,21 +8,14 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import Compose, MapTransform, Randomizable
 
-__all__ = ["RandEachChanneld"]
-
 
 class RandEachChanneld(Randomizable, MapTransform):
-    """Apply array transforms to every channel of an image by itself.
+    """Apply array transforms, in this order, to every channel of an image C x spatial by itself.
 
     MONAI's random intensity transforms draw once and change all channels alike. Two modalities come from two sequences
     with contrasts and bias fields of their own, so that a network that is to know other scanners must see them change
-    independently.
-
-    Args:
-        keys: images C x spatial.
-        transforms: random transforms of arrays 1 x spatial, in this order.
-        mask_key: where a mask 1 x spatial is; what lies outside of it is 0 afterwards. '' for none.
-        value_range: what the result is clipped to; None for nothing.
+    independently. What lies outside the mask (``mask_key``, 1 x spatial; '' for none) is 0 afterwards, the rest is
+    clipped to ``value_range`` (None for nothing).
     """
 
     def __init__(

@@ -12,8 +12,6 @@ from scipy import ndimage
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["RandHealLesionsd"]
-
 
 class RandHealLesionsd(Randomizable, MapTransform):
     """Replace lesions by white matter like that around them, then scale the intensities anew.

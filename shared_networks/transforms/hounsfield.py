@@ -10,8 +10,6 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.io.source import Source
 
-__all__ = ["HEAD_WINDOW", "CtWindow", "clear_ct_padding", "looks_like_hu"]
-
 HEAD_WINDOW = (40.0, 80.0)
 """Centre and width of the usual window of the brain: 0 to 80 HU."""
 
@@ -22,13 +20,10 @@ _MOST_SAMPLES = 2_000_000
 
 
 def looks_like_hu(values: np.ndarray) -> bool:
-    """Whether a volume holds what only CT in Hounsfield units does.
+    """Whether a volume, finite values of any shape, holds what only CT in Hounsfield units does.
 
     Either a narrow peak of air at -1000 beside soft tissue around 0; or, in a volume without air, soft tissue of the
     brain around 35 HU with little spread, and bone or contrast medium far above it.
-
-    Args:
-        values: any shape, finite.
     """
     sample = values.flat[:: max(1, values.size // _MOST_SAMPLES)]
     if sample.max() > 40_000:
@@ -112,12 +107,8 @@ class CtWindow:
     def __call__(self, source: Source, modality: str = "") -> bool:
         """Scale a grey volume in its own unit, in place, with a warning; False where no window applies.
 
-        Args:
-            source: volume that is not in [0, 1] yet.
-            modality: what the user says that it is (``"CT"``, ``"PET"``, ...), '' where nothing is said.
-
-        Raises:
-            InputError: when the window of the DICOM files is asked for and there is none.
+        ``modality`` is what the user says that it is (``"CT"``, ``"PET"``, ...), '' where nothing is said. Raises
+        InputError when the window of the DICOM files is asked for and there is none.
         """
         known = source.modality or modality.upper()
         if known in _NOT_CT:

@@ -11,17 +11,6 @@ from monai.utils import convert_to_numpy
 
 from shared_networks.errors import InputError, join_remarks
 
-__all__ = [
-    "LABEL_MAPS",
-    "LABEL_REMEDY",
-    "CheckLabelsd",
-    "MapLabelsd",
-    "label_values",
-    "left_out_labels",
-    "refuse_other_labels",
-    "whole_labels",
-]
-
 LABEL_MAPS: dict[str, dict[int, int]] = {
     # MRBrainS: 1 cortical and 2 basal grey matter, 3 white matter, 4 lesions, 5 CSF in the extremities, 6 ventricles,
     # 7 cerebellum, 8 brain stem, 9 infarction, 10 other.
@@ -71,13 +60,8 @@ def label_values(values: np.ndarray, name: str) -> np.ndarray:
 def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> None:
     """Refuse labels that are not among the allowed values: a loss would fail on them, or learn a class that is none.
 
-    Args:
-        labels: of any shape.
-        allowed: values; or a label map, whose values they are, see :class:`MapLabelsd`.
-        name: of the file.
-
-    Raises:
-        InputError: one line with the values that are not allowed.
+    ``allowed`` are values, or a label map, whose values they are, see :class:`MapLabelsd`. Raises InputError, one line
+    with the file's ``name`` and the values that are not allowed.
     """
     values = _read_map(allowed).keys() if isinstance(allowed, str | Mapping) else {int(value) for value in allowed}
     others = [f"{value:g}" for value in np.unique(labels).tolist() if value not in values]
@@ -89,17 +73,11 @@ def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping |
 
 
 def left_out_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> str:
-    """What to say of voxels with an allowed value apart from the classes, which are 0, 1 and so on: not labelled.
+    """What to say of voxels with an allowed value apart from the classes, which are 0, 1 and so on: not labelled; or
+    ''.
 
-    It is said because 255 may as well come from a mask that was saved as 0 and 255.
-
-    Args:
-        labels: of any shape.
-        allowed: see :func:`refuse_other_labels`; the values of a map all are classes.
-        name: of the file.
-
-    Returns:
-        One part of a sentence; '' where there are none.
+    It is said because 255 may as well come from a mask that was saved as 0 and 255. The values of a map (see
+    :func:`refuse_other_labels`) all are classes.
     """
     values = () if isinstance(allowed, str | Mapping) else sorted(allowed)
     apart = [value for value in values if value > 0 and value - 1 not in values]

@@ -20,8 +20,6 @@ from shared_networks.transforms.load_sources import LoadSourcesd, darken_to_mid_
 from shared_networks.transforms.modality_checks import OTHER_THAN_MRI, overlap_remarks, value_remarks
 from shared_networks.utils.number_checks import check_number
 
-__all__ = ["LoadFusionPaird"]
-
 _DARK, _LEAST_OVERLAP = 0.05, 0.3
 """What is darker is background; share of the smaller foreground inside the other, 0.40 to 1 in 489 training pairs."""
 _BRIGHT = 0.53

@@ -13,8 +13,6 @@ from shared_networks.errors import raise_refusal
 from shared_networks.io.reading import Source, read_source
 from shared_networks.io.source_pair import Preparation, files_of, prepare_pair, read_pair
 
-__all__ = ["LoadSourcesd", "darken_to_mid_grey", "normalise_volume"]
-
 _MOST_SAMPLES = 2_000_000
 """Voxels that percentiles are taken of; a larger volume is thinned evenly."""
 
@@ -69,18 +67,11 @@ class LoadSourcesd(MapTransform):
 
 
 def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
-    """Scale a volume so that two percentiles of its non-zero voxels become 0 and 1, and clip.
+    """Scale a volume so that two percentiles of its non-zero voxels become 0 and 1, and clip -> float32 of the same
+    shape.
 
     Zero is left out because it is the background of skull-stripped and of cropped images. Where the percentiles
     coincide (a mask), minimum and maximum of all voxels take their place; a constant volume becomes 0.
-
-    Args:
-        values: any shape, finite.
-        lower: percentile that becomes 0.
-        upper: percentile that becomes 1.
-
-    Returns:
-        float32 in [0, 1], same shape.
     """
     occupied = values[values != 0]
     if occupied.size == 0:
@@ -95,17 +86,11 @@ def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5
 
 
 def darken_to_mid_grey(values: np.ndarray, mid_grey: float) -> np.ndarray:
-    """Darken a volume by a power so that the median of what is above 0 becomes ``mid_grey``; a darker one stays.
+    """Darken a volume in [0, 1] by a power so that the median of what is above 0 becomes ``mid_grey``; a darker one
+    stays.
 
     Percentiles put most of a skull-stripped T1 or FLAIR close to white, as no reader would set a window. The maximum of
     two such volumes leaves no room for a lesion to stand out.
-
-    Args:
-        values: any shape, in [0, 1].
-        mid_grey: wanted median, in (0, 1).
-
-    Returns:
-        Values in [0, 1], same shape and type.
     """
     occupied = values[values > 0]
     if occupied.size == 0:

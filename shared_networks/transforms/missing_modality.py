@@ -7,8 +7,6 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-__all__ = ["DropModalityd", "RandModalityDropoutd"]
-
 
 class DropModalityd(MapTransform):
     """Set one channel to 0, as the loader does with a modality that was not given.

@@ -9,8 +9,6 @@ import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-__all__ = ["RandMisalignd"]
-
 
 class RandMisalignd(RandomizableTransform, MapTransform):
     """Shift, rotate and bend one channel of a picture, in one interpolation.
@@ -72,10 +70,7 @@ class RandMisalignd(RandomizableTransform, MapTransform):
         rows = torch.arange(height)[:, None] - (height - 1) / 2
         columns = torch.arange(width)[None, :] - (width - 1) / 2
         turned = torch.stack(
-            [
-                (cos(angle) - 1) * columns - sin(angle) * rows,
-                sin(angle) * columns + (cos(angle) - 1) * rows,
-            ]
+            [(cos(angle) - 1) * columns - sin(angle) * rows, sin(angle) * columns + (cos(angle) - 1) * rows]
         )
         return bent + turned + torch.from_numpy(shift)[:, None, None]
 

@@ -8,8 +8,6 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
-__all__ = ["RandSliced", "TakeSliced"]
-
 
 class RandSliced(Randomizable, MapTransform):
     """Replace a volume by one of its slices; pictures stay as they are.

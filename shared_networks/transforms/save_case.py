@@ -20,8 +20,6 @@ from shared_networks.io.file_names import case_folder, safe_name
 from shared_networks.utils.atomic import atomic_folder
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["SaveCased", "SaveSegmentedCased", "plain_array", "read_report", "readable_json"]
-
 
 class SaveCased(SaveImaged):
     """Base of transforms that write the files of one case into ``<output_dir>/<case>/``.
@@ -90,9 +88,7 @@ class SaveCased(SaveImaged):
     def origin(self, d: Mapping[Hashable, Any], files: Sequence[str]) -> dict[str, Any]:
         """What every report says: warnings, weights, version, the case's files, and what they were made of.
 
-        Args:
-            d: item; ``inputs_sha256`` and ``fingerprint`` are those of :class:`shared_networks.data.DoneCases`.
-            files: names of the case's files.
+        ``inputs_sha256`` and ``fingerprint`` of the item are those of :class:`shared_networks.data.DoneCases`.
         """
         return {
             "warnings": str(d.get(self.warning_key, "")),

@@ -18,8 +18,6 @@ from shared_networks.transforms.save_case import SaveCased, readable_json
 from shared_networks.utils.atomic import atomic_files, write_text
 from shared_networks.visualize.side_by_side import side_by_side
 
-__all__ = ["SaveFusedd"]
-
 
 class SaveFusedd(SaveCased):
     """Write ``<output_dir>/<case>/<case>_fused.(png|nii.gz)``, ``<case>_comparison.png`` and ``<case>_report.json``.

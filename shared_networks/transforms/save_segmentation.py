@@ -22,8 +22,6 @@ from shared_networks.utils.atomic import atomic_files, write_text
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import quality_control_figure
 
-__all__ = ["SaveFusedSegmentationd"]
-
 
 class SaveFusedSegmentationd(SaveSegmentedCased):
     """Write the results of a case into ``<output_dir>/<case>/``.

@@ -9,8 +9,6 @@ from monai.data import MetaTensor
 from monai.transforms import RandomizableTransform, Zoom
 from monai.transforms.transform import MapTransform
 
-__all__ = ["RandThickSlicesd"]
-
 
 class RandThickSlicesd(RandomizableTransform, MapTransform):
     """Merge the slices of a volume into fewer and thicker ones, labels included.

@@ -6,8 +6,6 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-__all__ = ["SplitMasksd"]
-
 
 class SplitMasksd(MapTransform):
     """Leave the fused luminance alone under its key and put the masks under another one.

@@ -12,8 +12,6 @@ from nibabel.affines import voxel_sizes
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["SplitSegmentationd", "voxel_ml"]
-
 
 class SplitSegmentationd(MapTransform):
     """Leave the label map under its key and put the fused volume under another one.

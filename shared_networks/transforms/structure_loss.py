@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-__all__ = ["lose_structure"]
-
 
 def lose_structure(
     volume: np.ndarray,

@@ -6,8 +6,6 @@ from typing import Any
 
 from shared_networks.errors import InputError
 
-__all__ = ["check_number", "check_numbers"]
-
 
 def check_number(
     name: str,

@@ -170,9 +170,8 @@ def test_paths_of_windows_are_taken_where_no_file_has_such_a_name(tmp_path, touc
 def test_datalists_that_are_none(tmp_path, text, message):
     path = tmp_path / "d.json"
     path.mkdir() if text is None else path.write_text(text)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message):
         resolve_cases(datalist=path)
-    assert "\n" not in str(caught.value)
 
 
 def test_folders_of_cases(touch):

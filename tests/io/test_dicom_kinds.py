@@ -83,7 +83,7 @@ def test_frames_that_are_no_stack_are_refused(tmp_path, changes, message):
         change(path, **dict.fromkeys(lost))
     with pytest.raises(InputError, match=message) as caught:
         read_source(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
 
 
 def test_several_files_of_frames_name_one_of_them(tmp_path):
@@ -304,7 +304,7 @@ def test_what_the_decoder_would_pass_over_is_refused(tmp_path, facts, message):
         read_source(tmp_path / "s")
 
 
-def test_a_header_that_names_another_modality_is_remarked(tmp_path):
+def test_a_header_that_names_another_modality_gives_a_warning(tmp_path):
     for name, modality in (("mr", "MR"), ("pet", "PT")):
         write_series(tmp_path / name, voxels() + ord(name[0]), AXIAL, Modality=modality)
     paths = [str(tmp_path / "pet"), str(tmp_path / "mr")]

@@ -173,9 +173,8 @@ def test_headers_that_are_not_fit_are_refused(study, tmp_path):
     for path in (tmp_path / "t1").iterdir():
         series_writer.change(path, StudyInstanceUID=None)
     (tmp_path / "out").mkdir()
-    with pytest.raises(InputError, match="its headers are not fit for DICOM output") as caught:
+    with pytest.raises(InputError, match="its headers are not fit for DICOM output"):
         write_dicom_results(tmp_path / "out", np.zeros(SHAPE), study[0], "RMR-Fusion")
-    assert "\n" not in str(caught.value)
 
 
 def test_a_series_that_changed_is_refused(study, tmp_path):

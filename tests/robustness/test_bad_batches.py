@@ -124,7 +124,7 @@ def test_pictures(gesenet_bundle, random_checkpoint, tmp_path, caplog):
     }
     scan = {name: str(maker.series(f"{name}/scan", brain(n), **HEADER)) for n, name in enumerate(("mri", "other"))}
     paths = [good | {"name": HOSTILE}, good | {"name": "", "case": str(tmp_path / "evil")}, good | {"modality": ".."}]
-    # These pictures are bright and noisy; what a worker refuses must be told too.
+    # These pictures are bright and noisy; what a worker refuses must be reported too.
     keys = {"checkpoint": random_checkpoint, "mid_grey": None, "denoise_pictures": False, "num_workers": 1}
     code, out = run_batch(gesenet_bundle, keys, tmp_path, [*items[:5], good, scan, *items[5:]])
     expected = expectations(PICTURES, tables) | dict.fromkeys(("good", "scan"), ("ok", ""))

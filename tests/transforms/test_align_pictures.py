@@ -66,7 +66,7 @@ def test_nothing_is_found_without_a_reason(anatomy):
     assert find_shift(*noise) == nothing
 
 
-def test_the_picture_is_moved_with_its_border_and_remarked(anatomy):
+def test_the_picture_is_moved_with_its_border_and_a_warning(anatomy):
     first, second = anatomy
     second = second + 0.1
     image = MetaTensor(np.stack([first, moved(second, 3, -4)]), meta={"other_filename": "folder/ct.png"})

@@ -191,9 +191,8 @@ def test_items_that_are_refused(pair, tmp_path):
         ([t1], "expected two files, t1 and flair"),
         (flair, "neither a volume with two channels last nor named"),
     ):
-        with pytest.raises(InputError, match=message) as caught:
+        with pytest.raises(InputError, match=message):
             load(image)
-        assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="known before"):
         LoadModalitiesd()({"image": [t1, flair], "refused": "known before"})
 
