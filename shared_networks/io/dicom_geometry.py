@@ -23,6 +23,8 @@ _POSITION, _ORIENTATION, _SPACING, _THICKNESS = "0020|0032", "0020|0037", "0028|
 _ROWS, _COLUMNS, _DISTANCE = "0028|0010", "0028|0011", "0018|0088"
 GEOMETRY_TAGS = (_POSITION, _ORIENTATION, _SPACING, _THICKNESS, _ROWS, _COLUMNS)
 """Tags that :func:`stack_geometry` looks at, in this order."""
+_SKEW = 0.02
+"""Accepted scalar products of the directions of rows and columns, and deviations of their lengths from 1."""
 _UNEVEN = 0.1
 """Accepted deviation of a distance between slices, as a share of the usual one."""
 
@@ -68,6 +70,12 @@ def stack_geometry(path: str | Path, headers: Sequence[dict[str, str]]) -> tuple
     sizes = {(header.get(_ROWS), header.get(_COLUMNS)) for header in headers}
     if len(sizes) > 1 or not np.allclose(spacings, spacings[0], rtol=1e-3):
         raise InputError(f"{path}: slices of different size or pixel spacing in one series; give every part a folder.")
+    axes = directions[0].reshape(2, 3)
+    if np.abs(axes @ axes.T - np.eye(2)).max() > _SKEW:
+        raise InputError(
+            f"{path}: the orientation of its slices is none, rows and columns not at right angles; give the original "
+            "series of the scanner."
+        )
     if np.abs(directions - directions[0]).max() > 1e-3:
         raise InputError(f"{path}: slices in different directions in one series (a localiser?); give another series.")
     along_row, along_column = directions[0, :3], directions[0, 3:]

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from scipy.ndimage import binary_fill_holes, label, shift
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label, shift
 
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
@@ -93,6 +93,19 @@ def test_ringing_of_a_spline_is_background():
     surface = binary_fill_holes(shift(ball().astype(float), (0.4, 0.3, -0.3), order=1) > 0)
     assert found.remark and np.count_nonzero(found.mask & ~surface) < 0.03 * surface.sum()
     assert np.count_nonzero(~found.mask & ball(12)) == 0
+
+
+def test_what_smoothing_spreads_is_background_however_large_that_is():
+    """A share of the background says nothing: around a small brain the layer is a small one."""
+    padded = np.pad(brain(), 20)
+    smoothed = gaussian_filter(padded, 0.7)
+    found = find_foreground(smoothed)
+    assert "the background is not one value" in found.remark
+    truth = np.pad(ball(), 20)
+    before, after = (2 * (mask & truth).sum() / (mask.sum() + truth.sum()) for mask in (smoothed != 0, found.mask))
+    assert before < 0.65 and after > 0.85 and not found.values[~found.mask].any()
+    halves = (padded[:-1] + padded[1:]) / 2  # linear interpolation: a layer of a voxel, as bright as half of the brain
+    assert find_foreground(halves).remark == ""
 
 
 def test_what_fills_its_box_has_no_background():
@@ -220,3 +233,13 @@ def test_what_reaches_an_edge_is_found_in_the_box_alone(shape, share, around):
     edges = _edges(candidates.shape)
     parts, _ = label(candidates)
     assert np.array_equal(_connected(candidates, edges), candidates & np.isin(parts, parts[edges & candidates]))
+
+
+@pytest.mark.parametrize(
+    ("radius", "gap", "cleared"), [(20, 16, True), (20, 18, False), (50, 48, True), (50, 60, False)]
+)
+def test_gaps_of_nan_inside_may_be_as_large_as_a_share_of_the_contents(radius, gap, cleared):
+    """A ball of 34,000 voxels, or of 524,000: programs that write NaN for 0 do so for fluid in the brain too."""
+    values = np.where(ball(radius, (2 * radius + 8,) * 3), 500, np.nan).astype(np.float32)
+    values[radius : radius + gap // 2, radius : radius + 2, radius] = np.nan
+    assert clear_nan_outside(Source(Path("a.nii"), values, affine=np.eye(4))) is cleared

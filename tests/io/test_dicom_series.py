@@ -91,6 +91,15 @@ def test_a_single_slice_is_as_thick_as_it_says(tmp_path):
     assert source.warnings == ["t1: a single slice that states no thickness, which was taken as 1 mm"]
 
 
+@pytest.mark.parametrize(
+    "orientation", [[0, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 0, 0, 0.3, 0.95, 0], [2, 0, 0, 0, 2, 0]]
+)
+def test_an_orientation_that_is_none_is_named(tmp_path, orientation):
+    write_series(tmp_path / "t1", voxels(), AXIAL, ImageOrientationPatient=orientation)
+    with pytest.raises(InputError, match=r"t1: the orientation of its slices is none, .*; give the original series"):
+        read_source(tmp_path / "t1")
+
+
 def test_one_of_several_series_is_chosen_by_number_description_or_uid(tmp_path):
     write_series(tmp_path / "study", voxels(0), AXIAL, name="a{number}.dcm")
     uid = write_series(

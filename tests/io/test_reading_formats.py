@@ -1,6 +1,7 @@
 """Volumes in other formats than NIfTI: the same voxels at the same places, or one line."""
 
 import gzip
+import re
 
 import itk
 import nibabel as nib
@@ -343,3 +344,29 @@ def test_voxels_of_a_thousandth_of_a_millimetre_are_a_mistake_of_the_header(tmp_
     nib.save(image, tmp_path / "a.nii")
     source = read_source(tmp_path / "a.nii")
     assert np.allclose(source.affine, np.diag([1.0, 1, 3, 1])) and "taken as mm" in source.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd"])
+def test_compressed_voxels_of_metaimage_that_cannot_be_unpacked_are_not_made_up(tmp_path, name):
+    """ITK returns what is in memory then."""
+    path = write(tmp_path / name, voxels(), OBLIQUE, compression=True)
+    data = path if name == "a.mha" else tmp_path / "a.zraw"
+    header, content = path.read_bytes(), data.read_bytes()
+    assert np.array_equal(read_source(path).values, voxels())
+    middle = len(content) - 100
+    data.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
+    with pytest.raises(InputError, match=f"{name}: cannot be read, its compressed voxels are damaged; copy"):
+        read_source(path)
+    data.write_bytes(content)
+    path.write_bytes(re.sub(rb"CompressedDataSize = \d+", b"CompressedDataSize = 9", header))
+    with pytest.raises(InputError, match=r"cannot be read, its header does not say that \d+ bytes are compressed"):
+        read_source(path)
+    path.write_bytes(re.sub(rb"CompressedDataSize = \d+\n", b"", header))
+    if name == "a.mhd":  # all of the other file is meant
+        assert np.array_equal(read_source(path).values, voxels())
+        return
+    with pytest.raises(InputError, match=r"cannot be read, its header does not say that \d+ bytes are compressed"):
+        read_source(path)
+    path.write_bytes(header.replace(b"DimSize = 7 6 5", b"DimSize = 7 6 4"))
+    with pytest.raises(InputError, match="its compressed voxels are damaged"):
+        read_source(path)
