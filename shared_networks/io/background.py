@@ -8,8 +8,6 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label
 from shared_networks.io.source import Source
 from shared_networks.utils.bounding_box import bounding_box
 
-__all__ = ["Foreground", "clear_nan_outside", "find_foreground", "high_edges", "second_background"]
-
 _RIPPLE, _MOST_RIPPLE = 0.02, 0.15
 """How far from its level a background may be that is not flat, as a share of the 99th percentile of what is not
 background; at least, and at most where the edges of the box say that it is noise."""
@@ -34,10 +32,8 @@ _LARGEST_GAP, _GAP_SHARE, _MOST_GAPS = 16, 1e-4, 0.02
 class Foreground:
     """The foreground of a volume.
 
-    Attributes:
-        values: the volume, moved so that its background is exactly 0.
-        mask: bool, of the same shape: what is foreground, holes included.
-        remark: what was done to a background that is not one value, '' otherwise.
+    ``values`` is the volume, moved so that its background is exactly 0; ``mask``, bool of the same shape, what is
+    foreground, holes included; ``remark`` what was done to a background that is not one value, '' otherwise.
     """
 
     values: np.ndarray
@@ -80,10 +76,8 @@ def find_foreground(values: np.ndarray) -> Foreground:
 def second_background(found: Foreground) -> float | None:
     """One value that most of the foreground's surface has, below everything else: a background of two values.
 
-    A border that was added, or a field of view, of another value than the surroundings of the contents.
-
-    Returns:
-        The value, less the background's; None where there is none.
+    A border that was added, or a field of view, of another value than the surroundings of the contents. Less the
+    background's value; None where there is none.
     """
     if found.mask.all() or found.remark:
         return None
@@ -99,15 +93,10 @@ def second_background(found: Foreground) -> float | None:
 
 
 def high_edges(values: np.ndarray) -> float | None:
-    """One value but 0, above three quarters of all others, that most edges have: a background that is bright.
+    """One value but 0, above three quarters of all others, that most edges of X x Y x Z have: a background that is
+    bright.
 
-    Nothing tells it from contents, so that it is not taken as background.
-
-    Args:
-        values: X x Y x Z, finite.
-
-    Returns:
-        The value; None where there is none.
+    Nothing distinguishes it from contents, so that it is not taken as background. None where there is none.
     """
     edges = values[_edges(values.shape)]
     found, counts = np.unique(edges, return_counts=True)

@@ -11,8 +11,6 @@ import numpy as np
 
 from shared_networks.errors import InputError
 
-__all__ = ["GEOMETRY_TAGS", "LPS_TO_RAS", "MEASURED", "numbers_of", "slice_thickness", "stack_geometry"]
-
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count to the left and back, NIfTI to the right and front."""
 

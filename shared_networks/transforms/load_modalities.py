@@ -36,8 +36,6 @@ from shared_networks.transforms.modality_checks import (
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.number_checks import check_numbers
 
-__all__ = ["LoadModalitiesd"]
-
 _MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 
 

@@ -8,17 +8,6 @@ from scipy.ndimage import distance_transform_edt
 
 from shared_networks.transforms.hounsfield import looks_like_hu
 
-__all__ = [
-    "BRAIN_RANGES",
-    "OTHER_THAN_MRI",
-    "brain_remarks",
-    "kind_remarks",
-    "look_swapped",
-    "overlap_remarks",
-    "surface_remarks",
-    "value_remarks",
-]
-
 BRAIN_RANGES: dict[str, list[float]] = {"spacing": [0.7, 8.0], "median": [0.3, 0.9], "brain_ml": [0.0, 2200.0]}
 """What the weights of RMR-Fusion are used to: voxel size in mm (training: 0.72 to 8), median of the scaled foreground
 (training: 0.50 to 0.74), and foreground in ml (training: 1044 to 1723; a head with its skull has 3000 or more)."""
@@ -38,13 +27,9 @@ _SWAPPED = 0.98
 
 
 def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> list[str]:
-    """A warning about a volume that is no MRI, by its values or by its header.
+    """A warning about a volume that is no MRI, by its values as the file has them, or by its header.
 
-    Args:
-        values: as the file has them.
-        modality: as the DICOM header states it, '' for none.
-        file: name of the file.
-        name: what it was given as.
+    ``modality`` is what the DICOM header states, '' for none; ``name`` what the file was given as.
     """
     if looks_like_hu(values):
         return [f"{file}: looks like CT in Hounsfield units; is it {name}?"]
@@ -54,10 +39,7 @@ def kind_remarks(values: np.ndarray, modality: str, file: str, name: str) -> lis
 def surface_remarks(second: float | None, bright: float | None, file: str) -> list[str]:
     """Warnings about a background of two values, or a bright one.
 
-    Args:
-        second: see :func:`shared_networks.io.background.second_background`.
-        bright: see :func:`shared_networks.io.background.high_edges`.
-        file: name of the file.
+    See :func:`shared_networks.io.background.second_background` and :func:`shared_networks.io.background.high_edges`.
     """
     remarks = []
     if second is not None:
@@ -70,20 +52,11 @@ def surface_remarks(second: float | None, bright: float | None, file: str) -> li
 
 
 def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: np.ndarray) -> bool:
-    """Whether T1 and FLAIR of a brain look as if they were given in the wrong order.
+    """Whether T1 and FLAIR of a brain, X x Y x Z, background 0, look as if they were given in the wrong order.
 
     Central white matter is brighter than the cortex in T1, and not in FLAIR: the ratio of the medians at two depths
     below the surface, T1's over FLAIR's, was 1.03 to 1.29 in 13 subjects of three scanners and would be its inverse
-    with the two swapped.
-
-    Args:
-        t1: X x Y x Z, background 0.
-        flair: the same grid.
-        brain: boolean mask.
-        spacing: size of a voxel in mm, 3 values.
-
-    Returns:
-        False also when there is too little brain to say.
+    with the two swapped. ``spacing`` is in mm. False also when there is too little brain to say.
     """
     steps = [max(1, round(_STEP / size)) for size in spacing]
     thinned = tuple(slice(None, None, step) for step in steps)
@@ -103,12 +76,7 @@ def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: 
 
 
 def value_remarks(values: np.ndarray, name: str) -> list[str]:
-    """A warning where an image holds so few different values that it may be a mask or a label map.
-
-    Args:
-        values: any shape, finite.
-        name: of the file.
-    """
+    """A warning where a file's image holds so few different values that it may be a mask or a label map."""
     count = np.unique(values.flat[:: max(1, values.size // 1_000_000)]).size
     if values.size >= _MINIMUM and 1 < count < _FEWEST_VALUES:
         return [f"{name}: only {count} different values; is it a mask or a label map?"]
@@ -118,13 +86,9 @@ def value_remarks(values: np.ndarray, name: str) -> list[str]:
 def overlap_remarks(
     first: np.ndarray, second: np.ndarray, names: Sequence[str], least: float = _LEAST_OVERLAP
 ) -> list[str]:
-    """A warning where the foregrounds of two images on one grid hardly meet.
+    """A warning where the foregrounds of two images on one grid, boolean masks, hardly meet.
 
-    Args:
-        first: boolean mask of the first image's foreground.
-        second: the same of the second.
-        names: of the two files.
-        least: smallest share of the smaller foreground that is expected inside the other.
+    ``least`` is the smallest share of the smaller foreground that is expected inside the other.
     """
     smaller = min(int(first.sum()), int(second.sum()))
     if not smaller:
@@ -140,13 +104,9 @@ def brain_remarks(
 ) -> list[str]:
     """Warnings about two modalities of a brain: with skull, or outside what the weights are used to.
 
-    Args:
-        images: 2 x X x Y x Z, scaled to [0, 1], background 0.
-        brain: mask of what is foreground in either.
-        affine: voxel to world in mm, 4 x 4.
-        names: of the two files.
-        ranges: lowest and highest value of ``spacing``, ``median`` and ``brain_ml``, see :data:`BRAIN_RANGES`; one
-            that is missing is not looked at.
+    Images are 2 x X x Y x Z in [0, 1], background 0; ``brain`` is what is foreground in either. ``ranges`` has the
+    lowest and highest value of ``spacing``, ``median`` and ``brain_ml``, see :data:`BRAIN_RANGES`; one that is missing
+    is not looked at.
     """
     spacing = voxel_sizes(affine)
     remarks = []

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-__all__ = ["bounding_box"]
-
 
 def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
     """The smallest box that holds all of a mask, grown on each side as far as the array reaches.
