@@ -122,7 +122,8 @@ def train_and_judge(budget: Budget, given: argparse.Namespace, work: Path) -> No
     train("C: stage 1", RMR, "train_autoencoder", 0.25, {**brains, **small})
     own = work / "rmr" / "autoencoder.pt"
     start = {"autoencoder_checkpoint": own} if own.is_file() else {}
-    train("C: stage 2", RMR, "train", 0.55, {**brains, **small, **start})
+    few = {"versions": 2, "renewed": 1} if tiny else {}
+    train("C: stage 2", RMR, "train", 0.55, {**brains, **small, **few, **start})
     if (work / "rmr" / "model.pt").is_file():
         for degrade in (False, True):
             keys = {**device, "dataset_dir": given.brains, "checkpoint": work / "rmr" / "model.pt", "degrade": degrade}

@@ -40,8 +40,8 @@ class RandomVersions(Dataset):
         device: where the image is encoded.
         seed: of all randomness but the crops', which take the data set's own random state.
         rank: of the process; each one alters its versions in its own way.
-        workers: threads that alter the versions of the next epoch meanwhile; 0 does it when the epoch starts, which
-            is best where the training itself needs the CPU.
+        workers: threads that alter the first versions side by side, and those of the next epoch meanwhile; 0 does it
+            when the epoch starts, which is best where the training itself needs the CPU.
 
     Raises:
         ValueError: when there is nothing to hold, or more is to be renewed than is held.
@@ -95,16 +95,23 @@ class RandomVersions(Dataset):
         wanted = self.numbers(epoch)
         for number in [number for number in self._held if number not in wanted]:
             del self._held[number]
-        for number in wanted:
-            if number not in self._held:
-                coming = self._coming.pop(number, None)
-                self._held[number] = self._encoded(self._altered(number) if coming is None else coming.result())
-        if self._pool is not None:
-            following = [number for number in self.numbers(epoch + 1) if number not in self._held]
-            # Cases are read here, so that no two threads read the same one.
-            for number in following:
-                self._case(number)
-            self._coming = {number: self._pool.submit(self._altered, number) for number in following}
+        missing = [number for number in wanted if number not in self._held]
+        self._begin(missing)
+        for number in missing:
+            coming = self._coming.pop(number, None)
+            self._held[number] = self._encoded(self._altered(number) if coming is None else coming.result())
+        self._begin([number for number in self.numbers(epoch + 1) if number not in self._held])
+
+    def _begin(self, numbers: Sequence[int]) -> None:
+        """Let the threads, if there are any, alter these versions."""
+        if self._pool is None:
+            return
+        # Cases are read here, so that no two threads read the same one.
+        for number in numbers:
+            self._case(number)
+        self._coming = {
+            number: self._coming.get(number) or self._pool.submit(self._altered, number) for number in numbers
+        }
 
     def _case(self, number: int) -> dict[str, Any]:
         place = number % len(self.data)

@@ -55,6 +55,15 @@ def test_a_resumed_run_holds_what_an_uninterrupted_one_does(workers):
     assert contents(other) != contents(dataset)
 
 
+def test_threads_alter_the_same_versions():
+    dataset, threaded = (versions(versions=4, renewed=2, seed=1, workers=workers) for workers in (0, 3))
+    for epoch in (1, 2, 4):
+        dataset.renew(epoch)
+        threaded.renew(epoch)
+        assert contents(threaded) == contents(dataset)
+    assert threaded.reads == [0, 1, 2], "a case is read once, by one thread"
+
+
 def test_no_process_alters_as_one_of_another_seed_does_and_the_first_as_a_single_one():
     drawn = [
         versions(seed=seed, rank=rank)._altered(0)["image"][0, 0, 0, 0].item() for seed in (0, 1) for rank in (0, 1)
