@@ -10,11 +10,9 @@ from pathlib import Path
 from shared_networks.command_parser import CommandParser
 from shared_networks.errors import InputError
 
-__all__ = ["fuse_arguments", "main", "run_bundle"]
-
-_USAGE = """python -m shared_networks fuse --t1 FILE --flair FILE [--output_dir FOLDER]
-       python -m shared_networks fuse --mri FILE_OR_FOLDER --other FILE_OR_FOLDER ...
-       python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE ..."""
+_USAGE = """python -m shared_networks fuse --t1 PATH --flair PATH [--KEY VALUE ...]
+       python -m shared_networks fuse --mri PATH --other PATH [--KEY VALUE ...]
+       python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE"""
 _BUNDLES = {"rmr": "rmr_fusion_bundle", "gesenet": "gesenet_bundle"}
 
 
@@ -28,26 +26,24 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("command", choices=["fuse"], help=argparse.SUPPRESS)
-    parser.add_argument("--t1", default="", help="T1 volume, or folder of a DICOM series")
-    parser.add_argument("--flair", default="", help="T2-FLAIR volume, registered to the T1")
-    parser.add_argument("--mri", default="", help="MRI picture or volume, or a folder of them")
-    parser.add_argument("--other", default="", help="CT, PET or SPECT of the same names")
-    parser.add_argument("--dataset_dir", default="", help="folder of cases, BIDS data set")
-    parser.add_argument("--datalist", default="", help="JSON list of cases")
+    parser.add_argument("--t1", default="", metavar="PATH", help="T1 volume, or folder of a DICOM series")
+    parser.add_argument("--flair", default="", metavar="PATH", help="T2-FLAIR volume, registered to the T1")
+    parser.add_argument("--mri", default="", metavar="PATH", help="MRI picture or volume, or a folder of them")
+    parser.add_argument("--other", default="", metavar="PATH", help="CT, PET or SPECT of the same names")
+    parser.add_argument("--dataset_dir", default="", metavar="FOLDER", help="folder of cases, BIDS data set")
+    parser.add_argument("--datalist", default="", metavar="FILE", help="JSON list of cases")
     parser.add_argument("--gesenet", action="store_true", help="a folder that both can read is for GeSeNet")
-    parser.add_argument("--output_dir", default="fused", help="where the results go (default: fused)")
-    parser.add_argument("--bundle_root", default="", help="folder of the bundle (default: the one beside the package)")
+    parser.add_argument("--output_dir", default="fused", metavar="FOLDER", help="where the results go (default: fused)")
+    parser.add_argument(
+        "--bundle_root", default="", metavar="FOLDER", help="bundle (default: the one beside the package)"
+    )
     return parser
 
 
 def fuse_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments of ``python -m monai.bundle`` that a short command stands for.
+    """The arguments of ``python -m monai.bundle`` that those of ``python -m shared_networks`` stand for.
 
-    Args:
-        arguments: after ``python -m shared_networks``.
-
-    Raises:
-        InputError: for a command line that means nothing, and when the bundle is not there.
+    Raises InputError for a command line that means nothing, and when the bundle is not there.
     """
     given, others = _parser().parse_known_args(arguments)
     sources = {key: getattr(given, key) for key in ("t1", "flair", "mri", "other", "dataset_dir", "datalist")}
@@ -59,16 +55,10 @@ def fuse_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def run_bundle(kind: str, keys: dict[str, str], bundle_root: str = "", others: Sequence[str] = ()) -> list[str]:
-    """The arguments of the runner for the inference of a bundle.
+    """The arguments of the runner for the inference of a bundle, ``"rmr"`` or ``"gesenet"``, with keys of its config.
 
-    Args:
-        kind: ``"rmr"`` or ``"gesenet"``.
-        keys: of its config.
-        bundle_root: its folder; '' for the one beside the package, or the one that holds it (a released zip).
-        others: further arguments, as they are.
-
-    Raises:
-        InputError: when the bundle is not there, or the first of ``others`` is no key.
+    ``bundle_root`` is its folder; '' for the one beside the package, or the one that holds it (a released zip).
+    ``others`` follow as they are. Raises InputError when the bundle is not there, or the first of ``others`` is no key.
     """
     if others and not others[0].startswith("--"):
         raise InputError(f"unexpected {others[0]!r}: expected --KEY VALUE.")

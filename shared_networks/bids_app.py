@@ -11,20 +11,20 @@ from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["app_arguments"]
+_USAGE = """python -m shared_networks.bids_app bids_dir output_dir participant
+           [--participant_label LABEL ...] [--KEY VALUE ...]"""
 
 
 def app_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``python -m monai.bundle`` for a command line of a BIDS app.
 
     The derivatives go into the output folder, everything else (report, table, page) into ``reports`` inside. With
-    labels, the cases are listed in ``reports/participants.json``.
-
-    Raises:
-        InputError: for a folder without subjects, and for a label that no subject has.
+    labels, the cases are listed in ``reports/participants.json``. Raises InputError for a folder without subjects, and
+    for a label that no subject has.
     """
     parser = CommandParser(
         prog="python -m shared_networks.bids_app",
+        usage=_USAGE,
         description="Fuse and segment T1 and FLAIR of a BIDS data set; the results are BIDS derivatives.",
         epilog="Any other --KEY VALUE is a key of RMR-Fusion's inference.json, as --lesion_probability True.",
         allow_abbrev=False,
@@ -33,7 +33,9 @@ def app_arguments(arguments: Sequence[str]) -> list[str]:
     parser.add_argument("output_dir", help="where the derivatives go")
     parser.add_argument("analysis_level", choices=["participant"])
     parser.add_argument("--participant_label", nargs="+", default=[], metavar="LABEL", help="with or without sub-")
-    parser.add_argument("--bundle_root", default="", help="folder of the bundle (default: the one beside the package)")
+    parser.add_argument(
+        "--bundle_root", default="", metavar="FOLDER", help="bundle (default: the one beside the package)"
+    )
     given, others = parser.parse_known_args(arguments)
     reports = Path(given.output_dir) / "reports"
     keys = {"dataset_dir": given.bids_dir, "output_dir": str(reports), "bids_output_dir": given.output_dir}

@@ -17,8 +17,6 @@ from shared_networks.inferers.memory_plan import rmr_block_voxels
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
 from shared_networks.utils.number_checks import check_number, check_numbers
 
-__all__ = ["BLOCK_OVERLAP", "ENCODER_WINDOW", "EncodeOnceInferer"]
-
 # Side of the encoder's attention window in voxels, and overlap of the blocks of a volume that is encoded in blocks.
 ENCODER_WINDOW = 14
 BLOCK_OVERLAP = 2 * ENCODER_WINDOW
@@ -81,16 +79,10 @@ class EncodeOnceInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Fuse and segment volumes.
+        """Fuse and segment volumes, B x 2 x X x Y x Z, every axis at least 1 -> logits and fused volume, B x (J + 1) x
+        X x Y x Z.
 
-        Args:
-            inputs: B x 2 x X x Y x Z, every axis at least 1.
-            network: see the class.
-            args: passed to a network without the three methods.
-            kwargs: passed to a network without the three methods.
-
-        Returns:
-            B x (J + 1) x X x Y x Z, logits and fused volume; a MetaTensor if ``inputs`` is one.
+        Further arguments go to a network without the three methods. A MetaTensor stays one.
         """
         if isinstance(network, (DistributedDataParallel, DataParallel)):
             network = network.module

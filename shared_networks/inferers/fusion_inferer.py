@@ -16,8 +16,6 @@ from shared_networks.inferers.memory_fallback import first_that_fits, on_process
 from shared_networks.inferers.memory_plan import slices_at_a_time
 from shared_networks.utils.number_checks import check_number
 
-__all__ = ["FusionInferer"]
-
 
 class FusionInferer(Inferer):
     """Run a two-dimensional fusion network on pictures or on volumes.
@@ -68,16 +66,9 @@ class FusionInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Fuse a batch.
+        """Fuse B x 2 x H x W or B x 2 x X x Y x Z by a network for B x 2 x H x W, which further arguments go to.
 
-        Args:
-            inputs: B x 2 x H x W or B x 2 x X x Y x Z.
-            network: maps B x 2 x H x W to B x C x H x W; called with ``return_masks=True`` when asked for.
-            args: passed to the network.
-            kwargs: passed to the network.
-
-        Returns:
-            B x C x H x W or B x C x X x Y x Z; a MetaTensor if ``inputs`` is one.
+        Returns B x C x H x W or B x C x X x Y x Z; a MetaTensor stays one.
         """
         if self.return_masks:
             kwargs["return_masks"] = True

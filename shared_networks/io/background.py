@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.io.source import Source
+from shared_networks.utils.bounding_box import bounding_box
 
 __all__ = ["Foreground", "clear_nan_outside", "find_foreground", "high_edges", "second_background"]
 
@@ -162,11 +163,18 @@ def _edges(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _connected(candidates: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The parts of a mask that reach an edge."""
-    parts, count = label(candidates)
+    """The parts of a mask that reach an edge.
+
+    Only the box around what is no candidate is searched: everything around it reaches an edge, in a large grid most.
+    """
+    box, inner = (bounding_box(~candidates, margin) for margin in (0, 1))
+    outside = np.ones(candidates.shape, bool)
+    outside[box] = False
+    parts, count = label(candidates[inner])
     reached = np.zeros(count + 1, bool)
-    reached[parts[edges & candidates]] = True
-    return reached[parts]
+    reached[parts[(edges | outside)[inner] & candidates[inner]]] = True
+    outside[inner] = reached[parts]
+    return outside
 
 
 def _level(values: np.ndarray, edges: np.ndarray) -> float:

@@ -30,6 +30,16 @@ _SUFFIXES = {"t1": "T1w", "t2": "T2w", "pd": "PDw", "flair": "FLAIR"}
 _KEPT = ("acq", "ce", "rec", "run", "part", "chunk")
 """Entities of the source, beside subject and session, that tell images of one session apart."""
 _LINK = "raw"
+_README = """# RMR-Fusion
+
+T1 and T2-FLAIR volumes of the brain, fused and segmented automatically. For research only.
+
+- `*_desc-fused_*.nii.gz`: the fused volume, in [0, 1]
+- `*_dseg.nii.gz`: label map; its numbers are in `*_dseg.tsv`
+- `*_label-*_mask.nii.gz`: the lesions; `*_label-*_probseg.nii.gz`: their probability, when it was asked for
+
+Each has a side-car (`.json`) that names its sources.
+"""
 
 
 def standard_codes(class_names: Sequence[str]) -> dict[int, int]:
@@ -91,7 +101,7 @@ class BidsDataset:
             description |= {"SourceDatasets": [{"URL": place}], "DatasetLinks": {_LINK: place}}
         files = {
             "dataset_description.json": json.dumps(description, indent=2) + "\n",
-            "README.md": "# RMR-Fusion\n\nFused volumes and segmentations, made automatically. For research only.\n",
+            "README.md": _README,
         }
         inside = folder.resolve().relative_to(self.folder.resolve()) if self._holds(folder) else Path()
         if inside.parts:

@@ -18,6 +18,7 @@ from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interp
 from shared_networks.errors import CaseStatus
 from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
 from shared_networks.utils.atomic import atomic_text
+from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.visualize.quality_control import class_colours, tint_classes
 
 __all__ = ["SavePreviewd", "make_preview"]
@@ -51,7 +52,7 @@ def make_preview(
     volume = np.stack([nib.apply_orientation(channel, turn) for channel in volume])
     order = np.argsort(turn[:, 0])
     sizes = voxel_sizes(np.asarray(affine, np.float64))[order]
-    volume = volume[(slice(None), *_box(volume.any(axis=0)))]
+    volume = volume[(slice(None), *bounding_box(volume.any(axis=0), 1))]
     lengths = np.array(volume.shape[1:]) * sizes
     step = max(_VOXEL_MM, (float(np.prod(lengths)) / _MOST_VOXELS) ** (1 / 3))
     grid = [max(1, round(length / step)) for length in lengths]
@@ -96,14 +97,6 @@ class SavePreviewd(SaveSegmentedCased):
         label = plain_array(d[key])[0].round()
         preview = make_preview(images, label, np.asarray(image.meta["original_affine"], np.float64), self.class_names)
         atomic_text(folder / f"{name}_preview.json", json.dumps(preview))
-
-
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The box of what is true, with a voxel around it; everything when nothing is."""
-    places = np.argwhere(mask)
-    if not places.size:
-        return tuple(slice(None) for _ in mask.shape)
-    return tuple(slice(max(0, low - 1), high + 2) for low, high in zip(places.min(0), places.max(0), strict=True))
 
 
 def _start(lesion: np.ndarray, brain: np.ndarray) -> list[int]:

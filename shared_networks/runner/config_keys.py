@@ -115,11 +115,15 @@ def _expected_whole(value: Any, default: Any) -> str:
 
 
 def _expected_list(value: Any, default: list[Any]) -> str:
-    """The same where it holds a list; two or three numbers are a range or a size, which keeps its length."""
+    """The same where it holds a list; two or three numbers are a range or a size, which keeps its length.
+
+    One whole number stands for a size that is the same along all axes, as in MONAI.
+    """
     plain = bool(default) and not any(isinstance(part, list | dict) for part in default)
     example = default if plain else ["a", "b"]
     if not isinstance(value, list | tuple):
-        return f"a list such as {example}"
+        is_size = plain and all(isinstance(part, int) for part in [value, *default]) and _is_number(value)
+        return "" if is_size else f"a list such as {example}"
     of_numbers = plain and all(map(_is_number, default))
     of_texts = plain and all(isinstance(part, str) for part in default)
     if of_numbers and len(default) in (2, 3) and len(value) != len(default):

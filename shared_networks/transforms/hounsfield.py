@@ -30,7 +30,7 @@ def looks_like_hu(values: np.ndarray) -> bool:
     Args:
         values: any shape, finite.
     """
-    sample = values.ravel()[:: max(1, values.size // _MOST_SAMPLES)]
+    sample = values.flat[:: max(1, values.size // _MOST_SAMPLES)]
     if sample.max() > 40_000:
         return False
     if sample.max() < 100:

@@ -33,6 +33,7 @@ from shared_networks.transforms.modality_checks import (
     surface_remarks,
     value_remarks,
 )
+from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.number_checks import check_numbers
 
 __all__ = ["LoadModalitiesd"]
@@ -232,7 +233,10 @@ class LoadModalitiesd(LoadSourcesd):
             source.warnings.append(f"{source.path.name}: {found.remark}")
         if self.brain_checks:
             source.warnings += surface_remarks(second_background(found), high_edges(source.values), source.path.name)
-        source.values = normalise_volume(found.values, self.lower, self.upper) * found.mask
+        # All around the contents is 0; a voxel of it stays in the box, where the lowest value may be asked for.
+        box = bounding_box(found.mask, 1)
+        source.values = np.zeros(found.mask.shape, np.float32)
+        source.values[box] = normalise_volume(found.values[box], self.lower, self.upper) * found.mask[box]
         return found.mask, not found.remark
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:

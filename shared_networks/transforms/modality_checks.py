@@ -109,7 +109,7 @@ def value_remarks(values: np.ndarray, name: str) -> list[str]:
         values: any shape, finite.
         name: of the file.
     """
-    count = np.unique(values.ravel()[:: max(1, values.size // 1_000_000)]).size
+    count = np.unique(values.flat[:: max(1, values.size // 1_000_000)]).size
     if values.size >= _MINIMUM and 1 < count < _FEWEST_VALUES:
         return [f"{name}: only {count} different values; is it a mask or a label map?"]
     return []

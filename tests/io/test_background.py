@@ -5,11 +5,18 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from scipy.ndimage import binary_fill_holes, gaussian_filter, shift
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label, shift
 
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
-from shared_networks.io.background import clear_nan_outside, find_foreground, high_edges, second_background
+from shared_networks.io.background import (
+    _connected,
+    _edges,
+    clear_nan_outside,
+    find_foreground,
+    high_edges,
+    second_background,
+)
 from shared_networks.io.reading import read_source
 from shared_networks.io.source import Source
 from shared_networks.transforms import LoadModalitiesd
@@ -224,3 +231,15 @@ def test_gaps_of_nan_inside_may_be_as_large_as_a_share_of_the_contents(radius, g
     values = np.where(ball(radius, (2 * radius + 8,) * 3), 500, np.nan).astype(np.float32)
     values[radius : radius + gap // 2, radius : radius + 2, radius] = np.nan
     assert clear_nan_outside(Source(Path("a.nii"), values, affine=np.eye(4))) is cleared
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 7), (12, 1, 10), (5, 6, 1)])
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.9, 1.0])
+@pytest.mark.parametrize("around", [0, 2])
+def test_what_reaches_an_edge_is_found_in_the_box_alone(shape, share, around):
+    """The same as parts of the whole volume, also where the box has parts that only meet outside it."""
+    inner = np.random.default_rng(1).random(shape) < share
+    candidates = np.pad(inner, [(around, 0), (0, 0), (0, around)], constant_values=True)
+    edges = _edges(candidates.shape)
+    parts, _ = label(candidates)
+    assert np.array_equal(_connected(candidates, edges), candidates & np.isin(parts, parts[edges & candidates]))

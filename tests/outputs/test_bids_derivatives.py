@@ -1,6 +1,7 @@
 """BIDS derivatives: names, codes, side-cars, and what the official validator says."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -85,6 +86,9 @@ def test_files_values_and_side_cars(source, tmp_path):
     assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Name"] == "RMR-Fusion"
     assert description["SourceDatasets"] == [{"URL": source.as_uri()}]
     assert (out / ".bidsignore").read_text() == "reports\n"
+    patterns = re.findall(r"`(\S+\.(?:nii\.gz|tsv))`", (out / "README.md").read_text())
+    told = {path.name for path in folder.iterdir() for pattern in patterns if path.match(pattern)}
+    assert told == {f"{stem}_{end}" for end in (*endings, "dseg.tsv") if not end.endswith("json")}
 
 
 def test_a_refused_case_leaves_nothing(source, tmp_path):
@@ -117,3 +121,4 @@ def test_the_official_validator_finds_no_error(source, tmp_path):
     done = subprocess.run([validator, str(out), "--json"], capture_output=True, text=True, timeout=300)
     issues = json.loads(done.stdout)["issues"]["issues"]
     assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert "README_FILE_SMALL" not in {issue["code"] for issue in issues}
