@@ -13,6 +13,7 @@ from shared_networks.transforms.label_maps import (
     LABEL_REMEDY,
     label_values,
     left_out_labels,
+    refuse_colour,
     refuse_other_labels,
     whole_labels,
 )
@@ -163,10 +164,11 @@ def _check_label(image: str, label: str, *masks: str, allowed: Collection[int] |
     """Check the label of one image, and the masks that are written over it; returns a remark on what is left out."""
     grid, source = read_source(image), read_source(label)
     check_same_grid(grid, source, LABEL_REMEDY)
+    refuse_colour(source)
     values = whole_labels(source.values)
     refuse_other_labels(values, allowed, label)
     for mask in masks:
         part = read_source(mask)
         check_same_grid(grid, part, LABEL_REMEDY)
-        label_values(part.values, mask)
+        label_values(part)
     return left_out_labels(values, allowed, label)

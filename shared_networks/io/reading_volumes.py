@@ -38,6 +38,7 @@ _IN_WORDS = re.compile(rb"^(?:BinaryData\s*=\s*False|encoding:\s*(?:ascii|te?xt)
 _PACKED = re.compile(rb"^CompressedData\s*=\s*(?:True|1)", re.IGNORECASE | re.MULTILINE)
 _PACKED_SIZE = re.compile(rb"^CompressedDataSize\s*=[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 _LOCAL = re.compile(rb"^ElementDataFile\s*=[ \t]*LOCAL[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
+_HEADER_END = re.compile(_LOCAL.pattern + rb"|\r?\n\r?\n", re.IGNORECASE | re.MULTILINE)  # of MetaImage, of NRRD
 _ZLIB_OR_GZIP, _CHUNK = 47, 2**20
 _MILLIMETRES = {"m": 1e3, "meter": 1e3, "meters": 1e3, "metre": 1e3, "metres": 1e3, "cm": 10.0, "centimeter": 10.0}
 _MILLIMETRES |= dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3)
@@ -276,7 +277,8 @@ def _check_itk_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int) 
     header = _header(path)
     in_words, is_zlib = _IN_WORDS.search(header), _PACKED.search(header)
     is_packed = in_words or is_zlib or b"encoding: gz" in header.lower()
-    held = data.stat().st_size
+    end = _HEADER_END.search(header) if data == path else None
+    held = data.stat().st_size - (end.end() if end else 0)
     if count * voxel > held * (_DEFLATE if is_packed else 1):
         raise InputError(
             f"{path}: cannot be read, the header says {count * voxel} bytes and {data.name} holds {held}; copy or "

@@ -10,6 +10,7 @@ from monai.transforms import MapLabelValue, MapTransform
 from monai.utils import convert_to_numpy
 
 from shared_networks.errors import InputError, join_remarks
+from shared_networks.io.source import Source
 
 LABEL_MAPS: dict[str, dict[int, int]] = {
     # MRBrainS: 1 cortical and 2 basal grey matter, 3 white matter, 4 lesions, 5 CSF in the extremities, 6 ventricles,
@@ -38,23 +39,30 @@ def whole_labels(values: np.ndarray) -> np.ndarray:
     return np.where(np.abs(values - whole) <= _ROUNDING, whole, values)
 
 
-def label_values(values: np.ndarray, name: str) -> np.ndarray:
-    """:func:`whole_labels` as uint8.
-
-    Args:
-        values: of any shape.
-        name: of the file.
+def label_values(source: Source) -> np.ndarray:
+    """:func:`whole_labels` of a file, as uint8.
 
     Raises:
-        InputError: for a value that is no whole number in 0..255.
+        InputError: for a value that is no whole number in 0..255, and for a file in colour.
     """
-    whole = whole_labels(values)
+    refuse_colour(source)
+    whole = whole_labels(source.values)
     wrong = whole[(whole < 0) | (whole > 255) | (whole != np.round(whole))]
     if wrong.size:
         raise InputError(
-            f"{name}: value {wrong[0]:g} in the label, expected whole numbers in 0..255: correct the file."
+            f"{source.path}: value {wrong[0]:g} in the label, expected whole numbers in 0..255: correct the file."
         )
     return whole.astype(np.uint8)
+
+
+def refuse_colour(source: Source) -> None:
+    """Refuse a label in colour, of which white would be class 1.
+
+    Raises:
+        InputError: for such a file.
+    """
+    if source.normalised:
+        raise InputError(f"{source.path}: a label in colour; save it as whole numbers, one for each class.")
 
 
 def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> None:
@@ -73,8 +81,7 @@ def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping |
 
 
 def left_out_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> str:
-    """What to say of voxels with an allowed value apart from the classes, which are 0, 1 and so on: not labelled; or
-    ''.
+    """What to say of voxels with an allowed value apart from the classes 0, 1 and so on: not labelled; or ''.
 
     It is said because 255 may as well come from a mask that was saved as 0 and 255. The values of a map (see
     :func:`refuse_other_labels`) all are classes.

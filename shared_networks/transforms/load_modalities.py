@@ -262,7 +262,7 @@ class LoadModalitiesd(LoadSourcesd):
             check_same_grid(reference, source, LABEL_REMEDY)
             if source.cleared is not None:
                 changed.append(source.warnings[-1])
-            values = label_values(source.values, str(path))
+            values = label_values(source)
             if number == 0:
                 label = values
             else:

@@ -223,6 +223,16 @@ def test_the_largest_numbers_there_are_mean_no_value(tmp_path, fill):
         read_source(tmp_path / "t1.nii")
 
 
+@pytest.mark.parametrize(
+    ("radius", "gap", "cleared"), [(20, 16, True), (20, 18, False), (50, 48, True), (50, 60, False)]
+)
+def test_gaps_of_nan_inside_may_be_as_large_as_a_share_of_the_contents(radius, gap, cleared):
+    """A ball of 34,000 voxels, or of 524,000: programs that write NaN for 0 do so for fluid in the brain too."""
+    values = np.where(ball(radius, (2 * radius + 8,) * 3), 500, np.nan).astype(np.float32)
+    values[radius : radius + gap // 2, radius : radius + 2, radius] = np.nan
+    assert clear_nan_outside(Source(Path("a.nii"), values, affine=np.eye(4))) is cleared
+
+
 @pytest.mark.parametrize("shape", [(9, 8, 7), (12, 1, 10), (5, 6, 1)])
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.9, 1.0])
 @pytest.mark.parametrize("around", [0, 2])
@@ -233,13 +243,3 @@ def test_what_reaches_an_edge_is_found_in_the_box_alone(shape, share, around):
     edges = _edges(candidates.shape)
     parts, _ = label(candidates)
     assert np.array_equal(_connected(candidates, edges), candidates & np.isin(parts, parts[edges & candidates]))
-
-
-@pytest.mark.parametrize(
-    ("radius", "gap", "cleared"), [(20, 16, True), (20, 18, False), (50, 48, True), (50, 60, False)]
-)
-def test_gaps_of_nan_inside_may_be_as_large_as_a_share_of_the_contents(radius, gap, cleared):
-    """A ball of 34,000 voxels, or of 524,000: programs that write NaN for 0 do so for fluid in the brain too."""
-    values = np.where(ball(radius, (2 * radius + 8,) * 3), 500, np.nan).astype(np.float32)
-    values[radius : radius + gap // 2, radius : radius + 2, radius] = np.nan
-    assert clear_nan_outside(Source(Path("a.nii"), values, affine=np.eye(4))) is cleared

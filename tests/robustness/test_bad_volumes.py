@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from shared_networks import check
@@ -14,6 +15,14 @@ from tests.robustness.file_maker import FileMaker, brain, changed
 
 TABLES = {"refused": REFUSED, "warned": WARNED, "ok": {name: (make, "") for name, make in GOOD.items()}}
 CASES = [(status, name) for status, table in TABLES.items() for name in table]
+
+
+def white():
+    """A label as a program may draw it: white on black."""
+    shown = np.zeros(brain().shape, [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for name in "RGB":
+        shown[name] = (brain() > 0) * 255
+    return shown
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +65,9 @@ def test_names_that_leave_the_folder_are_refused_and_the_others_are_not(tmp_path
         (lambda m: m.volume("l.nii", (brain() > 0)[..., 1:] * 1), "the sizes differ"),
         (lambda m: m.path("none.nii"), "file not found"),
         (lambda m: m.file("l.nii", b""), "the file is empty"),
+        (lambda m: m.volume("l.nii", white()), "a label in colour; save it as whole numbers"),
     ],
-    ids=["class outside", "fractions", "above 255", "negative", "shifted", "size", "missing", "empty"],
+    ids=["class outside", "fractions", "above 255", "negative", "shifted", "size", "missing", "empty", "colour"],
 )
 def test_labels(tmp_path, label, message):
     maker = FileMaker(tmp_path)
