@@ -1,9 +1,6 @@
 """Read one volume: NIfTI, Analyze and MGH by nibabel, NRRD and MetaImage by ITK; always in mm, voxel to RAS."""
 
-import math
-import re
 import struct
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,36 +11,21 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.file_names import file_stem, header_beside
-from shared_networks.io.header_checks import (
-    MOST_VOXELS,
-    affine_of,
-    check_nifti_size,
-    overflow_remarks,
-    unit_factor,
-)
+from shared_networks.io.header_checks import affine_of, check_nifti_size, overflow_remarks, unit_factor
 from shared_networks.io.source import Source, split_colour
-
-__all__ = ["Voxels", "read_volume", "read_voxels", "volume_files"]
+from shared_networks.io.text_headers import (
+    IN_WORDS,
+    check_stated_size,
+    data_file,
+    header_text,
+    millimetres,
+    stated_scale,
+)
 
 _ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 _COLOUR_INTENTS = (2003, 2004)  # NIFTI_INTENT_RGB_VECTOR and NIFTI_INTENT_RGBA_VECTOR
 _GZIP = b"\x1f\x8b"
 _NIFTI_SIZES = [struct.pack(order + "i", size) for order in "<>" for size in (348, 540)]  # NIfTI-1 and -2 begin so
-_HEADER = 2**16  # bytes of a text header that are looked at
-_DEFLATE = 1032  # most bytes that one byte can be unpacked to
-_UNIT = re.compile(rb'^(?:space )?units:[^"\n]*"([^"\n]+)"', re.IGNORECASE | re.MULTILINE)
-_DISTANCE_UNITS = re.compile(rb"^DistanceUnits\s*=[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
-_SCALE = re.compile(rb"^ElementToIntensityFunction(Slope|Offset)\s*=[ \t]*(\S+)", re.IGNORECASE | re.MULTILINE)
-_IN_WORDS = re.compile(rb"^(?:BinaryData\s*=\s*False|encoding:\s*(?:ascii|te?xt))", re.IGNORECASE | re.MULTILINE)
-_PACKED = re.compile(rb"^CompressedData\s*=\s*(?:True|1)", re.IGNORECASE | re.MULTILINE)
-_PACKED_SIZE = re.compile(rb"^CompressedDataSize\s*=[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
-_LOCAL = re.compile(rb"^ElementDataFile\s*=[ \t]*LOCAL[ \t]*\r?\n", re.IGNORECASE | re.MULTILINE)
-_HEADER_END = re.compile(_LOCAL.pattern + rb"|\r?\n\r?\n", re.IGNORECASE | re.MULTILINE)  # of MetaImage, of NRRD
-_ZLIB_OR_GZIP, _CHUNK = 47, 2**20
-_MILLIMETRES = {"m": 1e3, "meter": 1e3, "meters": 1e3, "metre": 1e3, "metres": 1e3, "cm": 10.0, "centimeter": 10.0}
-_MILLIMETRES |= dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3)
-# Where a text header names its data file; LOCAL means behind the header.
-_DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)[ \t]*(.*?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass
@@ -76,7 +58,7 @@ def volume_files(path: str | Path) -> list[Path]:
         beside = [header.with_name(stem + ending) for ending in (".img", ".IMG", ".img.gz", ".mat")]
         return [header, *(file for file in beside if file != header and file.is_file())]
     if name.endswith((".nrrd", ".nhdr", ".mhd", ".mha")):
-        named = _data_file(path)
+        named = data_file(path)
         return [path] if named is None else [path, named]
     return [path]
 
@@ -212,10 +194,10 @@ def _read_by_itk(path: Path) -> Voxels:
     import itk
 
     names = volume_files(path)
-    header, is_nrrd = _header(path), path.name.lower().endswith((".nrrd", ".nhdr"))
+    header, is_nrrd = header_text(path), path.name.lower().endswith((".nrrd", ".nhdr"))
     if b"\nencoding: bz" in header.lower():
         raise InputError(f"{path}: compressed by bzip2; save it uncompressed or compressed by gzip.")
-    if len(names) > 1 and not is_nrrd and _IN_WORDS.search(header):
+    if len(names) > 1 and not is_nrrd and IN_WORDS.search(header):
         raise InputError(f"{path}: its voxels are numbers in a text file; save it with binary data.")
     reader = itk.ImageIOFactory.CreateImageIO(str(path), itk.CommonEnums.IOFileMode_ReadMode)
     if reader is None:
@@ -224,7 +206,7 @@ def _read_by_itk(path: Path) -> Voxels:
     reader.ReadImageInformation()
     shape = tuple(int(reader.GetDimensions(axis)) for axis in range(reader.GetNumberOfDimensions()))
     components, size = int(reader.GetNumberOfComponents()), int(reader.GetComponentSize())
-    _check_itk_size(path, names[-1], shape, components * size)
+    check_stated_size(path, names[-1], shape, components * size)
     kind = reader.GetComponentTypeAsString(reader.GetComponentType())
     axes = len(shape)
     if components == 1 and 2 <= axes <= 4:
@@ -240,9 +222,9 @@ def _read_by_itk(path: Path) -> Voxels:
             "or of colour with 8 bit: extract one volume first."
         )
     array = array.reshape(*shape, *((components,) if components > 1 else ()))
-    scale = {name.lower(): np.float32(number) for name, number in ([] if is_nrrd else _SCALE.findall(header))}
-    if scale and components == 1:  # ITK passes over it
-        array = array * scale.get(b"slope", np.float32(1)) + scale.get(b"offset", np.float32(0))
+    slope, offset = (1, 0) if is_nrrd or components > 1 else stated_scale(path)
+    if (slope, offset) != (1, 0):
+        array = array * slope + offset
     affine, remarks = np.eye(4), []
     used = min(axes, 3)
     direction = itk.array_from_matrix(image.GetDirection())[:used, :used]
@@ -250,83 +232,8 @@ def _read_by_itk(path: Path) -> Voxels:
     affine[:used, 3] = list(image.GetOrigin())[:used]
     if is_nrrd and "NRRD_space" not in reader.GetMetaDataDictionary().GetKeys():
         remarks.append(f"{path.name}: the header names no orientation; left and right are a guess")
-    factor = _unit(path, _UNIT if is_nrrd else _DISTANCE_UNITS)
+    factor = millimetres(path, is_nrrd)
     affine[:3] *= factor
     if factor != 1.0:
         remarks.append(f"{path.name}: the header gives lengths in another unit, which were turned into mm")
     return Voxels(np.ascontiguousarray(array), LPS_TO_RAS @ affine, components > 1, np.dtype(np.float32), remarks)
-
-
-def _unit(path: Path, pattern: re.Pattern[bytes]) -> float:
-    """Millimetres in the unit of length that the text of a header names (ITK passes it over); 1 without one."""
-    header = re.split(rb"\r?\n\r?\n|ElementDataFile", _header(path), maxsplit=1)[0]
-    found = pattern.search(header)
-    return _MILLIMETRES.get(found[1].decode("utf-8", "replace").strip().lower(), 1.0) if found else 1.0
-
-
-def _check_itk_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int) -> None:
-    """Refuse a header that asks for more than can be fused, or than the data file can hold."""
-    count = math.prod(shape)
-    if min(shape, default=0) < 1:
-        raise InputError(f"{path}: the header says shape {shape}; expected lengths of at least 1: export it again.")
-    if count > MOST_VOXELS:
-        raise InputError(
-            f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
-            "it again if it is smaller."
-        )
-    header = _header(path)
-    in_words, is_zlib = _IN_WORDS.search(header), _PACKED.search(header)
-    is_packed = in_words or is_zlib or b"encoding: gz" in header.lower()
-    end = _HEADER_END.search(header) if data == path else None
-    held = data.stat().st_size - (end.end() if end else 0)
-    if count * voxel > held * (_DEFLATE if is_packed else 1):
-        raise InputError(
-            f"{path}: cannot be read, the header says {count * voxel} bytes and {data.name} holds {held}; copy or "
-            "export it again."
-        )
-    if is_zlib and not in_words:
-        _check_packed(path, data, count * voxel)
-
-
-def _check_packed(path: Path, data: Path, needed: int) -> None:
-    """Refuse compressed voxels of a MetaImage that ITK cannot unpack: it hands out what is in memory then."""
-    stated, held, used = _PACKED_SIZE.search(_header(path)), 0, 0
-    unpacker = zlib.decompressobj(_ZLIB_OR_GZIP)
-    try:
-        with data.open("rb") as stream:
-            stream.seek(_LOCAL.search(_header(path)).end() if data == path else 0)
-            while held <= needed and not unpacker.eof and (chunk := stream.read(_CHUNK)):
-                used += len(chunk)
-                while chunk and held <= needed:
-                    held += len(unpacker.decompress(chunk, _CHUNK))
-                    chunk = unpacker.unconsumed_tail
-        used -= len(unpacker.unused_data)
-        is_whole = unpacker.eof and held == needed
-    except zlib.error:
-        is_whole = False
-    if not is_whole:
-        raise InputError(f"{path}: cannot be read, its compressed voxels are damaged; copy or export it again.")
-    if (data == path or stated) and (not stated or int(stated[1]) != used):
-        raise InputError(
-            f"{path}: cannot be read, its header does not say that {used} bytes are compressed (CompressedDataSize); "
-            "export it again."
-        )
-
-
-def _header(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_HEADER)
-
-
-def _data_file(path: Path) -> Path | None:
-    """The file that a text header keeps its voxels in; None when they follow the header."""
-    found = _DATA_FILE.search(_header(path).split(b"\n\n", 1)[0] if path.suffix.lower() != ".mhd" else _header(path))
-    name = found[1].decode("utf-8", "replace") if found else ""
-    if not found or name.upper() == "LOCAL":
-        return None
-    if not name or name.upper().startswith("LIST") or "%" in name:
-        raise InputError(f"{path}: its voxels lie in several files; save it as one file.")
-    data = path.parent / name
-    if not data.is_file():
-        raise InputError(f"{path}: {data.name}, which holds its voxels, is not there; copy both files.")
-    return data
