@@ -29,13 +29,10 @@ from shared_networks.utils.atomic import atomic_text
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the bundle runner.
+    """One run of the bundle runner with the arguments ``words`` of ``python -m monai.bundle``.
 
-    Args:
-        name: its folder below the work folder, e.g. ``"ours/fold0/train"``.
-        words: arguments of ``python -m monai.bundle``, as text.
-        product: file that it makes, relative to its folder.
-        needs: names of jobs that must be done before.
+    ``name`` is its folder below the work folder (``"ours/fold0/train"``), ``product`` the file that it makes in there,
+    and ``needs`` are the names of jobs that must be done before.
     """
 
     name: str
@@ -58,17 +55,11 @@ def bundle_words(bundle: Path, run_id: str, configs: Sequence[str], keys: Mappin
 
 
 def finish(jobs: Sequence[Job], work: Path, parallel: int = 1, threads: int = 0) -> None:
-    """Run what is not done yet.
+    """Run what is not done yet; a job stands behind those that it needs.
 
-    Args:
-        jobs: a job stands behind those that it needs.
-        work: folder of their folders.
-        parallel: processes at a time; 0 runs everything in this process, without the seconds that each one needs to
-            start.
-        threads: threads of each; 0 is an equal share of the CPU's.
-
-    Raises:
-        RuntimeError: when jobs failed, naming the log of each; whatever does not depend on them has been run.
+    ``parallel`` processes run at a time, 0 runs everything in this one, without the seconds that each needs to start;
+    ``threads`` of each, 0 for an equal share of the CPU's. When jobs failed, whatever does not depend on them has been
+    run, and RuntimeError names the log of each.
     """
     waiting = [job for job in jobs if not job.done(work)]
     if not waiting:

@@ -26,14 +26,9 @@ print(peak_memory_of_process(torch.device("cpu")))
 
 
 def last_line_of(words: Sequence[str], **environment: str) -> str:
-    """The last line that a new process of Python prints.
+    """The last line that ``python <words>`` prints, in a new process with these variables besides.
 
-    Args:
-        words: behind ``python``.
-        environment: variables that it gets besides.
-
-    Raises:
-        RuntimeError: when it fails; the message ends with what it printed.
+    Raises RuntimeError when it fails; the message ends with what it printed.
     """
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT, env=variables)
@@ -54,14 +49,9 @@ def write_volumes(folder: Path, size: Sequence[int], names: Sequence[str]) -> di
 
 
 def peak_of_inference(bundle: Path, keys: Mapping[str, object]) -> int:
-    """Run a bundle's inference.json on the CPU and return the process's peak memory in bytes (Linux and macOS).
+    """Peak memory in bytes of a process that runs a bundle's inference.json on the CPU (Linux and macOS).
 
-    Args:
-        bundle: its folder.
-        keys: overrides.
-
-    Raises:
-        RuntimeError: when the run fails; the message ends with what it printed.
+    Raises RuntimeError when the run fails; the message ends with what it printed.
     """
     command = ["monai.bundle", "run", "inferring", "--config_file", str(bundle / "configs" / "inference.json")]
     for key, value in {"bundle_root": bundle, "device": "$torch.device('cpu')", **keys}.items():

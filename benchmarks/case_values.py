@@ -41,19 +41,13 @@ def mean_over_cases(values: Mapping[str, float | None]) -> float:
 
 
 def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float], resamples: int = 10_000) -> dict | None:
-    """Compare values of the same subjects.
+    """Compare values of the same subjects; those that are missing or NaN in either are left out.
 
-    The interval is the 95 % percentile bootstrap of the mean difference over subjects (seed 0). With few subjects it
-    is narrow for the wrong reason: six subjects hold six values, whatever is drawn from them.
+    The interval is the 95 % percentile bootstrap of the mean difference over subjects (seed 0), with one subject its
+    value. With few subjects it is narrow for the wrong reason: six hold six values, whatever is drawn from them.
 
-    Args:
-        ours: value of each subject.
-        theirs: the same of the rival; subjects that are missing or NaN in one of them are left out of both.
-        resamples: bootstrap samples.
-
-    Returns:
-        ``mean``, ``low``, ``high`` of ours minus theirs, ``better`` (subjects in which ours is larger) and
-        ``subjects``; None when they have no subject in common. With one subject the interval is that value.
+    Returns ``mean``, ``low``, ``high`` of ours minus theirs, ``better`` (subjects in which ours is larger) and
+    ``subjects``; None when they have no subject in common.
     """
     both = [name for name in ours if name in theirs and not math.isnan(ours[name]) and not math.isnan(theirs[name])]
     if not both:

@@ -30,14 +30,8 @@ def draw_grid(
 ) -> tuple[Figure, np.ndarray]:
     """Lines with markers in panels; those of a row share what is up, those of a column what is to the right.
 
-    Args:
-        rows: label at the left -> the lines of each panel.
-        below: labels of the columns' axes.
-        above: titles of the columns.
-        size: width and height of the figure in inches.
-
-    Returns:
-        The figure, to be saved, and its axes, rows x columns.
+    ``rows`` maps the label at the left to the lines of each panel, ``below`` labels the columns' axes, ``above`` are
+    their titles, ``size`` is in inches. Returns the figure and its axes, rows x columns.
     """
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), len(below), sharex="col", sharey="row", squeeze=False)

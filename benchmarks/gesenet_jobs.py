@@ -32,8 +32,7 @@ AS_GIVEN = "gesenet_as_given"
 METHODS: dict[str, Method] = {
     "gesenet": Method("GeSeNet, these weights"),
     AS_GIVEN: Method(
-        "GeSeNet on pictures as given",
-        keys={"method": AS_GIVEN, "denoise_pictures": False, "align_pictures": False},
+        "GeSeNet on pictures as given", keys={"method": AS_GIVEN, "denoise_pictures": False, "align_pictures": False}
     ),
     "released_gesenet": Method("GeSeNet, released weights", ("evaluate_released",)),
     "average": Method("average", ("evaluate_average",)),
@@ -89,10 +88,8 @@ def measure(
 ) -> dict[str, Values]:
     """Evaluate methods on the chosen pairs, as far as it is not done yet; returns the values of each run.
 
-    Args:
-        given: options of :func:`pairs_parser`.
-        runs: name of a run -> method, and overrides: ``noise_std`` or ``shift`` to disturb the pairs.
-        metrics: names in evaluate.json; SSIM first.
+    ``given`` are the options of :func:`pairs_parser`; ``runs`` maps a name to its method and its overrides,
+    ``noise_std`` or ``shift`` to disturb the pairs.
     """
     work = given.work.resolve()
     pairs = work / f"{given.data_name}_{given.every}.json"
@@ -132,21 +129,10 @@ def evaluation(
     needs: Sequence[str] = (),
     metrics: Sequence[str] = METRICS,
 ) -> Job:
-    """The job that measures a method.
+    """The job that measures one of :data:`METHODS`.
 
-    Args:
-        method: of :data:`METHODS`.
-        folder: name of the job.
-        data_name: name of the data in the tables.
-        keys: overrides: where the pairs are, weights.
-        work: work folder.
-        configs: further configs, behind the method's.
-        overlays: configs over train.json that shape the network.
-        needs: jobs that come before.
-        metrics: names in evaluate.json; the first must be SSIM, its key metric.
-
-    Raises:
-        ValueError: when SSIM is not the first metric.
+    ``keys`` overrides evaluate.json: where the pairs are, weights. ``configs`` come behind the method's, ``overlays``
+    over train.json shape the network. SSIM, the key metric, must be the first of ``metrics``, else ValueError.
     """
     if metrics[0] != "SSIM":
         raise ValueError(f"the first metric must be SSIM, got {metrics[0]}.")
@@ -165,10 +151,8 @@ def evaluation(
 def write_pair_list(path: Path, dataset_dir: str, every: int = 1, section: str = "test") -> int:
     """Write a data list of every so many pairs of a section, in the order of the data; returns their number.
 
-    ``"validation"`` are the cases that train.json holds out of the training section.
-
-    Raises:
-        InputError: when the section holds no usable pair.
+    ``"validation"`` are the cases that train.json holds out of the training section. Raises InputError when there is no
+    usable pair.
     """
     if section == "validation":
         held_out = json.loads((GESENET / "configs" / "train.json").read_text("utf-8"))["validation_cases"]

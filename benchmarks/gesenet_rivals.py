@@ -50,12 +50,8 @@ def compare(given: argparse.Namespace) -> dict:
 
 
 def draw_boxes(values: Mapping[str, gesenet_jobs.Values], counts: Mapping[str, int], path: Path) -> None:
-    """Box plots, a row for each modality and a column for each metric.
-
-    Args:
-        values: method -> modality -> metric -> values.
-        counts: modality -> number of pairs.
-        path: where to, without suffix.
+    """Box plots of method -> modality -> metric -> values, a row for each modality (``counts``: its number of pairs)
+    and a column for each metric; ``path`` is without suffix.
     """
     figure = Figure(figsize=(2.6 * len(METRICS), 2.7 * len(counts) + 0.6), layout="constrained")
     rows = figure.subplots(len(counts), len(METRICS), squeeze=False)

@@ -80,9 +80,8 @@ def all_principal(network: GeSeNet) -> GeSeNet:
 def measure(given: argparse.Namespace, checkpoint: Path, size: int, batch: int) -> dict:
     """Time, difference and memory of every form for one size and batch.
 
-    Returns:
-        A dict with ``floor_seconds``, ``principal_share`` and, for every form, ``seconds``, ``times_the_floor``,
-        ``largest_difference`` to the straight form (in units of the full range) and ``peak_bytes``.
+    ``floor_seconds``, ``principal_share`` and, for every form, ``seconds``, ``times_the_floor``, ``largest_difference``
+    to the straight form (in units of the full range) and ``peak_bytes``.
     """
     device, dtype = torch.device(given.device), getattr(torch, given.dtype)
     image = load_pairs(given.pairs, size, batch).to(device, dtype)

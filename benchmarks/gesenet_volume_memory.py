@@ -18,16 +18,9 @@ from benchmarks.report import markdown_table, print_report, write_report
 
 
 def measure(slices: int, size: int, batch: int, folder: Path) -> int:
-    """Fuse a random volume of ``size x size x slices`` voxels and return the process's peak memory in bytes.
+    """Peak memory in bytes of a process that fuses a random ``size x size x slices``, ``batch`` slices at a time.
 
-    Args:
-        slices: number of slices.
-        size: voxels along the other two axes.
-        batch: slices in the network at a time.
-        folder: where the volumes and the result go.
-
-    Raises:
-        RuntimeError: when the run fails; the message ends with what it printed.
+    Volumes and result go to ``folder``. Raises RuntimeError when the run fails; the message ends with what it printed.
     """
     keys = write_volumes(folder, (size, size, slices), ("mri", "other"))
     keys |= {"sw_batch_size": batch, "output_dir": folder / "out", "skip_done": False}

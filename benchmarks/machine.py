@@ -11,13 +11,8 @@ import torch
 
 
 def peak_memory_of_process(device: torch.device) -> int:
-    """Bytes that this process has held at most: GPU memory for a CUDA device, otherwise resident memory.
-
-    Args:
-        device: where the work was done.
-
-    Returns:
-        Peak in bytes; 0 on systems that do not tell (Windows).
+    """Bytes that this process has held at most: GPU memory for a CUDA device, else resident memory (0 on Windows, which
+    does not say).
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -29,11 +24,8 @@ def peak_memory_of_process(device: torch.device) -> int:
 
 
 def hardware(device: torch.device | str, threads: int = 0) -> str:
-    """The device in words: the GPU's name, or the CPU's architecture, instruction set and threads.
-
-    Args:
-        device: where the work was done.
-        threads: of a CPU; 0 takes those of this process.
+    """The device in words: the GPU's name, or the CPU's architecture, instruction set and threads (0: those of this
+    process).
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name()

@@ -19,12 +19,9 @@ def make_parser(
 ) -> argparse.ArgumentParser:
     """Parser of ``python -m benchmarks.<name>`` with ``--out`` and what else is asked for.
 
-    Args:
-        name: module below ``benchmarks``.
-        data: of :data:`DATA`; adds ``--dataset_dir``.
-        device: where the network runs by default; adds ``--device`` and ``--threads`` of this process.
-        quick: what ``--quick`` measures, which needs no data.
-        jobs: add ``--jobs``, ``--threads`` of each and ``--work``.
+    ``data`` (of :data:`DATA`) adds ``--dataset_dir``; ``device``, the default, adds ``--device`` and ``--threads`` of
+    this process; ``quick`` says what ``--quick`` measures without data; ``jobs`` adds ``--jobs``, ``--threads`` of each
+    and ``--work``.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")

@@ -8,14 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import (
-    ROOT,
-    gesenet_ablation,
-    gesenet_disturbed,
-    gesenet_rivals,
-    rmr_severity,
-    rmr_study,
-)
+from benchmarks import ROOT, gesenet_ablation, gesenet_disturbed, gesenet_rivals, rmr_severity, rmr_study
 
 STUDIES = {
     study.__name__.rpartition(".")[2]: study

@@ -32,18 +32,10 @@ def write_report(
     table: Callable[[dict], str],
     stem: str = "",
 ) -> dict[str, Any]:
-    """Write ``<out>/<stem>.json`` and, by ``table``, ``<stem>.md``.
+    """Write ``<out>/<stem>.json`` and, by ``table``, ``<stem>.md``; returns what was written as JSON.
 
-    Args:
-        name: module of the benchmark below ``benchmarks``.
-        out: folder, made when missing.
-        arguments: words behind the command; those of this process when None or empty.
-        facts: what was measured; the command and the date are put in front.
-        table: makes Markdown of the whole.
-        stem: name of the files; ``name`` when empty.
-
-    Returns:
-        What was written as JSON.
+    ``facts`` is what was measured; the command (``python -m benchmarks.<name>`` with ``arguments``, or those of this
+    process when there are none) and the date are put in front. ``stem`` is ``name`` when empty.
     """
     words = " ".join(arguments) if arguments else shell_line(sys.argv[1:])
     result = {

@@ -36,11 +36,8 @@ def psnr(estimate: torch.Tensor, target: torch.Tensor, where: torch.Tensor | Non
 
 
 def feature_distance(degraded: torch.Tensor, clean: torch.Tensor) -> float:
-    """Mean squared difference of features over the variance of the clean ones, mean of the channels.
-
-    Args:
-        degraded: B x C x spatial.
-        clean: the same shape. A channel that is constant (variance below 1e-12) is left out.
+    """Mean squared difference of features, B x C x spatial, over the variance of the clean ones, mean of the channels;
+    one that is constant (variance below 1e-12) is left out.
     """
     axes = [0, *range(2, clean.dim())]
     variance = clean.var(dim=axes, correction=0)
@@ -57,15 +54,10 @@ def measure(
     untrained: DegradationAutoencoder,
     most_voxels: int = 1_000_000,
 ) -> dict[str, float]:
-    """The figures of one case.
+    """The figures of one case: images 1 x 2 x X x Y x Z in [0, 1], brain X x Y x Z, stage 1 as trained and with random
+    weights.
 
-    Args:
-        clean: 1 x 2 x X x Y x Z in [0, 1].
-        degraded: the same shape.
-        brain: X x Y x Z, bool.
-        trained: network of stage 1 in evaluation mode.
-        untrained: the same with random weights.
-        most_voxels: larger volumes are encoded in overlapping blocks.
+    Volumes of more than ``most_voxels`` are encoded in overlapping blocks.
     """
     block = block_size(clean.shape[2:], most_voxels, ENCODER_WINDOW, BLOCK_OVERLAP)
 

@@ -35,12 +35,9 @@ PARTS = {
 
 
 class Meter:
-    """Counts multiply-adds and seconds of modules while a network runs.
+    """Counts multiply-adds and seconds of modules while a network runs on a device.
 
-    Args:
-        network: whose modules are metered.
-        parts: name -> modules, by their names in the network; none inside another.
-        device: that they run on.
+    ``parts`` maps names to modules, by their names in the network; none inside another.
     """
 
     def __init__(self, network: nn.Module, parts: dict[str, Sequence[str]], device: torch.device) -> None:

@@ -55,18 +55,11 @@ def settings() -> dict[str, dict[str, float]]:
 def measure(
     image: torch.Tensor, brain: torch.Tensor, case: str, strengths: Mapping[str, float], network: Any, seed: int = 0
 ) -> list[list[float]]:
-    """Scores of a volume that was degraded inside the box and masked, as a stripped one is.
+    """Noise and blur of each modality of a volume that was degraded inside the box and masked, as a stripped one is.
 
-    Args:
-        image: 2 x X x Y x Z in [0, 1], axes in RAS.
-        brain: mask, 1 x X x Y x Z.
-        case: name, which the randomness depends on.
-        strengths: arguments of :class:`shared_networks.transforms.DegradeMixtured`.
-        network: stage 1 in evaluation mode, on the CPU or the image's device.
-        seed: of the degradation.
-
-    Returns:
-        For each modality noise and blur.
+    The image is 2 x X x Y x Z in [0, 1], axes in RAS; the mask 1 x X x Y x Z. The randomness depends on case and seed;
+    ``strengths`` are arguments of :class:`shared_networks.transforms.DegradeMixtured`; ``network`` is stage 1 in
+    evaluation mode, on the CPU or the image's device.
     """
     box = (slice(None), *central_box(brain[0] > 0))
     item = {"image": image[box], "brain": brain[box], "case": case}
@@ -99,10 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     given = parse(parser, arguments)
     network = DegradationAutoencoder().load(given.checkpoint).eval().to(given.device)
     load = Compose(
-        [
-            LoadModalitiesd(keys="image", label_key=""),
-            Orientationd(keys=["image", "brain"], axcodes="RAS", labels=None),
-        ]
+        [LoadModalitiesd(keys="image", label_key=""), Orientationd(keys=["image", "brain"], axcodes="RAS", labels=None)]
     )
     found: dict[str, dict[str, dict]] = {}
     for section, wanted in (("training", {"clean": _NOTHING}), ("validation", settings())):

@@ -59,12 +59,7 @@ _BAD_TISSUES, _BAD_LESIONS = 0.8, 0.5
 
 
 def expected_error(probability: torch.Tensor, right: torch.Tensor) -> float:
-    """Expected calibration error of probabilities.
-
-    Args:
-        probability: N values in [0, 1].
-        right: N values, 1 where it came true.
-    """
+    """Expected calibration error of N probabilities; ``right`` is 1 where it came true."""
     metric = CalibrationErrorMetric(num_bins=20)
     metric(y_pred=probability[None, None], y=right[None, None].float())
     return float(metric.aggregate())
@@ -73,16 +68,10 @@ def expected_error(probability: torch.Tensor, right: torch.Tensor) -> float:
 def calibration(
     logits: torch.Tensor, label: torch.Tensor, lesion_class: int = 4, temperatures: Sequence[float] = TEMPERATURES
 ) -> dict[str, Any]:
-    """Calibration of the classes in some voxels.
+    """Calibration of logits, J x N, on N class numbers; voxels of :data:`NOT_LABELLED` do not count.
 
-    Args:
-        logits: J x N.
-        label: N class numbers; voxels of :data:`NOT_LABELLED` do not count.
-        lesion_class: number of the lesions.
-        temperatures: what the logits are divided by.
-
-    Returns:
-        ``lesions``, and ``temperatures`` with ``error`` and ``log_likelihood`` (negative, mean) of each.
+    Returns ``lesions``, and ``temperatures`` with ``error`` and ``log_likelihood`` (negative, mean) of each that the
+    logits are divided by.
     """
     logits, label = logits[:, label != NOT_LABELLED], label[label != NOT_LABELLED]
     lesions = logits.softmax(dim=0)[lesion_class]
@@ -108,12 +97,7 @@ def is_bad(dice: Mapping[str, float]) -> bool:
 
 
 def hits(runs: Sequence[Mapping[str, Any]], is_meant: Callable[[Mapping[str, Any]], bool]) -> tuple[int, int, int, int]:
-    """(meant and flagged, meant, flagged without being meant, not meant) of runs.
-
-    Args:
-        runs: entries with ``flags``.
-        is_meant: whether the flags should find a run.
-    """
+    """(meant and flagged, meant, flagged without being meant, not meant) of runs, entries with ``flags``."""
     meant = [run for run in runs if is_meant(run)]
     others = [run for run in runs if not is_meant(run)]
     return sum(bool(run["flags"]) for run in meant), len(meant), sum(bool(run["flags"]) for run in others), len(others)

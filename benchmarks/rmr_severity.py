@@ -88,11 +88,7 @@ def _sweep(given: argparse.Namespace, factors: Sequence[int], shown: Sequence[st
     }
     for (name, setting), job in jobs.items():
         results[name]["settings"][setting] = read_case_values([work / job.name / job.product])
-    facts = {
-        "hardware": hardware_of_a_run(given.jobs, given.threads),
-        "factors": list(factors),
-        "methods": results,
-    }
+    facts = {"hardware": hardware_of_a_run(given.jobs, given.threads), "factors": list(factors), "methods": results}
     report = write_report("rmr_severity", given.out, shown, facts, table)
     _draw(report, given.out / "rmr_severity")
     return report

@@ -68,17 +68,9 @@ def _plain_attention(network: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def run_form(form: str, network: RMRFusionNet, image: torch.Tensor, window: Sequence[int], overlap: float) -> dict:
-    """Fuse and segment once.
+    """Fuse and segment 1 x 2 x X x Y x Z once in one of :data:`FORMS`; ``released`` changes the network's attention.
 
-    Args:
-        form: one of :data:`FORMS`; ``released`` changes the network's attention.
-        network: in evaluation mode, on the image's device.
-        image: 1 x 2 x X x Y x Z.
-        window: sliding window.
-        overlap: part of a window that the next one covers again.
-
-    Returns:
-        ``seconds``, ``peak_bytes`` and ``output`` (1 x (J + 1) x X x Y x Z).
+    Returns ``seconds``, ``peak_bytes`` and ``output`` (1 x (J + 1) x X x Y x Z).
     """
 
     def slide(predictor: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:

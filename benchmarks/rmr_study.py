@@ -99,12 +99,7 @@ def _study(given: argparse.Namespace, names: Sequence[str], budget: Budget) -> d
 def draw_curves(names: Sequence[str], folds: Sequence[int], seeds: Sequence[int], work: Path, path: Path) -> None:
     """Curves of L_VF and L_LS of all trainings that have them, as the paper's Fig. 2 shows them.
 
-    Args:
-        names: contestants; rivals, which are not trained, have no curves.
-        folds: numbers of the folds.
-        seeds: seeds of the trainings.
-        work: work folder of the study.
-        path: where to, without suffix; nothing is written without curves.
+    ``path`` is without suffix; nothing is written without curves (rivals, which are not trained, have none).
     """
     curves: dict[str, dict[str, list]] = {}
     for name in (name for name in names if not CONTESTANTS[name].rival):

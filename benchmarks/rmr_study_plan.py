@@ -51,12 +51,7 @@ def _alone(title: str, *overlays: str) -> Contestant:
     return Contestant(f"{title} alone", (*overlays, "head_only"), stage1=None, fuses=False)
 
 
-HEADS = {
-    "swin_unetr": "Swin UNETR",
-    "unet": "UNet",
-    "ux_net": "3D UX-Net",
-    "hyper_dense": "HyperDenseNet",
-}
+HEADS = {"swin_unetr": "Swin UNETR", "unet": "UNet", "ux_net": "3D UX-Net", "hyper_dense": "HyperDenseNet"}
 CONTESTANTS: dict[str, Contestant] = {
     "ours": Contestant("RMR-Fusion"),
     "head_alone": _alone("its head"),
@@ -104,16 +99,11 @@ class Budget:
 
 
 def split(dataset_dir: str, folds: int) -> tuple[list[dict], list[list[dict]]]:
-    """Divide a data set into the subjects without labels and folds of those with labels.
+    """Cases without labels, and the held-out cases of each fold of those with labels.
 
     The labelled persons, sorted by the names of their cases, are dealt out like cards, so that each fold gets some of
-    every source; all visits of a person (``person`` of a data list) are in one fold. A test section is not read.
-
-    Returns:
-        Cases without labels, and the held-out cases of each fold.
-
-    Raises:
-        InputError: when there are fewer labelled subjects than folds, or no unlabelled ones.
+    every source; all visits of a person (``person`` of a data list) are in one fold. A test section is not read. Raises
+    InputError for fewer labelled subjects than folds, or no unlabelled ones.
     """
     cases = resolve_cases(dataset_dir=dataset_dir, section=["training", "validation", "unlabelled_training"])
     unlabelled = [case for case in cases if "label" not in case]
@@ -217,14 +207,8 @@ def evaluation(
 ) -> Job:
     """The job that measures a contestant on the held-out subjects of a fold, in what it can do.
 
-    Args:
-        name: contestant.
-        fold: number of the fold.
-        folder: name of the job.
-        training: job that makes the weights; None for a rival without training.
-        condition: of :data:`CONDITIONS`.
-        budget: its ``keys_evaluation`` are taken.
-        work: work folder.
+    ``training`` makes the weights, None for a rival without training; ``condition`` is of :data:`CONDITIONS`; of the
+    budget its ``keys_evaluation`` are taken.
     """
     contestant = CONTESTANTS[name]
     given: dict[str, Any] = {

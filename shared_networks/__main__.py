@@ -10,8 +10,6 @@ from pathlib import Path
 from shared_networks.command_parser import CommandParser
 from shared_networks.errors import InputError
 
-__all__ = ["fuse_arguments", "main", "run_bundle"]
-
 _USAGE = """python -m shared_networks fuse --t1 PATH --flair PATH [--KEY VALUE ...]
        python -m shared_networks fuse --mri PATH --other PATH [--KEY VALUE ...]
        python -m shared_networks fuse --dataset_dir FOLDER | --datalist FILE"""
@@ -43,13 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def fuse_arguments(arguments: Sequence[str]) -> list[str]:
-    """The arguments of ``python -m monai.bundle`` that a short command stands for.
+    """The arguments of ``python -m monai.bundle`` that those of ``python -m shared_networks`` stand for.
 
-    Args:
-        arguments: after ``python -m shared_networks``.
-
-    Raises:
-        InputError: for a command line that means nothing, and when the bundle is not there.
+    Raises InputError for a command line that means nothing, and when the bundle is not there.
     """
     given, others = _parser().parse_known_args(arguments)
     sources = {key: getattr(given, key) for key in ("t1", "flair", "mri", "other", "dataset_dir", "datalist")}
@@ -61,16 +55,10 @@ def fuse_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def run_bundle(kind: str, keys: dict[str, str], bundle_root: str = "", others: Sequence[str] = ()) -> list[str]:
-    """The arguments of the runner for the inference of a bundle.
+    """The arguments of the runner for the inference of a bundle, ``"rmr"`` or ``"gesenet"``, with keys of its config.
 
-    Args:
-        kind: ``"rmr"`` or ``"gesenet"``.
-        keys: of its config.
-        bundle_root: its folder; '' for the one beside the package, or the one that holds it (a released zip).
-        others: further arguments, as they are.
-
-    Raises:
-        InputError: when the bundle is not there, or the first of ``others`` is no key.
+    ``bundle_root`` is its folder; '' for the one beside the package, or the one that holds it (a released zip).
+    ``others`` follow as they are. Raises InputError when the bundle is not there, or the first of ``others`` is no key.
     """
     if others and not others[0].startswith("--"):
         raise InputError(f"unexpected {others[0]!r}: expected --KEY VALUE.")

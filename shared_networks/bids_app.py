@@ -11,8 +11,6 @@ from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["app_arguments"]
-
 _USAGE = """python -m shared_networks.bids_app bids_dir output_dir participant
            [--participant_label LABEL ...] [--KEY VALUE ...]"""
 
@@ -21,10 +19,8 @@ def app_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments of ``python -m monai.bundle`` for a command line of a BIDS app.
 
     The derivatives go into the output folder, everything else (report, table, page) into ``reports`` inside. With
-    labels, the cases are listed in ``reports/participants.json``.
-
-    Raises:
-        InputError: for a folder without subjects, and for a label that no subject has.
+    labels, the cases are listed in ``reports/participants.json``. Raises InputError for a folder without subjects, and
+    for a label that no subject has.
     """
     parser = CommandParser(
         prog="python -m shared_networks.bids_app",

@@ -20,6 +20,7 @@ from shared_networks.command_parser import CommandParser
 from shared_networks.data import CaseLog, FusionDataset, resolve_cases, resolve_pairs
 from shared_networks.data.case_list import read_datalist
 from shared_networks.data.gesenet_cases import dataset_folders
+from shared_networks.data.rmr_cases import MASKS
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.transforms import (
     AlignPicturesd,
@@ -33,7 +34,7 @@ from shared_networks.utils.atomic import atomic_text
 __all__ = ["check_cases", "holds_pairs", "main"]
 
 _MID_GREY = 0.45  # as in GeSeNet's inference.json
-_NOT_LABELLED = 255  # as in RMR-Fusion's train.json
+_NOT_LABELLED, _WHITE_MATTER = 255, 3  # as in RMR-Fusion's train.json
 
 
 def check_cases(cases: Sequence[dict[str, Any]], loader: Any, log: CaseLog) -> Iterator[dict[str, str]]:
@@ -129,6 +130,10 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
         raise InputError("nothing to check: give --t1 and --flair, --mri and --other, --datalist or --dataset_dir.")
     loader = LoadModalitiesd(
         modalities=modalities,
+        # The mask beside a label is looked at; what it marks stays the class that it is.
+        auxiliary_key=MASKS[0],
+        auxiliary_of=_WHITE_MATTER,
+        auxiliary_value=_WHITE_MATTER,
         resample=given.resample,
         prepare=PreparePair(align=given.align, brain_mask=given.brain_mask),
         brain_checks=modalities == ("t1", "flair"),

@@ -5,8 +5,6 @@ from typing import NoReturn
 
 from shared_networks.errors import InputError
 
-__all__ = ["CommandParser"]
-
 
 class CommandParser(argparse.ArgumentParser):
     """Mistakes in the command line are input errors: argparse's own exit code, 2, means a refused case here."""

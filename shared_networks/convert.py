@@ -11,8 +11,6 @@ from shared_networks.errors import InputError
 from shared_networks.nets.gesenet import GeSeNet
 from shared_networks.utils.weights import read_weights
 
-__all__ = ["convert_gesenet_checkpoint", "convert_gesenet_state_dict"]
-
 # released branch prefix -> ours: the released "inf" branch takes the MRI, "vis" the other picture.
 _BRANCHES = {"inf": "mri", "vis": "other"}
 _BRANCH_PARTS = {
@@ -58,16 +56,10 @@ def _gesenet_names() -> dict[str, str]:
 
 
 def convert_gesenet_state_dict(released: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """Rename the tensors of the released GeSeNet checkpoint.
+    """Rename the tensors (75) of the released GeSeNet checkpoint.
 
-    Args:
-        released: the released state dict (75 tensors).
-
-    Returns:
-        A state dict that ``GeSeNet()`` loads strictly, and the released keys that it has no use for.
-
-    Raises:
-        InputError: when a key is missing, unknown, or has another shape than the network's.
+    Returns a state dict that ``GeSeNet()`` loads strictly, and the released keys that it has no use for. Raises
+    InputError when a key is missing, unknown, or has another shape than the network's.
     """
     names = _gesenet_names()
     converted: dict[str, torch.Tensor] = {}
@@ -92,14 +84,9 @@ def convert_gesenet_state_dict(released: dict[str, torch.Tensor]) -> tuple[dict[
 
 
 def convert_gesenet_checkpoint(source: str, destination: str) -> list[str]:
-    """Read the released file, write the converted one, and return the unused keys.
+    """Read the released ``GeSeNet.pth``, write the converted one, and return the unused keys.
 
-    Args:
-        source: the released ``GeSeNet.pth``.
-        destination: file to write, loadable with ``weights_only=True``.
-
-    Raises:
-        InputError: when ``source`` is missing, is no weights-only checkpoint, or does not fit.
+    Raises InputError when ``source`` is missing, is no weights-only checkpoint, or does not fit.
     """
     released = read_weights(source)
     if not isinstance(released, dict) or not all(isinstance(v, torch.Tensor) for v in released.values()):

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-__all__ = ["CaseStatus", "InputError", "join_remarks", "one_line", "raise_refusal"]
-
 
 def one_line(text: object) -> str:
     """Text without line breaks and other control characters: what a file's name or header says stays on its line.

@@ -25,8 +25,6 @@ from shared_networks.utils.atomic import atomic_files
 from shared_networks.utils.bundle_network import check_version, load_network, read_inference_config, read_metadata
 from shared_networks.utils.optional_packages import missing_packages
 
-__all__ = ["FORMATS", "LARGEST_DIFFERENCE", "export_bundle"]
-
 FORMATS = {"torchscript": ".ts", "onnx": ".onnx"}
 """Format -> suffix of its file."""
 

@@ -5,20 +5,15 @@ from typing import Any
 
 import yaml
 
-__all__ = ["model_card"]
-
 _TYPES = {"Dice": "dice", "F1": "f1", "HD95": "hausdorff_distance"}
 """First part of a measure's name -> type of Hugging Face; others keep their name."""
 
 
 def model_card(metadata: Mapping[str, Any]) -> str:
-    """``README.md`` for the top of a bundle's folder, which Hugging Face shows and takes its facts from.
+    """``README.md`` for the top of a bundle's folder, which Hugging Face shows, by its ``configs/metadata.json``.
 
     The front matter has licence, library, task, tags and the measures of ``eval_metrics`` as a model index: numbers
     only.
-
-    Args:
-        metadata: content of ``configs/metadata.json``.
     """
     evaluated = metadata.get("eval_metrics", {})
     measures = {name: value for name, value in evaluated.items() if isinstance(value, (int, float))}

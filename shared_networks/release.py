@@ -27,8 +27,6 @@ from shared_networks.utils.bundle_network import check_version, load_network, re
 from shared_networks.utils.weights import MANIFEST
 from shared_networks.verify_release import unpack_release, verify_release
 
-__all__ = ["MANIFEST", "build_release", "check_release", "release_files"]
-
 LARGEST_FILE = 25 * 1024 * 1024
 """Bytes that one file may have; the Model Zoo keeps larger ones elsewhere and lists them in ``large_files.yml``."""
 
@@ -80,13 +78,9 @@ def release_files(bundle: Path) -> dict[str, Path]:
 
 
 def check_release(bundle: Path) -> dict[str, Any]:
-    """Refuse a bundle whose files, weights, metadata and code do not belong together.
+    """Refuse a bundle whose files, weights, metadata and code do not belong together; returns its metadata.
 
-    Returns:
-        Its metadata.
-
-    Raises:
-        InputError: one line that says what does not fit, and to what.
+    Raises InputError, one line that says what does not fit, and to what.
     """
     if not bundle.is_dir():
         raise InputError(f"{bundle}: not found; give the folder of a bundle.")
@@ -110,17 +104,9 @@ def check_release(bundle: Path) -> dict[str, Any]:
 
 
 def build_release(bundle: str | Path, out: str | Path = "dist") -> Path:
-    """Check a bundle and write its zip.
+    """Check a bundle and write its zip, whose one folder at the top has the bundle's name, into the folder ``out``.
 
-    Args:
-        bundle: folder of the bundle; its name becomes the one folder at the top of the zip.
-        out: folder of the zip, made when missing.
-
-    Returns:
-        The zip.
-
-    Raises:
-        InputError: see :func:`check_release` and :func:`release_files`; nothing is written then.
+    Raises InputError, see :func:`check_release` and :func:`release_files`; nothing is written then.
     """
     bundle, out = Path(bundle).resolve(), Path(out)
     metadata = check_release(bundle)

@@ -16,8 +16,6 @@ from shared_networks.errors import InputError, one_line
 from shared_networks.utils.hashing import stream_hash
 from shared_networks.utils.weights import MANIFEST
 
-__all__ = ["unpack_release", "verify_release"]
-
 _MOST_BYTES = 2**31  # of all members together; a bundle here has some 100 MB
 _MOST_MEMBERS = 10_000
 _LARGEST_MANIFEST = 2**20
@@ -54,17 +52,9 @@ def verify_release(path: str | Path) -> dict[str, str]:
 
 
 def unpack_release(path: str | Path, folder: str | Path) -> Path:
-    """Verify a bundle's zip, and unpack it below ``folder``; atomically.
+    """Verify a bundle's zip, unpack it below ``folder``, atomically, and return the bundle's folder.
 
-    Args:
-        path: see :func:`verify_release`.
-        folder: where the bundle's folder goes; made when missing.
-
-    Returns:
-        The bundle's folder.
-
-    Raises:
-        InputError: see :func:`verify_release`; also when the bundle's folder is there already.
+    Raises InputError, see :func:`verify_release`; also when the bundle's folder is there already.
     """
     path, folder = Path(path), Path(folder)
     listed = verify_release(path)

@@ -217,9 +217,8 @@ def other_weights(bundle):
 )
 def test_a_bundle_that_cannot_be_exported_is_refused_and_nothing_is_left(copy, tmp_path, harm, message):
     harm(copy)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message):
         export_bundle(copy, tmp_path / "made", ["torchscript"])
-    assert "\n" not in str(caught.value)
     assert not (tmp_path / "made").exists()
 
 

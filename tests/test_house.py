@@ -13,7 +13,7 @@ import pytest
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
-from shared_networks.runner.config_keys import mistaken_texts, unknown_keys
+from shared_networks.runner.config_keys import mistaken_values, unknown_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLES = sorted(ROOT.glob("*_bundle"))
@@ -188,7 +188,7 @@ def test_commands_of_documents_can_be_given(document):
         assert run_id in content
         assert run_id != "training" or "ckpt_dir" in given, "the shipped weights would be replaced"
         assert (ROOT / given["bundle_root"]).is_dir()
-        assert unknown_keys(given, content, content) + mistaken_texts(given, content) == []
+        assert unknown_keys(given, content, content) + mistaken_values(given, content) == []
         for value in given.values():
             if "sample_data" in str(value):
                 assert (ROOT / value).exists(), value

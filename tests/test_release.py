@@ -121,9 +121,8 @@ def large_file(bundle):
 )
 def test_what_does_not_belong_together_is_refused_and_nothing_is_written(bundle, tmp_path, harm, message):
     harm(bundle)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message):
         build_release(bundle, tmp_path / "dist")
-    assert "\n" not in str(caught.value)
     assert not (tmp_path / "dist").exists()
 
 

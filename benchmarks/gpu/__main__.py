@@ -31,12 +31,7 @@ _EPOCHS = 10
 
 
 class Budget:
-    """Seconds that are left, and the phases run so far.
-
-    Args:
-        seconds: for everything.
-        out: where logs go.
-    """
+    """Seconds that are left for everything, and the phases run so far, whose logs go to ``out``."""
 
     def __init__(self, seconds: float, out: Path) -> None:
         self.end = time.monotonic() + seconds

@@ -21,9 +21,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def write_report(out: Path, phases: Sequence[Mapping[str, Any]]) -> bool:
     """Write ``report.md`` from ``smoke_*.jsonl``, ``timings.jsonl`` and the phases; whether anything failed.
 
-    Args:
-        out: folder of the files.
-        phases: name, limit, seconds and outcome of each phase.
+    A phase has name, limit, seconds and outcome.
     """
     smoke, timings = _rows(out, "smoke_*.jsonl"), _rows(out, "timings.jsonl")
     failures = [row for row in smoke if row["error"]]

@@ -18,8 +18,6 @@ from monai.bundle import ConfigWorkflow
 from benchmarks import GESENET, RMR
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
 
-__all__ = ["Run", "main", "runs"]
-
 _STEP = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "num_workers": 0, "resume": False}
 _BRAINS = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "validation_subjects": ["toy0"]}
 _PICTURES = {"patch_size": [44, 44], "batch_size": 2, "validation_cases": {}, "validation_every": 1}
@@ -53,12 +51,8 @@ class Run:
 
 
 def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
-    """What part A runs, the most important first.
-
-    Args:
-        brains: labelled volumes.
-        pictures: pairs of pictures.
-        work: for what the runs write.
+    """What part A runs on labelled volumes and pairs of pictures, the most important first; ``work`` is for what they
+    write.
     """
     sample = RMR / "sample_data"
     rmr = {**_STEP, **_BRAINS, "dataset_dir": brains, "ckpt_dir": work / "rmr"}

@@ -10,8 +10,6 @@ from torch import nn
 from shared_networks.blocks.grouped_window_attention import group_windows
 from shared_networks.blocks.padding import crop_to, next_multiple, pad_to
 
-__all__ = ["AnySizeHead"]
-
 
 class AnySizeHead(nn.Module):
     """Pad what a segmentation network cannot take, run it, and crop its logits.

@@ -4,18 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["BilateralAttentionFusion", "ChannelAttention", "PoolingFusing", "SpatialAttention"]
-
 
 class ChannelAttention(nn.Module):
     """Refine high-level maps: every channel is weighted by what it holds over the whole picture.
 
-    Global average, a bottleneck of two 1x1 convolutions, sigmoid; times the input, plus the input, so that no channel
-    is lost before the weights have been learnt.
-
-    Args:
-        channels: number of input and output channels.
-        reduction: by how much the bottleneck is narrower.
+    Global average, a bottleneck of two 1x1 convolutions (narrower by ``reduction``), sigmoid; times the input, plus the
+    input, so that no channel is lost before the weights have been learnt.
     """
 
     def __init__(self, channels: int, reduction: int = 4) -> None:
@@ -37,10 +31,7 @@ class ChannelAttention(nn.Module):
 class SpatialAttention(nn.Module):
     """Refine low-level maps: every position is weighted by what all channels hold there and around it.
 
-    Mean and maximum over the channels, a convolution, sigmoid; times the input, plus the input.
-
-    Args:
-        kernel_size: odd size of the convolution.
+    Mean and maximum over the channels, a convolution (``kernel_size`` odd), sigmoid; times the input, plus the input.
     """
 
     def __init__(self, kernel_size: int = 7) -> None:
@@ -60,9 +51,6 @@ class PoolingFusing(nn.Module):
 
     The sum of both is given twice to a 3x3 convolution: as it is (detail) and averaged over 3x3 windows (the context
     that the high-level maps state and that upsampling spreads unevenly).
-
-    Args:
-        channels: number of channels of either input and of the output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -80,14 +68,9 @@ class PoolingFusing(nn.Module):
 
 
 class BilateralAttentionFusion(nn.Module):
-    """One step of the decoder: channel attention on high-level maps, spatial attention on low-level maps, fusing.
+    """One step of the decoder: channel attention on the deeper maps, spatial attention on the shallower ones, fusing.
 
     The paper fixes the three parts and their order; widths and the inside of each part are ours.
-
-    Args:
-        high_channels: channels of the deeper, coarser maps.
-        low_channels: channels of the shallower, finer maps.
-        channels: channels of the result.
     """
 
     def __init__(self, high_channels: int, low_channels: int, channels: int) -> None:

@@ -3,22 +3,13 @@
 import torch
 import torch.nn.functional as F
 
-__all__ = ["convolve_concatenation"]
-
 
 def convolve_concatenation(inputs: list[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Zero-padded convolution of the channel concatenation of ``inputs``, as a sum of one convolution for each.
+    """Zero-padded convolution of the channel concatenation of tensors B x C_k x spatial (2D or 3D) -> B x C_out x
+    spatial.
 
-    A convolution is linear in its input channels, so the sum is the same up to rounding, and the copy that
-    ``torch.cat`` makes is saved.
-
-    Args:
-        inputs: tensors B x C_k x spatial, 2D or 3D.
-        weight: C_out x C_in x K x K (x K), K odd, C_in = the sum of all C_k.
-        bias: C_out, if any.
-
-    Returns:
-        B x C_out x spatial.
+    A convolution is linear in its input channels, so a sum of one convolution for each is the same up to rounding, and
+    the copy that ``torch.cat`` makes is saved. The weight is C_out x sum of C_k x K x K (x K), K odd.
     """
     padding = weight.shape[2] // 2
     start = inputs[0].shape[1]

@@ -5,8 +5,6 @@ from torch import nn
 
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 
-__all__ = ["DenseFusion"]
-
 
 class _DenseLayer(nn.Module):
     """3x3x3 convolution and PReLU on the channel concatenation of several tensors, which is never built.

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-__all__ = ["DetailGate"]
-
 # Brings the difference of the two volumes, a few hundredths, to the size of the other inputs.
 _CONTRAST = 10.0
 
@@ -44,15 +42,10 @@ class DetailGate(nn.Module):
         )
 
     def forward(self, decoded: torch.Tensor, features: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Blend.
+        """Blend ``decoded``, B x 1 x X x Y x Z, with the weighted sum of N images in [0, 1], B x N x X x Y x Z, N
+        ``weights``.
 
-        Args:
-            decoded: B x 1 x X x Y x Z.
-            features: B x in_channels x X x Y x Z.
-            images: B x N x X x Y x Z in [0, 1], N the number of ``weights``.
-
-        Returns:
-            B x 1 x X x Y x Z, between ``decoded`` and the weighted sum of the images.
+        The result lies between the two.
         """
         mixture = self.mixture(images)
         difference = _CONTRAST * (mixture - decoded)

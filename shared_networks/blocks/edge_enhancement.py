@@ -6,16 +6,11 @@ from torch import nn
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 from shared_networks.blocks.gradients import sobel_kernels
 
-__all__ = ["EdgeEnhancement", "GradientFilter"]
-
 
 class GradientFilter(nn.Module):
     """Depth-wise horizontal and vertical 3x3 convolutions, initialised to Sobel, whose absolute responses are added.
 
     The kernels are trainable, as in the released checkpoint.
-
-    Args:
-        channels: number of input and output channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,9 +30,7 @@ class GradientFilter(nn.Module):
 class EdgeEnhancement(nn.Module):
     """Densely connected convolutions plus a gradient filter (Eq. 1): ``E_f = E_Conv + E_G``.
 
-    Args:
-        in_channels: channels of the stem features (16 in the paper).
-        out_channels: channels of the edge-enhanced features (32 in the paper).
+    The paper has 16 channels in and 32 out.
     """
 
     def __init__(self, in_channels: int = 16, out_channels: int = 32) -> None:

@@ -3,8 +3,6 @@
 import torch
 from torch import nn
 
-__all__ = ["FeatureDecoder"]
-
 
 class FeatureDecoder(nn.Module):
     """Decoder DE of Zhang et al., AAAI 2024, Eq. 2 and 6, shared by both modalities and the fused features.

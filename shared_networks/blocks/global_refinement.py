@@ -5,18 +5,13 @@ from torch import nn
 
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 
-__all__ = ["GlobalRefinement"]
-
 
 class GlobalRefinement(nn.Module):
     """Refines the mask-optimised features of both branches by the edge-enhanced features of the MRI branch.
 
     Follows the structure that the released checkpoint fixes: the scale and the shift are both computed from the
-    condition (the paper draws two 3x3 convolutions on the mask features instead).
-
-    Args:
-        channels: channels of ``x``, the two branches together (64 in the paper).
-        condition_channels: channels of the edge-enhanced features (32 in the paper).
+    condition (the paper draws two 3x3 convolutions on the mask features instead). The paper has 64 ``channels``, the
+    two branches together, and 32 ``condition_channels``.
     """
 
     def __init__(self, channels: int = 64, condition_channels: int = 32) -> None:
@@ -34,14 +29,8 @@ class GlobalRefinement(nn.Module):
         self.merge = nn.Sequential(nn.Conv2d(2 * channels, channels, 3, padding=1), nn.LeakyReLU(0.01, inplace=True))
 
     def forward(self, x: list[torch.Tensor], condition: torch.Tensor) -> torch.Tensor:
-        """Refine.
-
-        Args:
-            x: the parts, B x C_k x H x W, whose concatenation of ``channels`` channels is refined.
-            condition: B x condition_channels x H x W.
-
-        Returns:
-            B x channels x H x W.
+        """Refine the concatenation of parts B x C_k x H x W by a condition B x condition_channels x H x W -> B x
+        channels x H x W.
         """
         parts = list(x)
         parts.append(self.scale(condition))

@@ -5,21 +5,12 @@ import torch.nn.functional as F
 
 from shared_networks.utils.constant_cache import cached_constants
 
-__all__ = ["sobel_gradient_magnitude", "sobel_kernels", "sobel_kernels_like"]
-
 
 def sobel_kernels(spatial_dims: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Sobel kernels along every axis: the central difference [-1, 0, 1] smoothed by [1, 2, 1] on the other axes.
 
-    Args:
-        spatial_dims: 2 or 3.
-        dtype: floating point type of the result.
-
-    Returns:
-        Tensor of shape (spatial_dims, 1, 3, 3[, 3]); kernel ``i`` differentiates along spatial axis ``i``.
-
-    Raises:
-        ValueError: when ``spatial_dims`` is neither 2 nor 3.
+    The shape is (spatial_dims, 1, 3, 3[, 3]); kernel ``i`` differentiates along spatial axis ``i``. Raises ValueError
+    when ``spatial_dims`` is neither 2 nor 3.
     """
     if spatial_dims not in (2, 3):
         raise ValueError(f"spatial_dims must be 2 or 3, got {spatial_dims}.")
@@ -47,16 +38,10 @@ def sobel_kernels_like(image: torch.Tensor) -> torch.Tensor:
 
 
 def sobel_gradient_magnitude(image: torch.Tensor) -> torch.Tensor:
-    """Sum over the axes of the absolute Sobel response, the discrete gradient of both papers.
+    """Sum over the axes of the absolute Sobel response, the discrete gradient of both papers, in the image's shape.
 
-    GeSeNet, Eq. 12 (2D) and RMR-Fusion, Eq. 7 (3D). Borders are replicated, so that a constant image has gradient 0
-    everywhere.
-
-    Args:
-        image: B x C x H x W or B x C x H x W x D, any range.
-
-    Returns:
-        Tensor of the same shape, >= 0.
+    GeSeNet, Eq. 12 (B x C x H x W) and RMR-Fusion, Eq. 7 (B x C x H x W x D). Borders are replicated, so that a
+    constant image has gradient 0 everywhere.
     """
     spatial_dims = image.ndim - 2
     channels = image.shape[1]

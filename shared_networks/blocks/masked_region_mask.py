@@ -7,8 +7,6 @@ from shared_networks.blocks.concatenated_convolution import convolve_concatenati
 from shared_networks.blocks.neighbourhoods import gather_neighbourhoods, kernel_matrix, neighbourhood_rows, pixel_rows
 from shared_networks.blocks.region_mask_convolution import RegionMaskConvolution
 
-__all__ = ["MaskedRegionMaskConvolution"]
-
 
 class MaskedRegionMaskConvolution(RegionMaskConvolution):
     """Region mask convolution at the cost of about one convolution a layer, for masks of 0 and 1; the default.

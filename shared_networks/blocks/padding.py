@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-__all__ = ["crop_to", "next_multiple", "pad_to"]
-
 
 def next_multiple(size: Sequence[int], divisor: int | Sequence[int]) -> tuple[int, ...]:
     """Per axis the smallest multiple of ``divisor`` that is not below ``size``."""

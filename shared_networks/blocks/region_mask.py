@@ -7,8 +7,6 @@ from shared_networks.blocks.masked_region_mask import MaskedRegionMaskConvolutio
 from shared_networks.blocks.region_mask_convolution import RegionMaskConvolution, gumbel_softmax
 from shared_networks.blocks.sparse_region_mask import SparseRegionMaskConvolution
 
-__all__ = ["ChannelAttention", "RegionMask", "RegionMaskGenerator"]
-
 _FORMS = {
     "masked": MaskedRegionMaskConvolution,
     "sparse": SparseRegionMaskConvolution,
@@ -33,11 +31,7 @@ class RegionMaskGenerator(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int = 32,
-        hidden_channels: int = 8,
-        temperature: float = 0.5,
-        upsampling: str = "transposed",
+        self, in_channels: int = 32, hidden_channels: int = 8, temperature: float = 0.5, upsampling: str = "transposed"
     ) -> None:
         super().__init__()
         if upsampling not in ("transposed", "bilinear"):
@@ -67,11 +61,8 @@ class RegionMaskGenerator(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Global average, two 1x1 convolutions, sigmoid: one weight per channel.
-
-    Args:
-        channels: channels in and out.
-        hidden_channels: channels between (2 in the released checkpoint).
+    """Global average, two 1x1 convolutions (``hidden_channels`` between; 2 in the released checkpoint), sigmoid: one
+    weight per channel.
     """
 
     def __init__(self, channels: int = 32, hidden_channels: int = 2) -> None:

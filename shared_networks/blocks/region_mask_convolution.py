@@ -5,19 +5,12 @@ from torch import nn
 
 from shared_networks.blocks.concatenated_convolution import convolve_concatenation
 
-__all__ = ["RegionMaskConvolution", "gumbel_softmax"]
-
 
 def gumbel_softmax(logits: torch.Tensor, temperature: float, dim: int) -> torch.Tensor:
     """Soft Gumbel softmax; written out because ``F.gumbel_softmax`` cannot be scripted with its sampling inside.
 
-    Args:
-        logits: unnormalised log-probabilities of any shape.
-        temperature: theta of Eq. 6 and 7; towards 0 a sample becomes one-hot.
-        dim: dimension that the alternatives are along.
-
-    Returns:
-        A sample of the shape of ``logits``, in (0, 1), that adds up to 1 along ``dim``.
+    ``logits`` are unnormalised log-probabilities of any shape, ``temperature`` is theta of Eq. 6 and 7; towards 0 a
+    sample becomes one-hot. Returns a sample of their shape in (0, 1), that adds up to 1 along ``dim``.
     """
     uniform = torch.rand_like(logits).clamp(1e-6, 1.0 - 1e-6)
     return torch.softmax((logits - torch.log(-torch.log(uniform))) / temperature, dim=dim)

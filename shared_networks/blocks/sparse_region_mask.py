@@ -6,8 +6,6 @@ import torch.nn.functional as F
 from shared_networks.blocks.neighbourhoods import gather_neighbourhoods, kernel_matrix, neighbourhood_rows, pixel_rows
 from shared_networks.blocks.region_mask_convolution import RegionMaskConvolution
 
-__all__ = ["SparseRegionMaskConvolution"]
-
 
 class SparseRegionMaskConvolution(RegionMaskConvolution):
     """Region mask convolution that computes nothing that a mask of 0 discards, as the paper's Fig. 4 draws it.

@@ -9,8 +9,6 @@ from torch import nn
 from shared_networks.blocks.grouped_window_attention import GroupedBasicLayer
 from shared_networks.blocks.padding import crop_to, next_multiple, pad_to
 
-__all__ = ["SwinEncoder"]
-
 
 class SwinEncoder(nn.Module):
     """Encoder EN_X or EN_Y of Zhang et al., AAAI 2024, Eq. 1: one modality to features of the same size.
@@ -80,14 +78,7 @@ class SwinEncoder(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Encode volumes of any size.
-
-        Args:
-            image: B x in_channels x X x Y x Z in [0, 1], every axis at least 1.
-
-        Returns:
-            Features, B x out_channels x X x Y x Z.
-        """
+        """Encode volumes, any size, B x in_channels x X x Y x Z in [0, 1] -> features, B x out_channels x X x Y x Z."""
         size = image.shape[2:]
         first = self.stem(pad_to(image, next_multiple(size, 2)))
         tokens = self.patch_embedding(first)

@@ -11,8 +11,6 @@ from skimage.filters import threshold_otsu
 from shared_networks.errors import InputError
 from shared_networks.io.itk_volumes import to_itk
 
-__all__ = ["correct_bias_field"]
-
 _GRID = 4.0  # mm between the voxels that the field is estimated on
 _ITERATIONS = (50, 50, 50)
 
@@ -20,22 +18,13 @@ _ITERATIONS = (50, 50, 50)
 def correct_bias_field(
     values: np.ndarray, affine: np.ndarray, largest_ratio: float = 10.0
 ) -> tuple[np.ndarray, tuple[float, float]]:
-    """Divide a volume by its bias field.
+    """Divide a volume X x Y x Z, not negative but for noise, by its bias field.
 
     The field is estimated on a coarse grid from the voxels above Otsu's threshold and is smooth everywhere, so that
-    background of 0 stays 0.
+    background of 0 stays 0. Above ``largest_ratio`` of the strongest to the weakest gain N4 is taken to have diverged.
 
-    Args:
-        values: X x Y x Z, not negative but for noise.
-        affine: voxel to world (RAS) in mm.
-        largest_ratio: of the strongest to the weakest gain, above which N4 is taken to have diverged.
-
-    Returns:
-        Corrected volume, float32, with the mean of the foreground as it was; and the weakest and strongest gain that
-        was divided by in the foreground.
-
-    Raises:
-        InputError: when no plausible field was found.
+    Returns the volume, float32, with the mean of the foreground as it was, and the weakest and strongest gain that was
+    divided by there. Raises InputError when no plausible field was found.
     """
     import itk
 

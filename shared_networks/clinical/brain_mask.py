@@ -7,8 +7,6 @@ from skimage.filters import threshold_otsu
 
 from shared_networks.errors import InputError
 
-__all__ = ["simple_brain_mask"]
-
 _BRIDGES = 3.0  # mm: half the width of what is cut between brain and scalp (nerves, vessels, meninges)
 _FOLDS = 8.0  # mm: half the width of the furrows and ventricles that are filled
 _GRID = 2.0  # mm between the voxels that are looked at
@@ -19,23 +17,15 @@ _LARGEST_ML, _SMALLEST_ML = 2200.0, 500.0
 
 
 def simple_brain_mask(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, str]:
-    """The brain in a T1 volume of a head.
+    """The brain in a T1 volume of a head, X x Y x Z with a background that is 0 or dark.
 
     Otsu's threshold takes the head from air, and half the brightness deep in the head takes tissue from skull and
     fluid; opening by 3 mm cuts the bridges to the scalp; the largest part is the brain; closing by 8 mm and filling of
-    holes bring furrows and ventricles back. All on a grid of 2 mm.
-    It knows nothing of anatomy: eyes, muscles and neck can stay, and fluid at the surface is lost. A mask made by a
-    trained tool is better.
+    holes bring furrows and ventricles back. All on a grid of 2 mm. It knows nothing of anatomy: eyes, muscles and neck
+    can stay, and fluid at the surface is lost. A mask made by a trained tool is better.
 
-    Args:
-        values: X x Y x Z, background 0 or dark.
-        affine: voxel to world (RAS) in mm.
-
-    Returns:
-        Mask, bool; and a warning, '' when its volume is that of a brain.
-
-    Raises:
-        InputError: when nothing is left.
+    Returns the mask, bool, and a warning, '' when its volume is that of a brain. Raises InputError when nothing is
+    left.
     """
     spacing = voxel_sizes(affine)
     step = np.maximum(1, np.round(_GRID / spacing)).astype(int)

@@ -18,8 +18,6 @@ from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import Source, read_source
 from shared_networks.io.regular_grid import background_value
 
-__all__ = ["PreparePair"]
-
 _BLUNT, _DOUBTFUL = 1.5, 1.7
 """Sharpness of a registration below which it is refused, or a warning; that of brain pairs was 3 to 8, of six
 heads with skull 1.8 to 2.8, that of volumes which show different things 1.0 to 1.3."""
@@ -62,14 +60,11 @@ class PreparePair:
     largest_translation: float = 100.0
 
     def __call__(self, first: Source, second: Source | None) -> tuple[Source, Source | None, dict[str, Any]]:
-        """Return both volumes, the second on the first one's grid if it was registered, and what was done.
+        """Return both volumes, the second on the first one's grid if it was registered, and a record for JSON of what
+        was done.
 
-        A second one that is missing (None) stays so; it must not be one that is to be registered.
-
-        The record holds, for each step that was done, one entry that JSON can hold.
-
-        Raises:
-            InputError: one line that says what is wrong with which file and what to do.
+        A second one that is missing (None) stays so; it must not be one that is to be registered. Raises InputError,
+        one line that says what is wrong with which file and what to do.
         """
         record: dict[str, Any] = {}
         if self.dicom_output:

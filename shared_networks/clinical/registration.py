@@ -18,8 +18,6 @@ from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.itk_volumes import to_itk
 from shared_networks.io.regular_grid import background_value
 
-__all__ = ["RigidRegistration", "register_rigid", "resample_rigid"]
-
 _COARSE, _FINE = (8.0,), (4.0, 2.0)
 """Voxel sizes in mm of the steps from coarse to fine; half of each is the sigma of the smoothing."""
 _SAMPLES = 40_000
@@ -76,20 +74,13 @@ class RigidRegistration:
 def register_rigid(
     fixed: np.ndarray, fixed_affine: np.ndarray, moving: np.ndarray, moving_affine: np.ndarray
 ) -> RigidRegistration:
-    """Find the rotation and translation that put a moving volume onto a fixed one.
+    """Find the rotation and translation that put a moving volume onto a fixed one; size and contrast may differ.
 
-    Starts from the position of the headers and from centres of mass put on each other, goes on from the better one.
-    Where that ends with less in common than the volumes have at the position of the headers, that position is kept.
-    The same input gives the same result: one thread and a fixed seed.
+    Starts from the position of the headers (affines: voxel to world, RAS, in mm) and from centres of mass put on
+    each other, goes on from the better one. Where that ends with less in common than the volumes have at the position
+    of the headers, that position is kept. The same input gives the same result: one thread and a fixed seed.
 
-    Args:
-        fixed: X x Y x Z, any unit.
-        fixed_affine: its voxel to world (RAS) in mm.
-        moving: of any other size and contrast.
-        moving_affine: its voxel to world (RAS) in mm.
-
-    Raises:
-        InputError: when ITK cannot register the two, for example because they have hardly any slices.
+    Raises InputError when ITK cannot register the two, for example because they have hardly any slices.
     """
     target, source = to_itk(_clipped(fixed), fixed_affine), to_itk(_clipped(moving), moving_affine)
     centre, other_centre = (_middle(fixed, fixed_affine), _middle(moving, moving_affine))
@@ -137,16 +128,8 @@ def resample_rigid(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put a volume onto another grid by linear interpolation, moved rigidly, in one step.
 
-    Args:
-        values: X x Y x Z.
-        affine: its voxel to world (RAS) in mm.
-        shape: size of the result.
-        target_affine: voxel to world of the result.
-        matrix: point of the result to point of ``values``, world (RAS) in mm, 4 x 4.
-        outside: value where ``values`` does not reach.
-
-    Returns:
-        Volume of the shape, float32; and where ``values`` reaches, bool.
+    ``matrix`` takes a point of the result to the point of ``values``, world (RAS) in mm; the affines are voxel to
+    world. Returns the volume, float32, ``outside`` where ``values`` does not reach; and where it does, bool.
     """
     import itk
 

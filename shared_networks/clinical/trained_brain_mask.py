@@ -14,8 +14,6 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.utils.optional_packages import missing_packages
 
-__all__ = ["refuse_missing_deepbet", "trained_brain_mask"]
-
 # Its requirements name a graphical interface too, which is not needed here.
 _PACKAGES = {"deepbet": "deepbet", "cc3d": "connected-components-3d", "fill_voids": "fill_voids", "pandas": "pandas"}
 
@@ -35,17 +33,9 @@ def refuse_missing_deepbet() -> None:
 
 
 def trained_brain_mask(values: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The brain in a T1 volume of a head, on the CPU in about half a minute.
+    """The brain, X x Y x Z bool, in a T1 volume of a head with skull, on the CPU in about half a minute.
 
-    Args:
-        values: X x Y x Z, with skull.
-        affine: voxel to world (RAS) in mm.
-
-    Returns:
-        Mask, bool.
-
-    Raises:
-        InputError: when deepbet is not installed, or finds no brain.
+    ``affine`` is voxel to world (RAS) in mm. Raises InputError when deepbet is not installed, or finds no brain.
     """
     refuse_missing_deepbet()
     image = nib.Nifti1Image(values.astype(np.float32), affine)

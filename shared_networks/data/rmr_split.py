@@ -11,6 +11,7 @@ from shared_networks.io.geometry_checks import check_same_grid
 from shared_networks.io.reading import read_source
 from shared_networks.transforms.label_maps import (
     LABEL_REMEDY,
+    label_values,
     left_out_labels,
     refuse_other_labels,
     whole_labels,
@@ -179,5 +180,7 @@ def _check_label(image: str, label: str, *masks: str, allowed: Collection[int] |
     values = whole_labels(source.values)
     refuse_other_labels(values, allowed, label)
     for mask in masks:
-        check_same_grid(grid, read_source(mask), LABEL_REMEDY)
+        part = read_source(mask)
+        check_same_grid(grid, part, LABEL_REMEDY)
+        label_values(part.values, mask)
     return left_out_labels(values, allowed, label)

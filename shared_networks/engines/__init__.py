@@ -6,5 +6,3 @@ from shared_networks.engines.prepare_batch import (
     PrepareMutualReinforcingBatch,
     PrepareRefinementBatch,
 )
-
-__all__ = ["CaseEvaluator", "PrepareFusionBatch", "PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]

@@ -8,8 +8,6 @@ from shared_networks.errors import CaseStatus
 from shared_networks.runner.one_line_errors import find_input_error
 from shared_networks.utils.memory import is_memory_error
 
-__all__ = ["CaseEvaluator"]
-
 
 class CaseEvaluator(SupervisedEvaluator):
     """``SupervisedEvaluator`` that refuses the cases of a batch, and goes on, when they cannot be computed.

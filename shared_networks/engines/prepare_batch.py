@@ -6,8 +6,6 @@ import torch
 from monai.engines import PrepareBatch
 from monai.utils import convert_to_tensor
 
-__all__ = ["PrepareFusionBatch", "PrepareMutualReinforcingBatch", "PrepareRefinementBatch"]
-
 
 def _plain(tensor: torch.Tensor, device: str | torch.device | None = None, non_blocking: bool = False) -> torch.Tensor:
     """Put a tensor on the device, without meta data, whose bookkeeping costs time in every operation."""
@@ -17,9 +15,8 @@ def _plain(tensor: torch.Tensor, device: str | torch.device | None = None, non_b
 class PrepareFusionBatch(PrepareBatch):
     """Self-supervised fusion: the loss compares the fused image with the source images.
 
-    Args:
-        return_masks: ask the network for its principal masks as further channels, for the sparsity term of the loss.
-        input_key: what the network sees: the sources themselves, or a disturbed copy of them.
+    The network sees ``input_key``: the sources, or a disturbed copy of them. ``return_masks`` asks it for its principal
+    masks as further channels, for the sparsity term of the loss.
     """
 
     def __init__(self, return_masks: bool = False, input_key: str = "image") -> None:
@@ -43,13 +40,10 @@ class PrepareFusionBatch(PrepareBatch):
 
 
 class PrepareRefinementBatch(PrepareBatch):
-    """Stage 1: clean images and their negatives go through the autoencoder in one batch (Eq. 1 and 2).
+    """Stage 1: clean images, B x 2 x spatial, and their negatives go through the autoencoder together (Eq. 1 and 2).
 
-    The loss is :class:`shared_networks.losses.TwoLevelRefinementLoss`.
-
-    Args:
-        image_key: clean images, B x 2 x spatial.
-        degraded_key: K negatives of each, B x 2K x spatial: both modalities of the first negative, of the second ...
+    ``degraded_key`` holds K negatives of each, B x 2K x spatial: both modalities of the first, of the second ... The
+    loss is :class:`shared_networks.losses.TwoLevelRefinementLoss`.
     """
 
     def __init__(self, image_key: str = "image", degraded_key: str = "degraded") -> None:

@@ -16,24 +16,3 @@ from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluat
 from shared_networks.handlers.training_origin import TrainingOrigin
 from shared_networks.handlers.weight_average import WeightAverage
 from shared_networks.handlers.weights_loader import WeightsLoader
-
-__all__ = [
-    "BatchReport",
-    "BestCheckpoint",
-    "CaseProgress",
-    "EpochReseed",
-    "FiniteTraining",
-    "FusionEvaluationReport",
-    "GradientClip",
-    "ImageQuality",
-    "LossParts",
-    "RenewVersions",
-    "ScheduleState",
-    "SegmentationEvaluationReport",
-    "TrainerState",
-    "TrainingCheckpoints",
-    "TrainingOrigin",
-    "WeightAverage",
-    "WeightsLoader",
-    "newest_checkpoint",
-]

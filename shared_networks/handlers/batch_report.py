@@ -19,8 +19,6 @@ from shared_networks.errors import CaseStatus, InputError
 from shared_networks.utils.atomic import atomic_text, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
-__all__ = ["BatchReport", "RunFile"]
-
 _SHARE = 0.05
 """Of the time of a run that goes into its report."""
 

@@ -11,8 +11,6 @@ from ignite.engine import Engine, Events
 
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
-__all__ = ["BestCheckpoint"]
-
 
 class BestCheckpoint:
     """Write the network's state dict whenever the evaluator's key metric improves.

@@ -7,18 +7,12 @@ from tqdm.auto import tqdm
 
 from shared_networks.data.case_log import CaseLog
 
-__all__ = ["CaseProgress"]
-
 
 class CaseProgress:
-    """A bar that counts decided cases, with the time that is left.
+    """A bar that counts the cases that a log holds as decided, with the time that is left of all of ``dataset``.
 
     ignite's ``ProgressBar`` counts iterations of a known number; here batches hold a varying number of cases, and
     refused cases make none.
-
-    Args:
-        log: log that holds the decided cases.
-        dataset: its length is the number of all cases, asked when the run starts.
     """
 
     def __init__(self, log: CaseLog, dataset: Sized) -> None:

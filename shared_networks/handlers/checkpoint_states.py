@@ -8,8 +8,6 @@ from typing import Any
 from monai.engines import SupervisedTrainer
 from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["ScheduleState", "TrainerState"]
-
 # Steps that a schedule is made for, as PyTorch's and MONAI's schedules call them.
 _LENGTHS = ("T_max", "t_total", "warmup_steps", "total_iters")
 
@@ -59,9 +57,6 @@ class TrainerState:
     Without it a resumed run would begin at the scaler's first scale and leave out steps until it has found the right
     one again. A checkpoint from a run without mixed precision leaves the scaler as it is, and a run without mixed
     precision takes a checkpoint with one.
-
-    Args:
-        trainer: whose state it is.
     """
 
     def __init__(self, trainer: SupervisedTrainer) -> None:

@@ -11,34 +11,18 @@ from monai.handlers import CheckpointSaver
 from shared_networks.utils.atomic import remove_abandoned
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
-__all__ = ["TrainingCheckpoints"]
-
 
 class TrainingCheckpoints(CheckpointSaver):
     """MONAI's ``CheckpointSaver`` by epochs, with files that are written atomically.
 
     MONAI's own writes under the final name and removes the oldest file before: a process killed meanwhile leaves one
     whole file at most, a full disk a broken one; and a resumed run forgets the files of the run before. Here the new
-    file is renamed when it is complete, and earlier epochs' files beyond ``n_saved`` go after that.
-
-    Args:
-        save_dir: folder, made when missing.
-        save_dict: objects with a ``state_dict``.
-        file_prefix: files are named ``<file_prefix>_checkpoint_epoch=<epoch>.pt``.
-        save_interval: epochs from one to the next.
-        n_saved: files kept.
-
-    Raises:
-        InputError: while training, when a checkpoint cannot be written.
+    file, ``<file_prefix>_checkpoint_epoch=<epoch>.pt``, is renamed when it is complete, and earlier epochs' files
+    beyond ``n_saved`` go after that. Raises InputError when a checkpoint cannot be written.
     """
 
     def __init__(
-        self,
-        save_dir: str,
-        save_dict: dict[str, Any],
-        file_prefix: str = "",
-        save_interval: int = 1,
-        n_saved: int = 2,
+        self, save_dir: str, save_dict: dict[str, Any], file_prefix: str = "", save_interval: int = 1, n_saved: int = 2
     ) -> None:
         super().__init__(save_dir, save_dict, file_prefix=file_prefix, save_interval=save_interval)
         self._interval_checkpoint.save_handler = _AtomicSaver(Path(save_dir), n_saved)

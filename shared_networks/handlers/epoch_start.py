@@ -11,8 +11,6 @@ from monai.utils import MAX_SEED
 
 from shared_networks.data.random_versions import RandomVersions
 
-__all__ = ["EpochReseed", "RenewVersions", "epoch_seed"]
-
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """Seed of one epoch of one process, spread over the whole range so that neighbours do not share streams."""
@@ -20,15 +18,10 @@ def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
 
 
 class EpochReseed:
-    """Ignite handler that reseeds Python, NumPy, PyTorch and the random transforms from (seed, epoch, rank).
+    """Ignite handler that reseeds Python, NumPy, PyTorch and the data set's random transforms from (seed, epoch, rank).
 
     The state of NumPy's generator cannot be read back under ``weights_only=True``; deriving every epoch's randomness
     from its number makes storing it unnecessary.
-
-    Args:
-        seed: the run's seed.
-        dataset: training data set whose random transforms are reseeded; None for none.
-        rank: process rank.
     """
 
     def __init__(self, seed: int, dataset: Any = None, rank: int = 0) -> None:

@@ -21,8 +21,6 @@ from monai.engines import IterationEvents
 from shared_networks.utils.atomic import atomic_text
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["EvaluationReport"]
-
 
 class EvaluationReport(ABC):
     """Base of the reports of both bundles: clock, cases, and the three files.

@@ -6,8 +6,6 @@ from monai.engines import IterationEvents
 
 from shared_networks.errors import InputError
 
-__all__ = ["FiniteTraining"]
-
 
 class FiniteTraining:
     """End a training at the first loss or gradient that is NaN or infinite, before the optimiser's step.

@@ -7,8 +7,6 @@ from typing import Any
 from shared_networks.handlers.evaluation_report import EvaluationReport
 from shared_networks.visualize.fusion_tables import comparison_table
 
-__all__ = ["FusionEvaluationReport"]
-
 
 class FusionEvaluationReport(EvaluationReport):
     """Collect the per-image values of an evaluator's metrics and write them when it has finished.

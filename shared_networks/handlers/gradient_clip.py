@@ -4,17 +4,11 @@ import torch
 from ignite.engine import Engine
 from monai.engines import IterationEvents
 
-__all__ = ["GradientClip"]
-
 
 class GradientClip:
-    """Clip the total gradient norm after every backward pass.
+    """Clip the total gradient norm after every backward pass; a ``maximal_norm`` of 0 leaves gradients alone.
 
     With automatic mixed precision the gradients are unscaled first, so that the limit means the same.
-
-    Args:
-        network: module whose gradients are clipped.
-        maximal_norm: largest norm kept; 0 leaves gradients alone.
     """
 
     def __init__(self, network: torch.nn.Module, maximal_norm: float) -> None:

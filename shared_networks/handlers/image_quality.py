@@ -16,8 +16,6 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from shared_networks.errors import join_remarks
 from shared_networks.metrics.image_quality import image_quality, scores_above
 
-__all__ = ["ImageQuality"]
-
 _REMARKS = {"noise": "noisy", "blur": "blurred, or of thick slices brought to thin ones"}
 
 

@@ -4,17 +4,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["LossParts"]
-
 
 class LossParts:
     """``output_transform`` of MONAI's logging handlers: the parts of the last call of a loss as numbers.
 
-    The losses keep their parts as tensors on the device. Here all of them come over in one transfer, and only when the
-    handler logs (its ``iteration_log``): every number that is read makes the host wait for a GPU.
-
-    Args:
-        loss: module whose :attr:`parts` maps names to scalar tensors.
+    The losses keep their :attr:`parts`, name -> scalar tensor, on the device. Here all of them come over in one
+    transfer, and only when the handler logs (its ``iteration_log``): every number that is read makes the host wait for
+    a GPU.
     """
 
     def __init__(self, loss: torch.nn.Module) -> None:

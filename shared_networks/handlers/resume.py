@@ -10,8 +10,6 @@ from shared_networks.errors import InputError
 from shared_networks.handlers.training_origin import TrainingOrigin
 from shared_networks.utils.whole_checkpoints import is_whole_checkpoint
 
-__all__ = ["newest_checkpoint"]
-
 _MOST_DIFFERENCES = 5
 
 

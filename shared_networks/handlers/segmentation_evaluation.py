@@ -8,8 +8,6 @@ from typing import Any
 from shared_networks.handlers.evaluation_report import EvaluationReport
 from shared_networks.visualize.segmentation_tables import MEAN_DICE, segmentation_tables
 
-__all__ = ["SegmentationEvaluationReport"]
-
 
 class SegmentationEvaluationReport(EvaluationReport):
     """Collect the values of an evaluator's metrics, one a case, and write them when it has finished.

@@ -1,4 +1,4 @@
-"""What a training was begun with: a checkpoint goes on with the same, or not at all."""
+"""What a training was begun with: a checkpoint goes on with the same only."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,6 @@ from monai.bundle import ReferenceResolver
 from shared_networks.io.content_hash import items_hash
 from shared_networks.runner.settings_hash import collect_settings
 from shared_networks.utils.hashing import weights_entry
-
-__all__ = ["TrainingOrigin"]
 
 # Whose content, with all that it refers to, decides what a step of a training does.
 _SETTINGS = (

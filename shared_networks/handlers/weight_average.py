@@ -6,8 +6,6 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-__all__ = ["WeightAverage"]
-
 
 class WeightAverage:
     """Exponential moving average of a network's weights, which validates and generalises better than the last ones.

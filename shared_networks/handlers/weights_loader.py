@@ -8,8 +8,6 @@ from ignite.engine import Engine, Events
 
 from shared_networks.utils.weights import load_weights, weights_of
 
-__all__ = ["WeightsLoader"]
-
 _REFUSAL = (
     "{fault}: weights of another network; give the checkpoint of this config, or the config (overlays, number of "
     "classes) that it was trained with."

@@ -5,18 +5,13 @@ from typing import Any
 import torch
 from monai.inferers import SimpleInferer
 
-__all__ = ["AutocastInferer"]
-
 
 class AutocastInferer(SimpleInferer):
-    """Run the network as it is, on a CPU under autocast to bfloat16 where that is asked for.
+    """Run the network as it is, on a CPU under autocast to bfloat16 where ``cpu_bfloat16`` asks for it.
 
     MONAI's trainer knows mixed precision on CUDA alone. A CPU with instructions for bfloat16 (AVX512_BF16, AMX) does
     convolutions about twice as fast with it; weights, loss and optimiser stay in float32. On a GPU the trainer's own
     ``amp`` counts and this changes nothing.
-
-    Args:
-        cpu_bfloat16: use bfloat16 on a CPU.
     """
 
     def __init__(self, cpu_bfloat16: bool = False) -> None:

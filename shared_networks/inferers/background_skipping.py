@@ -10,19 +10,12 @@ from torch import nn
 from shared_networks.blocks.region_mask import ChannelAttention
 from shared_networks.errors import InputError
 
-__all__ = ["BackgroundSkipping", "content_box"]
-
 
 def content_box(image: torch.Tensor, margin: int) -> tuple[slice, slice] | None:
-    """The rectangle that holds everything in a picture that is not 0, with a margin around it.
+    """Rows and columns of a picture, C x H x W, >= 0, that hold everything that is not 0; None when everything is.
 
-    Args:
-        image: C x H x W, >= 0.
-        margin: pixels added on every side, as far as the picture reaches; starts are rounded down to an even number,
-            ends up, so that pooling by 2 sees the same pairs of pixels inside the rectangle as in the picture.
-
-    Returns:
-        Row and column slices, or ``None`` when every pixel is 0.
+    ``margin`` pixels are added on every side, as far as the picture reaches; starts are rounded down to an even number,
+    ends up, so that pooling by 2 sees the same pairs of pixels inside the rectangle as in the picture.
     """
     content = (image > 0).any(dim=0)
     box = []
@@ -69,14 +62,8 @@ class BackgroundSkipping:
 
     @torch.no_grad()
     def __call__(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
-        """Fuse pictures, each in its own rectangle.
-
-        Args:
-            image: B x 2 x H x W in [0, 1].
-            return_masks: passed to the network when true.
-
-        Returns:
-            B x 1 x H x W, or B x 3 x H x W with the masks of both branches.
+        """Fuse pictures, B x 2 x H x W in [0, 1], each in its own rectangle -> B x 1 x H x W, or B x 3 x H x W with the
+        masks.
         """
         options = {"return_masks": True} if return_masks else {}
         output = image.new_zeros(image.shape[0], 3 if return_masks else 1, *image.shape[2:])

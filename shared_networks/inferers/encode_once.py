@@ -15,8 +15,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 from shared_networks.inferers.memory_plan import rmr_block_voxels
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
-
-__all__ = ["BLOCK_OVERLAP", "ENCODER_WINDOW", "EncodeOnceInferer"]
+from shared_networks.utils.number_checks import check_number, check_numbers
 
 # Side of the encoder's attention window in voxels, and overlap of the blocks of a volume that is encoded in blocks.
 ENCODER_WINDOW = 14
@@ -47,8 +46,8 @@ class EncodeOnceInferer(Inferer):
             None sets no limit.
 
     Raises:
-        ValueError: when ``sw_batch_size`` or ``encode_max_voxels`` is below 1.
-        InputError: when called with a volume that takes more than ``memory_limit_gb`` in the smallest blocks.
+        InputError: for numbers that mean nothing here; and when called with a volume that takes more than
+            ``memory_limit_gb`` in the smallest blocks.
     """
 
     def __init__(
@@ -62,13 +61,16 @@ class EncodeOnceInferer(Inferer):
         memory_limit_gb: float | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("sw_batch_size", sw_batch_size), ("encode_max_voxels", encode_max_voxels)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}.")
-        self.roi_size = tuple(roi_size)
-        self.sw_batch_size = sw_batch_size
+        check_number("sw_batch_size", sw_batch_size, least=1, whole=True)
+        check_number("encode_max_voxels", encode_max_voxels, least=1, whole=True)
+        check_number("overlap", overlap, least=0, below=1)
+        check_numbers("roi_size", roi_size, 3, least=-1, whole=True)
+        if memory_limit_gb is not None:
+            check_number("memory_limit_gb", memory_limit_gb, least=0)
+        self.roi_size = tuple(int(length) for length in roi_size)
+        self.sw_batch_size = int(sw_batch_size)
         self.overlap = overlap
-        self.encode_max_voxels = encode_max_voxels
+        self.encode_max_voxels = int(encode_max_voxels)
         self.device = device
         self.progress = progress
         self.memory_limit_gb = memory_limit_gb
@@ -77,16 +79,10 @@ class EncodeOnceInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Fuse and segment volumes.
+        """Fuse and segment volumes, B x 2 x X x Y x Z, every axis at least 1 -> logits and fused volume, B x (J + 1) x
+        X x Y x Z.
 
-        Args:
-            inputs: B x 2 x X x Y x Z, every axis at least 1.
-            network: see the class.
-            args: passed to a network without the three methods.
-            kwargs: passed to a network without the three methods.
-
-        Returns:
-            B x (J + 1) x X x Y x Z, logits and fused volume; a MetaTensor if ``inputs`` is one.
+        Further arguments go to a network without the three methods. A MetaTensor stays one.
         """
         if isinstance(network, (DistributedDataParallel, DataParallel)):
             network = network.module

@@ -14,8 +14,7 @@ from monai.utils import convert_to_dst_type
 from shared_networks.inferers.background_skipping import BackgroundSkipping
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 from shared_networks.inferers.memory_plan import slices_at_a_time
-
-__all__ = ["FusionInferer"]
+from shared_networks.utils.number_checks import check_number
 
 
 class FusionInferer(Inferer):
@@ -38,8 +37,9 @@ class FusionInferer(Inferer):
             sets no limit.
 
     Raises:
-        InputError: when called with images of which one slice takes more than ``memory_limit_gb``.
-        ValueError: when ``spatial_dim`` is not 0, 1 or 2, or ``sw_batch_size`` is below 1.
+        InputError: for numbers that mean nothing here; and when called with images of which one slice takes more than
+            ``memory_limit_gb``.
+        ValueError: when ``spatial_dim`` is not 0, 1 or 2.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class FusionInferer(Inferer):
         super().__init__()
         if spatial_dim not in (0, 1, 2):
             raise ValueError(f"spatial_dim must be 0, 1 or 2, got {spatial_dim!r}.")
-        if sw_batch_size < 1:
-            raise ValueError(f"sw_batch_size must be at least 1, got {sw_batch_size!r}.")
+        check_number("sw_batch_size", sw_batch_size, least=1, whole=True)
+        if memory_limit_gb is not None:
+            check_number("memory_limit_gb", memory_limit_gb, least=0)
         self.spatial_dim = spatial_dim
-        self.sw_batch_size = sw_batch_size
+        self.sw_batch_size = int(sw_batch_size)
         self.return_masks = return_masks
         self.skip_background = skip_background
         self.memory_limit_gb = memory_limit_gb
@@ -65,16 +66,9 @@ class FusionInferer(Inferer):
     def __call__(
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
     ) -> torch.Tensor:
-        """Fuse a batch.
+        """Fuse B x 2 x H x W or B x 2 x X x Y x Z by a network for B x 2 x H x W, which further arguments go to.
 
-        Args:
-            inputs: B x 2 x H x W or B x 2 x X x Y x Z.
-            network: maps B x 2 x H x W to B x C x H x W; called with ``return_masks=True`` when asked for.
-            args: passed to the network.
-            kwargs: passed to the network.
-
-        Returns:
-            B x C x H x W or B x C x X x Y x Z; a MetaTensor if ``inputs`` is one.
+        Returns B x C x H x W or B x C x X x Y x Z; a MetaTensor stays one.
         """
         if self.return_masks:
             kwargs["return_masks"] = True

@@ -9,18 +9,12 @@ import torch
 
 from shared_networks.utils.memory import is_gpu_memory_error
 
-__all__ = ["first_that_fits", "on_processor"]
-
 
 def first_that_fits(ways: Iterable[tuple[str, Callable[[], torch.Tensor]]], logger: logging.Logger) -> torch.Tensor:
     """The result of the first way that the GPU has memory for.
 
-    Args:
-        ways: (what is changed, in words for the log; what computes the result). The first one's words are not shown.
-        logger: gets a warning for every further way.
-
-    Raises:
-        RuntimeError: the last way's, when none fits.
+    A way is what is changed, in words for the warning in the log (of the first one not shown), and what computes the
+    result. Raises the last way's RuntimeError when none fits.
     """
     fault: BaseException | None = None
     for change, compute in ways:

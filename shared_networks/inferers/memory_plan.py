@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from shared_networks.errors import InputError
 from shared_networks.inferers.overlapping_blocks import block_size
 
-__all__ = ["rmr_block_voxels", "rmr_peak", "slices_at_a_time", "slices_peak"]
-
 _PROCESS = 0.75
 """Python, PyTorch, weights, one window of the head."""
 _RMR_VOLUME, _RMR_BLOCK = 0.25, 1.1
@@ -19,12 +17,9 @@ _SLICE, _SLICE_VOLUME = 1.9, 0.05
 
 
 def rmr_peak(size: Sequence[int], block: Sequence[int], window: int) -> float:
-    """Peak memory of RMR-Fusion's inference in GiB.
+    """Peak memory of RMR-Fusion's inference in GiB, for sizes in voxels.
 
-    Args:
-        size: of the volume, in voxels.
-        block: what is encoded at a time.
-        window: side of the encoder's attention window, up to whose multiples a block is padded.
+    ``block`` is encoded at a time, padded up to multiples of ``window``, the side of the encoder's attention window.
     """
     padded = math.prod(-(-side // window) * window for side in block)
     return _PROCESS + (_RMR_VOLUME * math.prod(size) + _RMR_BLOCK * padded) / 1e6
@@ -47,12 +42,8 @@ def rmr_block_voxels(size: Sequence[int], most: int, limit: float, window: int, 
 
 
 def slices_peak(size: Sequence[int], pixels: int, at_once: int) -> float:
-    """Peak memory of GeSeNet's inference in GiB.
-
-    Args:
-        size: of the picture or volume.
-        pixels: of one slice.
-        at_once: slices (or pictures) in the network at a time.
+    """Peak memory of GeSeNet's inference in GiB, of ``at_once`` slices (or pictures) with so many ``pixels`` each at a
+    time.
     """
     return _PROCESS + (_SLICE * pixels * at_once + _SLICE_VOLUME * math.prod(size)) / 1e6
 

@@ -6,8 +6,6 @@ from itertools import product
 
 import torch
 
-__all__ = ["block_size", "in_overlapping_blocks"]
-
 
 def in_overlapping_blocks(
     x: torch.Tensor,

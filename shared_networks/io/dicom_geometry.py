@@ -11,7 +11,7 @@ import numpy as np
 
 from shared_networks.errors import InputError
 
-__all__ = ["GEOMETRY_TAGS", "LPS_TO_RAS", "MEASURED", "numbers_of", "stack_geometry"]
+__all__ = ["GEOMETRY_TAGS", "LPS_TO_RAS", "MEASURED", "numbers_of", "slice_thickness", "stack_geometry"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count to the left and back, NIfTI to the right and front."""
@@ -20,7 +20,7 @@ MEASURED = ("CT", "PT", "NM")
 """Modalities whose values have a unit; elsewhere, lower ones are brighter in MONOCHROME1."""
 
 _POSITION, _ORIENTATION, _SPACING, _THICKNESS = "0020|0032", "0020|0037", "0028|0030", "0018|0050"
-_ROWS, _COLUMNS = "0028|0010", "0028|0011"
+_ROWS, _COLUMNS, _DISTANCE = "0028|0010", "0028|0011", "0018|0088"
 GEOMETRY_TAGS = (_POSITION, _ORIENTATION, _SPACING, _THICKNESS, _ROWS, _COLUMNS)
 """Tags that :func:`stack_geometry` looks at, in this order."""
 _UNEVEN = 0.1
@@ -36,12 +36,22 @@ def numbers_of(header: dict[str, str], tag: str, count: int) -> np.ndarray | Non
     return values if values.shape == (count,) and np.isfinite(values).all() else None
 
 
+def slice_thickness(header: dict[str, str]) -> float | None:
+    """Thickness of a slice in mm, or where none is stated the distance to the next one; None without both."""
+    for tag in (_THICKNESS, _DISTANCE):
+        value = numbers_of(header, tag, 1)
+        if value is not None and value[0] > 0:
+            return float(value[0])
+    return None
+
+
 def stack_geometry(path: str | Path, headers: Sequence[dict[str, str]]) -> tuple[list[int], np.ndarray]:
     """Order of slices and affine of their stack.
 
     Args:
         path: for messages.
-        headers: attributes of each slice, see :data:`GEOMETRY_TAGS`.
+        headers: attributes of each slice, see :data:`GEOMETRY_TAGS`. A single slice that states no thickness is taken
+            as 1 mm thick, of which its reader tells.
 
     Raises:
         InputError: see :func:`locate_series`.
@@ -74,10 +84,7 @@ def stack_geometry(path: str | Path, headers: Sequence[dict[str, str]]) -> tuple
 def _step(path: str | Path, positions: np.ndarray, normal: np.ndarray, header: dict[str, str]) -> np.ndarray:
     """From one slice to the next, in mm; positions are sorted along the normal."""
     if len(positions) == 1:
-        thickness = numbers_of(header, _THICKNESS, 1)
-        if thickness is None or thickness[0] <= 0:
-            raise InputError(f"{path}: a single slice without a thickness; give the whole series.")
-        return normal * thickness[0]
+        return normal * (slice_thickness(header) or 1.0)
     distances = np.diff(positions @ normal)
     usual = float(np.median(distances))
     if distances.min() < _UNEVEN * distances.max() or usual <= 0:

@@ -10,7 +10,7 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
 from shared_networks.io.dicom_frames import is_film, read_frames
-from shared_networks.io.dicom_geometry import MEASURED, numbers_of
+from shared_networks.io.dicom_geometry import MEASURED, numbers_of, slice_thickness
 from shared_networks.io.dicom_series import (
     find_series,
     frame_count,
@@ -28,7 +28,10 @@ __all__ = ["DicomImage", "read_series"]
 
 _AIR = -1000.0
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins so
-_SLOPE, _INTERCEPT, _POSITION = "0028|1053", "0028|1052", "0020|0032"
+_SLOPE, _INTERCEPT, _POSITION, _MODALITY = "0028|1053", "0028|1052", "0020|0032", "0008|0060"
+_NO_IMAGES = {"RTDOSE": "a distribution of dose", "SEG": "a segmentation"}
+"""Modalities with pixels that are no image."""
+_NO_THICKNESS = "a single slice that states no thickness, which was taken as 1 mm"
 
 
 @dataclass
@@ -67,16 +70,18 @@ def read_series(path: str | Path) -> DicomImage:
     given, _ = split_choice(path)
     check_series_size(members_below(given) if given.is_dir() else [given])
     found = find_series(path)
+    header = header_of(found.files[0])
+    kind = header.get(_MODALITY, "")
+    if kind in _NO_IMAGES:
+        raise InputError(f"{path}: {_NO_IMAGES[kind]} ({kind}), no image; give the series of the image itself.")
     if len(found.files) == 1:
-        header = header_of(found.files[0])
-        frames = frame_count(header)
-        is_placed = (
-            numbers_of(header, _POSITION, 3) is not None if frames == 1 else not is_film(_header(found.files[0]))
-        )
+        first = _header(found.files[0])
+        is_grouped = frame_count(header) > 1 or "PerFrameFunctionalGroupsSequence" in first
+        is_placed = not is_film(first) if is_grouped else numbers_of(header, _POSITION, 3) is not None
         picture = None if is_placed else _read_picture(found.files[0])
         if picture is not None:
             return picture
-        if frames > 1:
+        if is_grouped:
             return _read_frames(path, found.files[0], found.patient)
     series, affine = locate_series(path)
     first = _header(series.files[0])
@@ -89,6 +94,8 @@ def read_series(path: str | Path) -> DicomImage:
         remarks.append(
             f"{path.name}: one slice of its series, which has more in the same folder; give the folder for all"
         )
+    if len(series.files) == 1 and slice_thickness(header) is None:
+        remarks.append(f"{path.name}: {_NO_THICKNESS}")
     if series.copies:
         remarks.append(f"{path.name}: {series.copies} identical copies of slices were left out")
     if voxels.ndim == 3:
@@ -114,9 +121,12 @@ def _read_frames(path: Path, file: Path, patient: str) -> DicomImage:
     windows = [item for group in groups for item in group.get("FrameVOILUTSequence") or []]
     transforms = [item for group in groups for item in group.get("PixelValueTransformationSequence") or []]
     remarks = []
+    is_thick = any(item.get("SliceThickness") for group in groups for item in group.get("PixelMeasuresSequence") or [])
+    if voxels.shape[2] == 1 and "PerFrameFunctionalGroupsSequence" in header and not is_thick:
+        remarks.append(f"{path.name}: {_NO_THICKNESS}")
     scales = {(float(item.get("RescaleSlope", 1)), float(item.get("RescaleIntercept", 0))) for item in transforms}
     if voxels.ndim == 3 and len(scales) <= 1:
-        remarks = _clear_padding(voxels, [*(scales or {(1.0, 0.0)})] * voxels.shape[2], header, path.name)
+        remarks += _clear_padding(voxels, [*(scales or {(1.0, 0.0)})] * voxels.shape[2], header, path.name)
     window = _window(windows or [header])
     return DicomImage(voxels, affine, 255.0, patient, str(header.get("Modality", "")), window, remarks)
 
@@ -134,7 +144,7 @@ def _refuse_stored_otherwise(path: Path, header: "Dataset") -> None:
         )
     highest, bits = header.get("HighBit"), header.get("BitsStored")
     if header.get("SamplesPerPixel", 1) == 3 and int(bits or 8) > 8:
-        raise InputError(f"{path}: colour of {bits} bit; export it with 8 bit, or as PNG.")
+        raise InputError(f"{path}: a volume in colour of {bits} bit; export it with 8 bit.")
     if highest is not None and bits is not None and int(highest) != int(bits) - 1:
         raise InputError(
             f"{path}: {bits} bits are stored below bit {highest}, as DICOM no longer allows; export the series again."
@@ -181,6 +191,9 @@ def _read_picture(file: Path) -> DicomImage | None:
     bits = int(header.get("BitsStored", 0))
     is_capture = str(header.get("SOPClassUID", "")).startswith(_SECONDARY_CAPTURE)
     is_deep = 8 < bits <= 16 and is_capture and not header.get("PixelRepresentation", 0)
+    if colour and bits > 8 and header.get("PhotometricInterpretation") == "RGB":
+        frames = _deep_colour(file)
+        return DicomImage(frames[0], None, 2.0**bits - 1, remarks=_film_remarks(file, frames))
     _refuse_stored_otherwise(file, header)
     if bits != 8 and not (is_deep and _scale(header_of(file)) == (1.0, 0.0)):
         return None
@@ -189,7 +202,6 @@ def _read_picture(file: Path) -> DicomImage | None:
     except RuntimeError as error:
         raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
     frames = pixels.reshape(-1, *pixels.shape[-3 if colour else -2 :])
-    film = f"{file.name}: {len(frames)} frames without position, a film, of which the first one was read"
     shown, highest = frames[0], 2.0**bits - 1
     low, high = _window([header]) or (0.0, highest)
     if header.get("PhotometricInterpretation") == "MONOCHROME1":  # GDCM turned the values, not the window
@@ -197,7 +209,24 @@ def _read_picture(file: Path) -> DicomImage | None:
     low, high = max(low, 0.0), min(high, highest)
     if is_deep and high > low:
         shown, highest = shown.clip(low, high).astype(np.float32) - np.float32(low), high - low
-    return DicomImage(shown, None, highest, remarks=[film] if len(frames) > 1 else [])
+    return DicomImage(shown, None, highest, remarks=_film_remarks(file, frames))
+
+
+def _film_remarks(file: Path, frames: np.ndarray) -> list[str]:
+    count = len(frames)
+    film = f"{file.name}: {count} frames without position, a film, of which the first one was read"
+    return [film] if count > 1 else []
+
+
+def _deep_colour(file: Path) -> np.ndarray:
+    """Colour of more than 8 bit, frames x rows x columns x 3, which ITK would be asked for as bytes."""
+    import pydicom
+
+    try:
+        pixels = pydicom.dcmread(file, force=True).pixel_array
+    except (AttributeError, RuntimeError, ValueError, NotImplementedError) as error:
+        raise InputError(f"{file}: the pixels cannot be decoded{how_stored([file])}") from error
+    return pixels.reshape(-1, *pixels.shape[-3:])
 
 
 def _header(file: Path) -> "Dataset":

@@ -211,11 +211,28 @@ def header_of(file: Path) -> dict[str, str]:
 
     reader = itk.GDCMImageIO.New()
     reader.SetFileName(str(file))
-    reader.ReadImageInformation()
-    entries = reader.GetMetaDataDictionary()
+    try:
+        reader.ReadImageInformation()
+        entries = reader.GetMetaDataDictionary()
+        found = {key: str(entries[key]) for key in entries.GetKeys()}
+    except RuntimeError:  # GDCM stumbles over the image, which need not be the one that is wanted
+        found = _texts(file)
     # undecodable bytes come as surrogates, which nothing can print
-    clean = {key: str(entries[key]).encode("utf-8", "replace").decode() for key in entries.GetKeys()}
+    clean = {key: value.encode("utf-8", "replace").decode() for key, value in found.items()}
     return {key: " ".join(value.replace("\x00", " ").split()) for key, value in clean.items()}
+
+
+def _texts(file: Path) -> dict[str, str]:
+    """:func:`header_of` by pydicom."""
+    import pydicom
+
+    header = pydicom.dcmread(file, force=True, stop_before_pixels=True)
+    elements = {f"{element.tag.group:04x}|{element.tag.element:04x}": element.value for element in header}
+    return {
+        key: "\\".join(map(str, value)) if isinstance(value, pydicom.multival.MultiValue) else str(value)
+        for key, value in elements.items()
+        if not isinstance(value, pydicom.Sequence | bytes | None)
+    }
 
 
 def _dicom_contents(folder: Path, but: Collection[Path] = ()) -> dict[Path, bytes]:

@@ -3,6 +3,7 @@
 import gzip
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
@@ -12,14 +13,15 @@ from PIL import Image
 
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_structure import check_dicom_structure
+from shared_networks.io.regular_grid import can_be_inverted
 
 __all__ = [
     "MOST_PIXELS",
     "MOST_VOXELS",
+    "affine_of",
     "check_nifti_size",
     "check_picture_size",
     "check_series_size",
-    "orientation_remarks",
     "overflow_remarks",
     "unit_factor",
 ]
@@ -123,7 +125,10 @@ def check_series_size(files: Sequence[Path]) -> None:
         if not header.CanReadFile(str(path)):
             continue
         header.SetFileName(str(path))
-        header.ReadImageInformation()
+        try:
+            header.ReadImageInformation()
+        except RuntimeError:  # of a file that is wanted, its reader says so
+            continue
         lengths = [int(header.GetDimensions(axis)) for axis in range(header.GetNumberOfDimensions())]
         total += math.prod(lengths)
         if min(lengths) < 1 or math.prod(lengths[:2]) > MOST_PIXELS or total > MOST_VOXELS:
@@ -134,7 +139,25 @@ def check_series_size(files: Sequence[Path]) -> None:
             )
 
 
-def orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
+def affine_of(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[np.ndarray, list[str]]:
+    """Voxel to world as the header states it, in its own unit, and remarks on it.
+
+    Of a NIfTI file the sform counts where its code is not 0, as nibabel has it, then the qform. A sform that is no
+    matrix (all zeros, NaN), which some programs write beside a good qform, gives way to that.
+
+    Returns:
+        4 x 4, float64; and remarks where the header names no orientation, or two different ones.
+    """
+    header, affine = image.header, np.array(image.affine, dtype=np.float64)
+    if isinstance(header, nib.Nifti1Header) and not can_be_inverted(affine) and header["sform_code"]:
+        with suppress(nib.spatialimages.HeaderDataError):
+            qform = header.get_qform(coded=True)[0]
+            if qform is not None and can_be_inverted(qform):
+                return qform, [f"{path.name}: the sform of the header is no matrix of voxels; the qform was used"]
+    return affine, _orientation_remarks(image, path)
+
+
+def _orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
     """Remarks where a header names no orientation, or two different ones."""
     header = image.header
     if isinstance(image, nib.MGHImage):
@@ -163,11 +186,16 @@ def orientation_remarks(image: nib.spatialimages.SpatialImage, path: Path) -> li
     return []
 
 
-def unit_factor(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[float, str]:
+def unit_factor(image: nib.spatialimages.SpatialImage, affine: np.ndarray, path: Path) -> tuple[float, str]:
     """Millimetres in the header's unit of length, and a remark where that is not 1.
 
     A unit by which voxels would be larger than 100 mm or smaller than 5 microns, while as mm they are plausible, is
     taken as a mistake of the header: it stays mm, with a remark.
+
+    Args:
+        image: with its header.
+        affine: voxel to world in that unit.
+        path: of the file.
     """
     if not isinstance(image.header, nib.Nifti1Header):
         return 1.0, ""
@@ -178,7 +206,7 @@ def unit_factor(image: nib.spatialimages.SpatialImage, path: Path) -> tuple[floa
     factor = _UNITS.get(unit, 1.0)
     if factor == 1.0:
         return 1.0, ""
-    sizes = voxel_sizes(image.affine)
+    sizes = voxel_sizes(affine)
     low, high = _PLAUSIBLE
 
     def plausible(lengths: np.ndarray) -> bool:

@@ -16,7 +16,8 @@ __all__ = ["picture_source", "read_picture"]
 _FORMATS = ("PNG", "TIFF", "BMP", "DIB", "JPEG", "GIF", "WEBP", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO, _SAMPLE_FORMAT, _SIGNED = 258, 262, 0, 339, 2
-_KIND_OF_PAGE, _REDUCED = 254, 1
+_KIND_OF_PAGE, _REDUCED, _EXTRA = 254, 1, 338
+_OPACITY = 2  # what ExtraSamples says of opacity that colours are still to be multiplied by
 _COLOUR = ("RGB", "RGBA", "RGBX", "LA", "CMYK", "YCbCr", "LAB")
 # Orientation of TIFF and EXIF -> how rows and columns of the stored picture are put upright.
 _UPRIGHT = {
@@ -53,17 +54,24 @@ def read_picture(path: Path) -> Source:
         check_picture_size(picture, path)
         _refuse_pages(picture, path)
         deep = any(";16" in str(tile.args) for tile in picture.tile)  # before getexif, which decodes a PNG
-        if picture.format == "TIFF" and picture.mode in _COLOUR and max(picture.tag_v2.get(_BITS, (1,))) > 8:
+        is_deep = picture.mode in _COLOUR and max(_tiff_tag(picture, _BITS, (1,))) > 8
+        if is_deep or _tiff_tag(picture, _EXTRA, ()):
             # Cut down to 8 bit without a word, or, with planes one after the other, read as if they were not.
             other = _other_tiff(path)
-            if other is None:
+            if other is None and is_deep:
                 raise InputError(f"{path}: {picture.mode} of more than 8 bit; save it as grey or RGB of 16 bit.")
-            return picture_source(path, *other)
+            if other is not None:
+                return picture_source(path, *other)
         # Pillow puts a TIFF upright by itself, where it decodes it.
         stated = picture.getexif().get(_EXIF_ORIENTATION, 1)
         pixels, highest, decoded = _pixels(picture, path, deep)
         turn = _UPRIGHT.get(1 if picture.format == "TIFF" and decoded else stated, _UPRIGHT[1])
     return picture_source(path, turn(pixels), highest)
+
+
+def _tiff_tag(picture: Image.Image, number: int, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Values of a tag of a TIFF; the default for other pictures."""
+    return tuple(np.atleast_1d(picture.tag_v2.get(number, default))) if picture.format == "TIFF" else default
 
 
 def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
@@ -124,8 +132,8 @@ def _frames_are_copies(picture: Image.Image, count: int) -> bool:
 def _pixels(picture: Image.Image, path: Path, deep: bool) -> tuple[np.ndarray, float, bool]:
     """Pixels H x W or H x W x channels, the value of white, and whether Pillow decoded them."""
     picture.load()
-    if deep and picture.mode in _COLOUR:
-        return _deep_colour(path, picture), 65535, False
+    if deep and (picture.mode in _COLOUR or (picture.format == "PNG" and "transparency" in picture.info)):
+        return _deep_png(path), 65535, False
     is_tiff = picture.format == "TIFF"
     inverted = is_tiff and picture.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     signed = is_tiff and picture.tag_v2.get(_SAMPLE_FORMAT, (1,))[0] == _SIGNED
@@ -140,7 +148,9 @@ def _pixels(picture: Image.Image, path: Path, deep: bool) -> tuple[np.ndarray, f
         # Pillow inverts 8 bit, and not 16.
         return (highest - pixels.astype(np.int32) if inverted else pixels), highest, True
     if picture.mode == "F":
-        return _fractions(np.asarray(picture), inverted, path), 1.0, True
+        pixels = np.asarray(picture)
+        _refuse_unknown_range(pixels, path)
+        return 1.0 - pixels if inverted else pixels, 1.0, True
     if picture.mode == "I":
         raise InputError(f"{path}: 32-bit pixels (mode {picture.mode}); save it as an 8- or 16-bit picture.")
     if picture.mode == "1" or picture.mode == "L":
@@ -153,11 +163,14 @@ def _pixels(picture: Image.Image, path: Path, deep: bool) -> tuple[np.ndarray, f
     return np.asarray(picture.convert("RGBA" if transparent else "RGB")), 255, True
 
 
-def _deep_colour(path: Path, picture: Image.Image) -> np.ndarray:
-    """A PNG of 16-bit colour, which Pillow cuts down to 8 bit without a word, as it is stored."""
+def _deep_png(path: Path) -> np.ndarray:
+    """A PNG of 16 bit with colour or opacity, which Pillow cuts down to 8 bit or passes over, as it is stored."""
     import itk
 
-    pixel_type = itk.Vector[itk.F, len(picture.getbands())]
+    reader = itk.PNGImageIO.New()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    pixel_type = itk.Vector[itk.F, reader.GetNumberOfComponents()]
     return itk.array_from_image(itk.imread(str(path), pixel_type=pixel_type))
 
 
@@ -179,17 +192,35 @@ def _other_tiff(path: Path) -> tuple[np.ndarray, float] | None:
         if kind not in ("u1", "u2", "i2", "f2", "f4", "f8") or page.imagewidth * page.imagelength > MOST_PIXELS:
             return None
         stated = page.tags[_EXIF_ORIENTATION].value if _EXIF_ORIENTATION in page.tags else 1
-        pixels, inverted, bits = page.asarray(), page.photometric == _WHITE_IS_ZERO, page.bitspersample
+        inverted, bits, extra = page.photometric == _WHITE_IS_ZERO, page.bitspersample, page.extrasamples
+        try:
+            pixels = page.asarray()
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            name = getattr(page.compression, "name", page.compression)
+            raise InputError(
+                f"{path}: compressed by {name}, which needs the package imagecodecs in this kind of TIFF; install it, "
+                "or save it without compression."
+            ) from error
     pixels = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
-    if pixels.ndim == 3 and pixels.shape[-1] > 4:
-        return None
-    upright = _UPRIGHT.get(int(stated), _UPRIGHT[1])
+    colours = None
+    if pixels.ndim == 3:
+        # Opacity comes first among what is no colour; where colours were multiplied by it, it has done its work.
+        colours = max(pixels.shape[-1] - len(extra), 1)
+        pixels = pixels[..., : colours + (int(extra[0]) == _OPACITY if extra else 0)]
+        if pixels.shape[-1] > 4:
+            return None
+    highest = 1.0
     if kind[0] == "f":
-        return upright(_fractions(pixels, inverted, path)), 1.0
-    if pixels.min() < 0:
+        _refuse_unknown_range(pixels, path)
+    elif pixels.min() < 0:
         raise InputError(f"{path}: negative pixel values; save it as an unsigned 8- or 16-bit picture.")
-    highest = 2 ** (bits - (kind[0] == "i")) - 1
-    return upright(highest - pixels.astype(np.int32) if inverted else pixels), highest
+    else:
+        highest, pixels = 2.0 ** (bits - (kind[0] == "i")) - 1, pixels.astype(np.float32)
+    if inverted:
+        pixels[..., :colours] = highest - pixels[..., :colours]
+    return _UPRIGHT.get(int(stated), _UPRIGHT[1])(pixels), highest
 
 
 def _bits_of_jpeg2000(path: Path) -> int:
@@ -199,8 +230,8 @@ def _bits_of_jpeg2000(path: Path) -> int:
     return (content[place + 42] & 0x7F) + 1 if 0 <= place < len(content) - 42 else 8
 
 
-def _fractions(pixels: np.ndarray, inverted: bool, path: Path) -> np.ndarray:
-    """Floating-point pixels, of which only 0 to 1 has one meaning."""
+def _refuse_unknown_range(pixels: np.ndarray, path: Path) -> None:
+    """Of floating-point pixels, only 0 to 1 has one meaning."""
     known = pixels[~np.isnan(pixels)]  # NaN is refused with all other pictures
     low, high = (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
     if not 0.0 <= low <= high <= 1.0:
@@ -208,4 +239,3 @@ def _fractions(pixels: np.ndarray, inverted: bool, path: Path) -> np.ndarray:
             f"{path}: {8 * pixels.itemsize}-bit pixels from {low:.4g} to {high:.4g}, of which nothing says what is "
             "white; scale them to 0..1, or save an 8- or 16-bit picture."
         )
-    return 1.0 - pixels if inverted else pixels

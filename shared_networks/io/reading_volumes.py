@@ -15,8 +15,8 @@ from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.file_names import file_stem, header_beside
 from shared_networks.io.header_checks import (
     MOST_VOXELS,
+    affine_of,
     check_nifti_size,
-    orientation_remarks,
     overflow_remarks,
     unit_factor,
 )
@@ -125,11 +125,11 @@ def _read_by_nibabel(path: Path) -> Voxels:
     _refuse_lonely(path, opened)
     _refuse_wrong_ending(opened)
     image = nib.load(opened)
-    remarks = [*check_nifti_size(image, path), *orientation_remarks(image, path)]
-    factor, remark = unit_factor(image, path)
-    affine = np.array(image.affine, dtype=np.float64)
+    remarks = check_nifti_size(image, path)
+    affine, about_place = affine_of(image, path)
+    factor, remark = unit_factor(image, affine, path)
     affine[:3] *= factor
-    remarks += [remark] if remark else []
+    remarks += [*about_place, *([remark] if remark else [])]
     stored = image.get_data_dtype()
     if stored.names is not None:
         voxels = np.asarray(image.dataobj)

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from shared_networks.io.file_names import file_kind, header_beside
-from shared_networks.io.header_checks import unit_factor
+from shared_networks.io.header_checks import affine_of, unit_factor
 
 __all__ = ["like_source"]
 
@@ -46,7 +46,7 @@ def _header(path: Path) -> nib.Nifti1Header | None:
         return None
     single = nib.Nifti2Header if isinstance(image.header, nib.Nifti2Header) else nib.Nifti1Header
     header = single.from_header(image.header, check=False)
-    factor, _ = unit_factor(image, path)
+    factor, _ = unit_factor(image, affine_of(image, path)[0], path)
     if factor != 1.0:
         scale = np.diag([factor] * 3 + [1.0])
         sform, sform_code = image.header.get_sform(coded=True)

@@ -15,8 +15,6 @@ from shared_networks.metrics import (
     compute_visual_information_fidelity,
 )
 
-__all__ = ["FusionQualityLoss"]
-
 _Images = torch.Tensor
 
 

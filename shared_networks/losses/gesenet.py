@@ -7,8 +7,6 @@ from shared_networks.blocks.gradients import sobel_gradient_magnitude
 from shared_networks.losses.precision import in_single_precision
 from shared_networks.metrics import compute_ssim
 
-__all__ = ["EdgeLoss", "GeSeNetLoss", "MaskSparsityLoss", "StructuralSimilarityFusionLoss"]
-
 
 class EdgeLoss(nn.Module):
     """Edge loss (Eq. 10-12): ``L_c + gamma * L_g``, content and gradient towards the maximum of the sources.
@@ -114,17 +112,9 @@ class GeSeNetLoss(nn.Module):
 
     @in_single_precision
     def forward(self, prediction: torch.Tensor, sources: torch.Tensor) -> torch.Tensor:
-        """Combine the terms.
+        """Combine the terms for B x 1 x H x W, or B x 3 x H x W with the masks of both branches behind -> scalar.
 
-        Args:
-            prediction: B x 1 x H x W fused images, or B x 3 x H x W with the masks of both branches behind.
-            sources: B x 2 x H x W in [0, 1].
-
-        Returns:
-            Scalar loss.
-
-        Raises:
-            ValueError: when a sparsity term is wanted but the prediction holds no masks.
+        Sources are B x 2 x H x W in [0, 1]. Raises ValueError when a sparsity term is wanted but there are no masks.
         """
         fused = prediction[:, 0:1]
         terms: dict[str, tuple[float, torch.Tensor]] = {}

@@ -10,8 +10,6 @@ from torch import nn
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
 from shared_networks.losses.precision import in_single_precision
 
-__all__ = ["MutualReinforcingLoss", "VisualFusionLoss"]
-
 
 class VisualFusionLoss(nn.Module):
     """Visual fusion loss (Eq. 7): ``|F - Y|_1 + delta * |grad F - max(grad X, grad Y)|_1``, both norms as means.
@@ -105,16 +103,11 @@ class MutualReinforcingLoss(nn.Module):
 
     @in_single_precision
     def forward(self, prediction: torch.Tensor, target: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Combine the terms.
+        """Combine the terms for B x (J + 1) x X x Y x Z, logits of J classes, then the fused volume -> scalar.
 
-        Args:
-            prediction: B x (J + 1) x X x Y x Z, logits of J classes, then the fused volume.
-            target: ``image`` B x 2 x X x Y x Z in [0, 1], and ``label`` B x 1 x X x Y x Z with class indices, see
-                :class:`shared_networks.engines.PrepareMutualReinforcingBatch`. With ``auxiliary_of`` also ``marked``,
-                (B,), true where the auxiliary class is marked in the label.
-
-        Returns:
-            Scalar loss.
+        The target has ``image``, B x 2 x X x Y x Z in [0, 1], and ``label``, B x 1 x X x Y x Z class indices, see
+        :class:`shared_networks.engines.PrepareMutualReinforcingBatch`; with ``auxiliary_of`` also ``marked``, (B,),
+        true where the auxiliary class is marked in the label.
         """
         parts: dict[str, torch.Tensor] = {}
         terms = []

@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 import torch
 from torch.utils._pytree import tree_flatten, tree_map
 
-__all__ = ["in_single_precision"]
-
 _Forward = TypeVar("_Forward", bound=Callable[..., torch.Tensor])
 
 

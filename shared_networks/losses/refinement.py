@@ -6,17 +6,11 @@ from torch import nn
 from shared_networks.losses.precision import in_single_precision
 from shared_networks.losses.volume_similarity import VolumeSimilarityLoss
 
-__all__ = ["RefinementDistance", "TwoLevelRefinementLoss", "residual_variation"]
-
 
 def residual_variation(residual: torch.Tensor) -> torch.Tensor:
-    """Total variation as RMR-Fusion uses it: mean squared forward difference, summed over the axes.
+    """Total variation as RMR-Fusion uses it: mean squared forward difference of B x C x spatial, summed over the axes.
 
-    Args:
-        residual: B x C x spatial, the difference of two images.
-
-    Returns:
-        Scalar; an axis with one voxel adds nothing.
+    An axis with one voxel adds nothing.
     """
     axes = [axis for axis in range(2, residual.ndim) if residual.shape[axis] > 1]
     return torch.stack([residual.new_zeros(())] + [residual.diff(dim=axis).square().mean() for axis in axes]).sum()
@@ -25,12 +19,9 @@ def residual_variation(residual: torch.Tensor) -> torch.Tensor:
 class RefinementDistance(nn.Module):
     """The distance Q of Eq. 3 and 4: ``mse * MSE + variation * TV + similarity * (1 - SSIM)``.
 
-    All terms are means, so that Q of both modalities is the mean of theirs.
-
-    Args:
-        mse: weight of the mean squared error.
-        variation: weight of :func:`residual_variation` of the residual.
-        similarity: weight of :class:`shared_networks.losses.VolumeSimilarityLoss`; 0 leaves it out.
+    TV is the :func:`residual_variation` of the residual, SSIM that of
+    :class:`shared_networks.losses.VolumeSimilarityLoss`. All terms are means, so that Q of both modalities is the mean
+    of theirs.
     """
 
     def __init__(self, mse: float = 40.0, variation: float = 20.0, similarity: float = 1.0) -> None:
@@ -95,15 +86,11 @@ class TwoLevelRefinementLoss(nn.Module):
 
     @in_single_precision
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Combine both levels.
+        """Combine both levels -> scalar.
 
-        Args:
-            prediction: ((1 + K) * B) x (2 + 2C) x X x Y x Z: reconstructions of both modalities, then their features;
-                first the clean batch, then that of every negative in turn.
-            target: B x 2 x X x Y x Z, the clean images in [0, 1].
-
-        Returns:
-            Scalar loss.
+        The prediction, ((1 + K) * B) x (2 + 2C) x X x Y x Z, has reconstructions of both modalities, then their
+        features; first the clean batch, then that of every negative in turn. The target, B x 2 x X x Y x Z, has the
+        clean images in [0, 1].
         """
         batch = target.shape[0]
         if prediction.shape[0] % batch or prediction.shape[0] == batch or prediction.shape[2:] != target.shape[2:]:

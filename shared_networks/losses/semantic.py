@@ -9,8 +9,6 @@ from shared_networks.losses.precision import in_single_precision
 from shared_networks.nets.bilateral_segmenter import BilateralAttentionSegmenter
 from shared_networks.utils.weights import load_weights
 
-__all__ = ["SemanticLoss", "SemanticPretrainingLoss"]
-
 _REMEDY = (
     "make it with `python -m monai.bundle run training --config_file gesenet_bundle/configs/train_semantic.json "
     "--bundle_root gesenet_bundle --dataset_dir ...`"

@@ -5,23 +5,15 @@ from torch import nn
 
 from shared_networks.losses.precision import in_single_precision
 
-__all__ = ["VolumeSimilarityLoss"]
-
 
 class VolumeSimilarityLoss(nn.Module):
-    """``1 - SSIM`` (Wang et al. 2004) in three dimensions with a Gaussian window.
+    """``1 - SSIM`` (Wang et al. 2004) in three dimensions with a Gaussian window, for values in a range of
+    ``data_range``.
 
-    The value is that of ``monai.losses.SSIMLoss(spatial_dims=3)``, whose dense window of 11 x 11 x 11 costs more
-    on a CPU than the network it trains. The Gaussian is separable: one small matrix product an axis gives the same,
-    about a hundred times faster. On an axis shorter than the window the window shrinks to the axis.
-
-    Args:
-        window: side of the window in voxels.
-        sigma: standard deviation of the window in voxels.
-        data_range: range of the values (1 for images in [0, 1]).
-
-    Raises:
-        ValueError: when ``window`` is below 1.
+    The value is that of ``monai.losses.SSIMLoss(spatial_dims=3)``, whose dense window of 11 x 11 x 11 costs more on a
+    CPU than the network it trains. The Gaussian is separable: one small matrix product an axis gives the same, about a
+    hundred times faster. On an axis shorter than the window (at least 1 voxel, else ValueError) the window shrinks to
+    the axis.
     """
 
     def __init__(self, window: int = 11, sigma: float = 1.5, data_range: float = 1.0) -> None:
@@ -35,14 +27,8 @@ class VolumeSimilarityLoss(nn.Module):
 
     @in_single_precision
     def forward(self, estimate: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Compare two batches.
-
-        Args:
-            estimate: B x C x X x Y x Z, any size.
-            target: the same shape.
-
-        Returns:
-            Scalar, mean over batch, channels and positions of the window inside the volume.
+        """Compare two batches, B x C x X x Y x Z of any size -> mean over batch, channels and positions of the window
+        inside.
         """
         moments = torch.stack([estimate, target, estimate**2, target**2, estimate * target])
         for axis in (-3, -2, -1):

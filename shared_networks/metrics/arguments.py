@@ -8,8 +8,6 @@ shapes do not fit, the images are smaller than the metric is defined for, or the
 
 import torch
 
-__all__ = ["check_definition", "check_images"]
-
 _DEFINITIONS = ("standard", "paper")
 
 
@@ -21,11 +19,7 @@ def check_definition(definition: str) -> str:
 
 
 def check_images(
-    fused: torch.Tensor,
-    source_a: torch.Tensor,
-    source_b: torch.Tensor,
-    definition: str = "standard",
-    smallest: int = 1,
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard", smallest: int = 1
 ) -> None:
     """Raise ValueError unless the arguments are as this module says; ``smallest`` is the least H and W allowed."""
     check_definition(definition)

@@ -5,8 +5,6 @@ import torch
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["AverageGradientMetric", "compute_average_gradient"]
-
 
 def compute_average_gradient(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard"

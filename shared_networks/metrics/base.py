@@ -9,8 +9,6 @@ from monai.utils import convert_to_tensor
 from shared_networks.errors import InputError
 from shared_networks.metrics.arguments import check_definition
 
-__all__ = ["FusionMetric"]
-
 # Slices of a volume that are scored together: bounds the memory, whatever the number of slices.
 _SLICES_AT_ONCE = 16
 
@@ -52,16 +50,10 @@ class FusionMetric(CumulativeIterationMetric):
         return self.function(fused, source_a, source_b, self.definition)
 
     def aggregate(self, reduction: str = "mean") -> torch.Tensor:
-        """Reduce the collected values, skipping NaN.
+        """Reduce the values, skipping NaN, by ``"mean"`` or ``"sum"`` (NaN when no image has one); ``"none"`` gives N x
+        1.
 
-        Args:
-            reduction: ``"mean"`` over images, ``"sum"``, or ``"none"`` for one row per image.
-
-        Returns:
-            A scalar tensor (NaN when no image has a value), or N x 1 for ``"none"``.
-
-        Raises:
-            ValueError: when nothing was collected or the reduction is unknown.
+        Raises ValueError when nothing was collected or the reduction is unknown.
         """
         values = self.get_buffer()
         if not isinstance(values, torch.Tensor):

@@ -9,8 +9,6 @@ from monai.utils import convert_to_tensor
 
 from shared_networks.errors import InputError
 
-__all__ = ["CaseMetric", "score_labelled", "voxel_spacing"]
-
 
 def voxel_spacing(volume: torch.Tensor) -> torch.Tensor:
     """Size of a voxel in mm by the affine of a MetaTensor, 1 in every direction for another tensor: 3 values."""
@@ -22,10 +20,7 @@ def voxel_spacing(volume: torch.Tensor) -> torch.Tensor:
 def score_labelled(prediction: torch.Tensor, label: torch.Tensor, ignore_label: int | None) -> torch.Tensor:
     """The prediction with the label's own value where that is ``ignore_label``, so that no class has these voxels.
 
-    Args:
-        prediction: class indices, any shape.
-        label: the same shape.
-        ignore_label: value of voxels that nobody classified; None for a label without them.
+    Both are class indices; None for a label in which everything is classified.
     """
     return prediction if ignore_label is None else torch.where(label == ignore_label, label, prediction)
 
@@ -50,17 +45,10 @@ class CaseMetric(CumulativeIterationMetric):
         """Return the values (K,) of one case; maps X x Y x Z, spacing 3 values in mm."""
 
     def aggregate(self, reduction: str = "mean") -> torch.Tensor:
-        """Reduce the collected values, skipping NaN.
+        """Reduce the collected values, skipping NaN; what no case has is NaN.
 
-        Args:
-            reduction: ``"mean"`` over cases, then over the K values; ``"columns"`` over cases only (K,); ``"none"``
-                for one row a case, N x K.
-
-        Returns:
-            The reduced values; NaN where no case has one.
-
-        Raises:
-            ValueError: when nothing was collected or the reduction is unknown.
+        ``"mean"`` is over cases, then over the K values; ``"columns"`` over cases only, (K,); ``"none"`` is one row a
+        case, N x K. Raises ValueError when nothing was collected or the reduction is unknown.
         """
         values = self._values()
         if reduction == "none":

@@ -7,20 +7,12 @@ from monai.metrics import compute_dice
 
 from shared_networks.metrics.case_metric import CaseMetric
 
-__all__ = ["ClassDiceMetric", "compute_class_dice"]
-
 
 def compute_class_dice(prediction: torch.Tensor, label: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:
-    """Dice of some classes in one case.
+    """Dice of some classes in class indices X x Y x Z of one case -> (number of classes,).
 
-    Args:
-        prediction: class indices X x Y x Z.
-        label: the same shape.
-        classes: which classes.
-
-    Returns:
-        Tensor (number of classes,): NaN for a class that neither map holds, 0 for one that only one of them holds.
-        (MONAI's metric gives NaN also where the label alone is empty, which would hide false alarms.)
+    NaN for a class that neither map holds, 0 for one that only one of them holds. (MONAI's metric gives NaN also where
+    the label alone is empty, which would hide false alarms.)
     """
     one_hot = [torch.stack([map_ == number for number in classes])[None] for map_ in (prediction, label)]
     dice = compute_dice(*one_hot, include_background=True, ignore_empty=False)[0]
@@ -31,9 +23,7 @@ def compute_class_dice(prediction: torch.Tensor, label: torch.Tensor, classes: S
 class ClassDiceMetric(CaseMetric):
     """:func:`compute_class_dice` as a metric; the mean is that of the classes' means over the cases.
 
-    Args:
-        classes: which classes: all but the background by default, or e.g. ``[4]`` for the lesions alone.
-        ignore_label: see :class:`CaseMetric`.
+    ``classes`` are all but the background by default, or e.g. ``[4]`` for the lesions alone.
     """
 
     def __init__(self, classes: Sequence[int] = (1, 2, 3, 4), ignore_label: int | None = None) -> None:

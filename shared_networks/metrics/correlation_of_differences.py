@@ -5,8 +5,6 @@ import torch
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["CorrelationOfDifferencesMetric", "compute_correlation_of_differences"]
-
 # Variances are in squared grey levels, where one rounding step of 8 bits is already 1/12.
 _VARIANCE_FLOOR = 1e-4
 

@@ -9,8 +9,6 @@ from shared_networks.blocks.gradients import sobel_kernels_like
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["EdgePreservationMetric", "compute_edge_preservation"]
-
 # Gamma, kappa (slope) and sigma (centre) of the sigmoids for strength (g) and orientation (a).
 _STRENGTH_SIGMOID = (0.9994, -15.0, 0.5)
 _ORIENTATION_SIGMOID = (0.9879, -22.0, 0.8)

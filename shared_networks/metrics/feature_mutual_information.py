@@ -7,8 +7,6 @@ from shared_networks.blocks.gradients import sobel_kernels_like
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["FeatureMutualInformationMetric", "compute_feature_mutual_information", "sobel_edges"]
-
 _SIDE = 3
 _PIXELS = _SIDE**2
 _PATTERNS = 2**_PIXELS
@@ -17,16 +15,10 @@ _THRESHOLD = 4.0
 
 
 def sobel_edges(images: torch.Tensor) -> torch.Tensor:
-    """Find thin edges as MATLAB's ``edge(image)`` does by default.
+    """Find thin edges as MATLAB's ``edge(image)`` does by default, B x 1 x H x W -> bool of the same shape.
 
     A pixel is an edge when its squared Sobel gradient exceeds four times the image's mean, and is a maximum along the
     axis (row or column) of its larger component. The outermost pixels are none.
-
-    Args:
-        images: B x 1 x H x W.
-
-    Returns:
-        B x 1 x H x W, bool.
     """
     kernels = sobel_kernels_like(images).flip(0) / 8
     components = F.conv2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), kernels).abs()

@@ -4,8 +4,6 @@ import math
 
 import torch
 
-__all__ = ["GREY_LEVELS", "entropy_in_bits", "grey_levels", "histogram"]
-
 GREY_LEVELS = 256
 
 
@@ -15,15 +13,7 @@ def grey_levels(images: torch.Tensor) -> torch.Tensor:
 
 
 def histogram(values: torch.Tensor, bins: int) -> torch.Tensor:
-    """Count the values of each row.
-
-    Args:
-        values: B x N whole numbers in [0, bins).
-        bins: number of bins.
-
-    Returns:
-        B x bins relative frequencies, float64.
-    """
+    """Relative frequencies, B x bins, float64, of B x N whole numbers in [0, bins)."""
     rows, count = values.shape
     offset = torch.arange(rows, device=values.device).unsqueeze(1) * bins
     counts = torch.bincount((values + offset).flatten(), minlength=rows * bins)

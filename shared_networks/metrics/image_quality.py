@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
-__all__ = ["QUALITY_BOX", "central_box", "detail_scores", "image_quality", "scores_above"]
-
 QUALITY_BOX = (84, 84, 14)
 """Sides of the part of the brain that is looked at, in voxels: whole windows (14) of the encoder."""
 
@@ -19,9 +17,7 @@ _LEAST_VOXELS = 1000
 def central_box(brain: torch.Tensor, sides: Sequence[int] = QUALITY_BOX) -> tuple[slice, ...]:
     """The box around the centre of mass of a brain, moved into the volume and cut where the volume is smaller.
 
-    Args:
-        brain: mask, X x Y x Z; a mask without voxels gives the middle of the volume.
-        sides: in voxels.
+    The mask is X x Y x Z, one without voxels gives the middle of the volume; ``sides`` are in voxels.
     """
     corner = []
     for axis, (side, length) in enumerate(zip(sides, brain.shape, strict=True)):
@@ -118,14 +114,10 @@ def _eroded(mask: torch.Tensor) -> torch.Tensor:
 def scores_above(
     scores: Mapping[str, Mapping[str, float | None]], limits: Mapping[str, Mapping[str, float]]
 ) -> Iterator[tuple[str, str, float, float]]:
-    """Scores that are higher than their limit.
+    """Scores that are higher than their limit, as modality, kind of score, value and limit.
 
-    Args:
-        scores: modality -> ``"noise"`` or ``"blur"`` -> value; None and NaN are no score.
-        limits: ``"noise"`` or ``"blur"`` -> modality -> highest value; a score without one has none.
-
-    Yields:
-        Modality, kind of score, value, limit.
+    ``scores`` maps modality to ``"noise"`` or ``"blur"`` to a value (None and NaN are no score), ``limits`` ``"noise"``
+    or ``"blur"`` to modality to the highest value; a score without one has none.
     """
     for modality, kinds in scores.items():
         for kind, value in kinds.items():

@@ -10,8 +10,6 @@ from scipy.spatial import KDTree
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["REGIONS", "lesions_by_region", "ventricle_mask"]
-
 REGIONS = ("periventricular", "juxtacortical", "deep_white_matter")
 
 _DEEP_MM, _COARSE_MM = 20.0, 3.0
@@ -73,17 +71,9 @@ def lesions_by_region(
 def ventricle_mask(csf: np.ndarray, outside: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """The CSF of the ventricles: what lies 20 mm or more below the surface of the brain and is no thin sheet.
 
-    The surface is that of the brain mask; depths are found on a grid of about 3 mm. Of the deep CSF those places stay
-    where a disc 4 mm wide fits into a slice, with the deep CSF within 4 mm of them, in pieces of at least 0.5 ml. That
-    leaves out fissures; cisterns beside the brain stem stay.
-
-    Args:
-        csf: X x Y x Z, boolean.
-        outside: what is not the brain.
-        sizes: of a voxel in mm, 3 values.
-
-    Returns:
-        X x Y x Z, boolean.
+    Masks are X x Y x Z, ``outside`` is what is not the brain, ``sizes`` those of a voxel in mm. Depths are found on a
+    grid of about 3 mm. Of the deep CSF those places stay where a disc 4 mm wide fits into a slice, with the deep CSF
+    within 4 mm of them, in pieces of at least 0.5 ml. That leaves out fissures; cisterns beside the brain stem stay.
     """
     deep = csf & (_depth(outside, sizes) >= _DEEP_MM)
     ventricles = np.zeros_like(csf)

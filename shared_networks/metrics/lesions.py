@@ -9,24 +9,11 @@ from scipy import ndimage
 
 from shared_networks.metrics.case_metric import CaseMetric
 
-__all__ = [
-    "LesionDetection",
-    "LesionF1Metric",
-    "LesionHausdorffMetric",
-    "compute_lesion_detection",
-    "compute_lesion_hausdorff",
-    "lesion_components",
-]
-
 
 def lesion_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Connected components of a mask; voxels that touch at a corner belong together.
+    """Connected components of a mask X x Y x Z; voxels that touch at a corner belong together.
 
-    Args:
-        mask: X x Y x Z, boolean.
-
-    Returns:
-        Component numbers X x Y x Z (0 background, 1, 2 ...) and their sizes in voxels, of component 1 first.
+    Returns component numbers X x Y x Z (0 background, 1, 2 ...) and their sizes in voxels, of component 1 first.
     """
     numbers, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     return numbers, np.bincount(numbers.ravel(), minlength=count + 1)[1:]
@@ -34,12 +21,8 @@ def lesion_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class LesionDetection:
-    """How many lesions were found.
-
-    Attributes:
-        found: lesions of the label that the prediction touches.
-        missed: lesions of the label that it does not touch.
-        false: predicted lesions that touch none of the label.
+    """Lesions of the label that the prediction touches (found) or not (missed), and predicted ones that touch none
+    (false).
     """
 
     found: int
@@ -54,12 +37,7 @@ class LesionDetection:
 
 
 def compute_lesion_detection(prediction: np.ndarray, label: np.ndarray) -> LesionDetection:
-    """Compare two masks lesion by lesion; one common voxel is enough, as in the WMH challenge (Kuijf et al. 2019).
-
-    Args:
-        prediction: X x Y x Z, boolean.
-        label: the same shape.
-    """
+    """Compare masks X x Y x Z by lesion; one common voxel is enough, as in the WMH challenge (Kuijf et al. 2019)."""
     lesions, sizes = lesion_components(label)
     predicted, predicted_sizes = lesion_components(prediction)
     found = np.unique(lesions[prediction & label]).size
@@ -70,16 +48,9 @@ def compute_lesion_detection(prediction: np.ndarray, label: np.ndarray) -> Lesio
 def compute_lesion_hausdorff(
     prediction: torch.Tensor, label: torch.Tensor, spacing: torch.Tensor, percentile: float = 95.0
 ) -> float:
-    """Hausdorff distance of two masks in mm.
+    """Hausdorff distance in mm of two masks X x Y x Z with voxels of ``spacing`` mm; NaN when either is empty.
 
-    Args:
-        prediction: X x Y x Z, boolean.
-        label: the same shape.
-        spacing: size of a voxel in mm, 3 values.
-        percentile: of the distances between the surfaces; 95 leaves single voxels aside.
-
-    Returns:
-        The distance; NaN when either mask is empty, because there is none.
+    ``percentile`` is of the distances between the surfaces; 95 leaves single voxels aside.
     """
     if not (bool(prediction.any()) and bool(label.any())):
         return float("nan")
@@ -94,12 +65,7 @@ def compute_lesion_hausdorff(
 
 
 class LesionF1Metric(CaseMetric):
-    """Lesion-wise F1, see :func:`compute_lesion_detection`.
-
-    Args:
-        label: class of the lesions.
-        ignore_label: see :class:`CaseMetric`.
-    """
+    """Lesion-wise F1 of the class ``label``, see :func:`compute_lesion_detection` and :class:`CaseMetric`."""
 
     def __init__(self, label: int = 4, ignore_label: int | None = None) -> None:
         super().__init__(ignore_label)
@@ -112,12 +78,8 @@ class LesionF1Metric(CaseMetric):
 
 
 class LesionHausdorffMetric(CaseMetric):
-    """95 % Hausdorff distance of the lesions in mm, see :func:`compute_lesion_hausdorff`.
-
-    Args:
-        label: class of the lesions.
-        percentile: of the distances.
-        ignore_label: see :class:`CaseMetric`.
+    """95 % Hausdorff distance in mm of the class ``label``, see :func:`compute_lesion_hausdorff` and
+    :class:`CaseMetric`.
     """
 
     def __init__(self, label: int = 4, percentile: float = 95.0, ignore_label: int | None = None) -> None:

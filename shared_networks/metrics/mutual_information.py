@@ -6,8 +6,6 @@ from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 from shared_networks.metrics.histograms import GREY_LEVELS, entropy_in_bits, grey_levels, histogram
 
-__all__ = ["MutualInformationMetric", "compute_mutual_information"]
-
 
 def compute_mutual_information(
     fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard"

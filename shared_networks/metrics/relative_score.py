@@ -7,20 +7,14 @@ from monai.metrics import CumulativeIterationMetric
 
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["RelativeFusionScore"]
-
 
 class RelativeFusionScore(CumulativeIterationMetric):
     """Mean over several fusion metrics of (mean score of the fused images) / (mean score of their sources' maximum).
 
-    The metrics have different units and modalities different levels, so they cannot be averaged as they are; the
-    plain maximum of the two sources, the strongest rival that needs no parameters, is the natural unit. A score of 1
-    is as good as the maximum.
-
-    Called as ``metric(y_pred=fused, y=sources)`` like :class:`shared_networks.metrics.FusionMetric`.
-
-    Args:
-        metrics: the metrics to average; larger must be better in each.
+    The metrics, in each of which larger must be better, have different units and modalities different levels, so they
+    cannot be averaged as they are; the plain maximum of the two sources, the strongest rival that needs no parameters,
+    is the natural unit. A score of 1 is as good as the maximum. Called like
+    :class:`shared_networks.metrics.FusionMetric`.
     """
 
     def __init__(self, metrics: Sequence[FusionMetric]) -> None:

@@ -4,8 +4,6 @@ import torch
 
 from shared_networks.metrics.arguments import check_images
 
-__all__ = ["compute_soft_mutual_information"]
-
 # 1 / (2 sigma^2) of the Parzen window, in squared bins: sigma is half a bin.
 _SHARPNESS = 2.0
 _TINY = 1e-12
@@ -35,17 +33,8 @@ def compute_soft_mutual_information(
     Equal to ``monai.losses.GlobalMutualInformationLoss("gaussian")`` (negated, in bits, summed over the sources), but
     three times as fast. Memory is B x H x W x bins.
 
-    Args:
-        fused: B x 1 x H x W, 0..255.
-        source_a: B x 1 x H x W, 0..255.
-        source_b: B x 1 x H x W, 0..255.
-        bins: number of bin centres from 0 to 255, at least 2.
-
-    Returns:
-        Tensor (B,).
-
-    Raises:
-        ValueError: when the shapes do not fit or there are fewer than two bins.
+    Images B x 1 x H x W in 0..255 -> scores (B,). Raises ValueError when the shapes do not fit or there are fewer than
+    two bins (centres from 0 to 255).
     """
     check_images(fused, source_a, source_b)
     if bins < 2:

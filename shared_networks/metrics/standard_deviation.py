@@ -5,8 +5,6 @@ import torch
 from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 
-__all__ = ["StandardDeviationMetric", "compute_standard_deviation"]
-
 _SATURATION = 255.0
 
 

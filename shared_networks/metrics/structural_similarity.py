@@ -8,14 +8,6 @@ from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 from shared_networks.metrics.windows import filter_valid, gaussian_window
 
-__all__ = [
-    "MeanSourceSSIMMetric",
-    "MultiExposureSSIMMetric",
-    "compute_mean_source_ssim",
-    "compute_multi_exposure_ssim",
-    "compute_ssim",
-]
-
 _SIZE, _SIGMA = 11, 1.5
 _CONTRAST_CONSTANT = (0.03 * 255) ** 2
 # Constants of the published index: added to the length of a patch, highest exponent and least weight of a source.
@@ -107,13 +99,7 @@ def compute_ssim(first: torch.Tensor, second: torch.Tensor, data_range: float = 
     Gaussian window 11 x 11 of sigma 1.5, K1 0.01, K2 0.03, averaged over the positions where the window fits. The value
     is that of ``monai.losses.SSIMLoss``, which uploads its window in every call and does not filter axis by axis.
 
-    Args:
-        first: B x 1 x H x W, H and W at least 11.
-        second: the same shape.
-        data_range: largest value.
-
-    Returns:
-        Tensor (B,), at most 1. Differentiable.
+    Images B x 1 x H x W in 0..``data_range``, H and W at least 11 -> (B,), at most 1. Differentiable.
     """
     window = gaussian_window(_SIZE, _SIGMA, first)
     moments = torch.cat([first, second, first * first, second * second, first * second], dim=1)

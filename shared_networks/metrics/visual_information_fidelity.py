@@ -6,8 +6,6 @@ from shared_networks.metrics.arguments import check_images
 from shared_networks.metrics.base import FusionMetric
 from shared_networks.metrics.windows import filter_valid, gaussian_window
 
-__all__ = ["VisualInformationFidelityMetric", "compute_visual_information_fidelity"]
-
 _NOISE_VARIANCE = 2.0
 # Gaussian windows of the four scales, fine to coarse; sigma is a fifth of the size.
 _WINDOW_SIZES = (17, 9, 5, 3)
@@ -63,11 +61,7 @@ def _fidelity(reference: torch.Tensor, fused: torch.Tensor, saturating: bool, sc
 
 
 def compute_visual_information_fidelity(
-    fused: torch.Tensor,
-    source_a: torch.Tensor,
-    source_b: torch.Tensor,
-    definition: str = "standard",
-    scales: int = 4,
+    fused: torch.Tensor, source_a: torch.Tensor, source_b: torch.Tensor, definition: str = "standard", scales: int = 4
 ) -> torch.Tensor:
     """Compute VIF(A, F) + VIF(B, F) in the pixel domain (Sheikh and Bovik, IEEE TIP 2006, doi 10.1109/TIP.2005.859378).
 

@@ -7,28 +7,20 @@ import numpy as np
 
 from shared_networks.metrics.lesions import lesion_components
 
-__all__ = ["compute_volume_report"]
-
 
 def compute_volume_report(
     label: np.ndarray, affine: np.ndarray, class_names: Mapping[int, str], lesion_label: int | None = None
 ) -> dict[str, Any]:
-    """Summarise a label map, ready for JSON.
+    """Summarise a label map X x Y x Z, ready for JSON; 0, the background, is left out.
 
-    Args:
-        label: class indices X x Y x Z.
-        affine: voxel to world in mm, 4 x 4.
-        class_names: class index -> name; 0, the background, is left out of the volumes.
-        lesion_label: class of the lesions; None for the last of the classes.
+    ``lesion_label`` is the last of the classes where it is not given.
 
-    Returns:
-        - ``volumes_ml``: name -> volume in ml.
-        - ``lesion_count``: connected components of the lesion class (26 neighbours).
-        - ``lesion_load_ml``: their volume in ml.
-        - ``lesion_load_percent``: the same as a share of all classes but the background; 0 when there is none.
-        - ``lesion_volumes_ml``: volume of every lesion, largest first.
-        - ``largest_lesion_voxel``: the voxel of the largest lesion that is nearest to its centre of mass; None without
-          lesions.
+    - ``volumes_ml``: name -> volume in ml.
+    - ``lesion_count``: connected components of the lesion class (26 neighbours).
+    - ``lesion_load_ml``: their volume in ml.
+    - ``lesion_load_percent``: the same as a share of all classes but the background; 0 when there is none.
+    - ``lesion_volumes_ml``: volume of every lesion, largest first.
+    - ``largest_lesion_voxel``: its voxel that is nearest to its centre of mass; None without lesions.
     """
     voxel_ml = abs(float(np.linalg.det(np.asarray(affine, dtype=np.float64)[:3, :3]))) / 1000.0
     volumes = {

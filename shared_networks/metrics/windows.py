@@ -3,19 +3,10 @@
 import torch
 import torch.nn.functional as F
 
-__all__ = ["filter_valid", "gaussian_window"]
-
 
 def gaussian_window(size: int, sigma: float, like: torch.Tensor) -> torch.Tensor:
-    """Return one axis of a Gaussian window whose samples sum to one.
-
-    Args:
-        size: number of samples, odd.
-        sigma: standard deviation in pixels.
-        like: tensor that gives dtype and device.
-
-    Returns:
-        Tensor (size,).
+    """One axis, (size,), of a Gaussian window whose samples sum to one, with dtype and device of ``like``; sigma in
+    pixels.
     """
     offset = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
     window = torch.exp(-(offset**2) / (2 * sigma**2))
@@ -23,14 +14,8 @@ def gaussian_window(size: int, sigma: float, like: torch.Tensor) -> torch.Tensor
 
 
 def filter_valid(images: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Correlate every channel with the separable window ``window x window``, without padding.
-
-    Args:
-        images: B x C x H x W.
-        window: (K,), one axis of the window.
-
-    Returns:
-        B x C x (H - K + 1) x (W - K + 1).
+    """Correlate every channel with the separable window of axis (K,): B x C x H x W -> B x C x (H - K + 1) x (W - K +
+    1).
     """
     batch, channels, height, width = images.shape
     size, groups = window.numel(), batch * channels

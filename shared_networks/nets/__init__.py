@@ -17,21 +17,3 @@ from shared_networks.nets.simple_fusion import (
     SourceAlone,
 )
 from shared_networks.nets.ux_net import UXNet3D
-
-__all__ = [
-    "AverageFusion",
-    "BilateralAttentionSegmenter",
-    "DegradationAutoencoder",
-    "DualTreeFusion",
-    "FusionLossMinimiser",
-    "GeSeNet",
-    "GuidedFilterFusion",
-    "HyperDenseNet",
-    "LaplacianPyramidFusion",
-    "MaximumFusion",
-    "RMRFusionNet",
-    "SemanticHeadOnly",
-    "SliceWiseFusion",
-    "SourceAlone",
-    "UXNet3D",
-]

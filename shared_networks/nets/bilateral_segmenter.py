@@ -9,8 +9,6 @@ from torch import nn
 
 from shared_networks.blocks.bilateral_attention import BilateralAttentionFusion
 
-__all__ = ["BilateralAttentionSegmenter"]
-
 
 class BilateralAttentionSegmenter(nn.Module):
     """Light segmenter with two heads, after C. Peng et al., "Bilateral attention decoder: A lightweight decoder for
@@ -82,13 +80,8 @@ class BilateralAttentionSegmenter(nn.Module):
         )
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Say the class of every pixel, for pictures of any size.
-
-        Args:
-            image: B x in_channels x H x W in [0, 1].
-
-        Returns:
-            Logits of the main and of the auxiliary head, each B x out_channels x H x W.
+        """Logits of the main and of the auxiliary head, each B x out_channels x H x W, for pictures of any size in [0,
+        1].
         """
         maps8 = self.stage2(self.stem(image))
         maps16 = self.stage3(maps8)

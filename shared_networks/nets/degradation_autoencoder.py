@@ -9,8 +9,6 @@ from shared_networks.blocks.feature_decoder import FeatureDecoder
 from shared_networks.blocks.swin_encoder import SwinEncoder
 from shared_networks.utils.weights import load_weights
 
-__all__ = ["DegradationAutoencoder"]
-
 
 class DegradationAutoencoder(nn.Module):
     """Two encoders of the same form with weights of their own, and one decoder for both modalities.
@@ -40,13 +38,9 @@ class DegradationAutoencoder(nn.Module):
         self.decoder = FeatureDecoder(feature_channels)
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
-        """Eq. 1: features of both modalities.
+        """Eq. 1: features of both modalities, B x 2C x X x Y x Z: those of X (T1), then those of Y (T2-FLAIR).
 
-        Args:
-            image: B x 2 x X x Y x Z in [0, 1]; channel 0 = X (T1), channel 1 = Y (T2-FLAIR). Any size.
-
-        Returns:
-            B x 2C x X x Y x Z, C = ``feature_channels``: the features of X, then those of Y.
+        The image is B x 2 x X x Y x Z in [0, 1], of any size; C = ``feature_channels``.
         """
         return torch.cat([self.encoder_x(image[:, 0:1]), self.encoder_y(image[:, 1:2])], dim=1)
 
@@ -55,15 +49,9 @@ class DegradationAutoencoder(nn.Module):
         return self.decoder(features)
 
     def forward(self, image: torch.Tensor, return_features: bool = False) -> torch.Tensor:
-        """Encode and reconstruct both modalities.
+        """Encode and reconstruct both modalities, B x 2 x X x Y x Z in [0, 1] -> the same shape, not clamped.
 
-        Args:
-            image: B x 2 x X x Y x Z in [0, 1].
-            return_features: append the features, as the loss of Eq. 4 needs them.
-
-        Returns:
-            B x 2 x X x Y x Z reconstructions (not clamped), or B x (2 + 2C) x X x Y x Z: reconstructions, features of
-            X, features of Y.
+        With ``return_features`` B x (2 + 2C) x X x Y x Z: reconstructions, features of X, features of Y, for Eq. 4.
         """
         features = self.encode(image)
         halves = features.split(self.feature_channels, dim=1)
@@ -71,17 +59,11 @@ class DegradationAutoencoder(nn.Module):
         return torch.cat([*images, features] if return_features else images, dim=1)
 
     def load(self, path: str | Path, command: str = "") -> "DegradationAutoencoder":
-        """Take the weights of a stage 1 checkpoint, all of them and no others.
+        """Take the weights of a stage 1 checkpoint, all of them and no others; returns this network.
 
-        Args:
-            path: file with a state dict, or with one under the key ``model`` as training writes it.
-            command: what makes the checkpoint; part of the error message.
-
-        Returns:
-            This network.
-
-        Raises:
-            InputError: when the file is missing, cannot be read or holds other weights; the network is unchanged.
+        The file has a state dict, or one under the key ``model`` as training writes it; ``command``, what makes it, is
+        part of the error message. Raises InputError when the file is missing, cannot be read or holds other weights;
+        the network is unchanged.
         """
         remedy = "train stage 1 first" + (f": {command}" if command else " (train_autoencoder.json)")
         refusal = f"not a checkpoint of this autoencoder ({{fault}}); {remedy}"

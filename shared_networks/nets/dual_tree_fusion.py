@@ -9,8 +9,6 @@ from torch import nn
 
 from shared_networks.errors import InputError
 
-__all__ = ["DualTreeFusion"]
-
 
 class _NumpyWithRemovedNames:
     """NumPy with the two functions that NumPy 2 has removed and dtcwt 0.14 calls."""

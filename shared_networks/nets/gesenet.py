@@ -9,8 +9,6 @@ from shared_networks.blocks.edge_enhancement import EdgeEnhancement
 from shared_networks.blocks.global_refinement import GlobalRefinement
 from shared_networks.blocks.region_mask import RegionMask
 
-__all__ = ["GeSeNet"]
-
 
 class _Branch(nn.Module):
     """Stem, edge enhancement E and region mask M of one modality, in either order."""
@@ -116,15 +114,10 @@ class GeSeNet(nn.Module):
         )
 
     def forward(self, image: torch.Tensor, return_masks: bool = False) -> torch.Tensor:
-        """Fuse pictures of any size.
+        """Fuse pictures of any size, B x 2 x H x W in [0, 1]: MRI, then CT or the luminance of PET or SPECT -> B x 1 x
+        H x W.
 
-        Args:
-            image: B x 2 x H x W in [0, 1]; channel 0 = MRI, channel 1 = CT or the luminance of PET or SPECT.
-            return_masks: append the principal masks of the two branches (hard outside training).
-
-        Returns:
-            B x 1 x H x W fused luminance in [0, 1]; behind it, where asked for, two channels with the masks of the MRI
-            and the other branch.
+        With ``return_masks`` two channels follow: the principal masks of the two branches (hard outside training).
         """
         height, width = image.shape[2], image.shape[3]
         padded = F.pad(image, [0, width % 2, 0, height % 2], mode="replicate")

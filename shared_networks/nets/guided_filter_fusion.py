@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["GuidedFilterFusion", "guided_filter", "window_mean"]
-
 
 def window_mean(image: torch.Tensor, radius: int) -> torch.Tensor:
     """Mean over (2 radius + 1)-wide squares; at the border over the part that lies inside. B x C x H x W."""
@@ -16,13 +14,9 @@ def window_mean(image: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def guided_filter(image: torch.Tensor, guide: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
-    """Smooth an image along the edges of another (He, Sun and Tang, TPAMI 2013, Eq. 5 to 8).
+    """Smooth an image along the edges of another (He, Sun and Tang, TPAMI 2013, Eq. 5 to 8), both B x C x H x W.
 
-    Args:
-        image: what is filtered, B x C x H x W.
-        guide: same shape, values in [0, 1].
-        radius: windows are 2 radius + 1 pixels wide.
-        epsilon: variance of the guide below which a window counts as flat.
+    The guide is in [0, 1]; windows are 2 radius + 1 pixels wide, flat below a variance of the guide of ``epsilon``.
     """
     mean_guide, mean_image = window_mean(guide, radius), window_mean(image, radius)
     covariance = window_mean(guide * image, radius) - mean_guide * mean_image

@@ -7,8 +7,6 @@ import torch
 from monai.networks.blocks import Convolution
 from torch import nn
 
-__all__ = ["HyperDenseNet"]
-
 
 class HyperDenseNet(nn.Module):
     """Segmentation at full resolution, in which every layer of every modality's path sees all earlier layers of all.
@@ -66,19 +64,11 @@ class HyperDenseNet(nn.Module):
         )
         sizes = [seen[-1], *classifier]
         self.classifier = nn.Sequential(
-            *(layer(narrow, wide, 1) for narrow, wide in pairwise(sizes)),
-            nn.Conv3d(sizes[-1], out_channels, 1),
+            *(layer(narrow, wide, 1) for narrow, wide in pairwise(sizes)), nn.Conv3d(sizes[-1], out_channels, 1)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Segment volumes of any size.
-
-        Args:
-            x: B x in_channels x X x Y x Z.
-
-        Returns:
-            Logits, B x out_channels x X x Y x Z.
-        """
+        """Segment volumes of any size, B x in_channels x X x Y x Z -> logits, B x out_channels x X x Y x Z."""
         first, *others = self.layers
         maps = first(x)
         for layer in others:

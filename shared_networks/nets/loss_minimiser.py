@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-__all__ = ["FusionLossMinimiser"]
-
 
 class FusionLossMinimiser(nn.Module):
     """Minimise a fusion loss over the voxels of the fused volume, by Adam with a rate that falls linearly to 0.

@@ -12,8 +12,6 @@ from shared_networks.blocks.dense_fusion import DenseFusion
 from shared_networks.blocks.detail_gate import DetailGate
 from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
 
-__all__ = ["RMRFusionNet"]
-
 
 class RMRFusionNet(nn.Module):
     """Robust mutual-reinforcing fusion: frozen encoders, fusion module, frozen decoder and semantic head.

@@ -7,8 +7,6 @@ from torch import nn
 
 from shared_networks.blocks.any_size_head import AnySizeHead
 
-__all__ = ["SemanticHeadOnly"]
-
 
 class SemanticHeadOnly(nn.Module):
     """A segmentation network on the two images, in the form of :class:`shared_networks.nets.RMRFusionNet`.

@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["AverageFusion", "LaplacianPyramidFusion", "MaximumFusion", "SliceWiseFusion", "SourceAlone"]
-
 
 class AverageFusion(nn.Module):
     """Mean of the two sources.

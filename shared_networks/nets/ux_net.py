@@ -7,8 +7,6 @@ import torch
 from monai.networks.blocks import UnetOutBlock, UnetrBasicBlock, UnetrUpBlock
 from torch import nn
 
-__all__ = ["UXNet3D"]
-
 
 class _ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of B x C x X x Y x Z, for each voxel."""
@@ -108,13 +106,8 @@ class UXNet3D(nn.Module):
         self.out = UnetOutBlock(3, feature_size, out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Segment volumes whose axes are multiples of 16, not all of them 16.
-
-        Args:
-            x: B x in_channels x X x Y x Z.
-
-        Returns:
-            Logits, B x out_channels x X x Y x Z.
+        """Segment B x in_channels x X x Y x Z, axes multiples of 16, not all of them 16 -> logits, B x out_channels x X
+        x Y x Z.
         """
         maps = [self.skips[0](x)]
         for stage, norm, skip in zip(self.stages, self.stage_norms, self.skips[1:], strict=True):

@@ -2,13 +2,14 @@
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydoc import locate
 from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
-__all__ = ["is_referred_to", "look_up", "mistaken_texts", "strings_of", "switches_as_text", "unknown_keys"]
+__all__ = ["is_referred_to", "look_up", "mistaken_values", "strings_of", "switches_as_text", "unknown_keys"]
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -62,26 +63,83 @@ def switches_as_text(given: Mapping[str, Any], files: Mapping[str, Any]) -> dict
     }
 
 
-def mistaken_texts(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
-    """Describe the switches that were given a text that is neither true nor false, and the numbers that were given any.
+def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
+    """Describe the values of another kind than the file's: text for a number, a number for a list, and the like.
+
+    Nothing would look at them until they are used, which may be in the middle of a run. References, expressions and
+    None pass. Of the keys at the top, which users set, numbers that are not negative in the files must not become so,
+    and lists and dictionaries stay what they are; a component's argument may have several forms.
 
     Args:
         given: override keys and values.
         files: content of the config files, merged, before the overrides.
 
     Returns:
-        One text for each such key, in the given order.
+        One text for each such key, in the given order, e.g. ``"overlap must be a number, got 'abc'"``.
     """
     found = []
     for key, value in given.items():
-        if not isinstance(value, str) or value.startswith(("$", "@", "%")):
+        if value is None or _is_reference(value):
             continue
-        default = look_up(files, ReferenceResolver.split_id(key))
-        if isinstance(default, bool) and value.lower() not in ("true", "false"):
-            found.append(f"{key} must be True or False, got '{value}'")
-        elif isinstance(default, int | float) and not isinstance(default, bool):
-            found.append(f"{key} must be a number, got '{value}'")
+        parts = ReferenceResolver.split_id(key)
+        default = look_up(files, parts)
+        expected = _expected_plain(value, default, len(parts) == 1)
+        if not expected and len(parts) == 1 and parts[0] != ConfigParser.meta_key:
+            expected = _expected_whole(value, default)
+        if expected:
+            found.append(f"{key} must be {expected}, got {value!r}")
     return found
+
+
+def _expected_plain(value: Any, default: Any, is_setting: bool) -> str:
+    """What a value should be where the file holds a switch or a number; '' where it is that, or something else."""
+    if isinstance(default, bool):
+        is_one = value in (0, 1) if isinstance(value, int | float) else str(value).lower() in ("true", "false")
+        return "" if is_one and not isinstance(value, list | dict | tuple) else "True or False"
+    if not _is_number(default):
+        return ""
+    if not _is_number(value):
+        return "a number"
+    if isinstance(default, int) and value != int(value):
+        return "a whole number"
+    return "at least 0" if is_setting and default >= 0 > value else ""
+
+
+def _expected_whole(value: Any, default: Any) -> str:
+    """The same where it holds a list or a dictionary that is no component."""
+    if isinstance(default, list):
+        return _expected_list(value, default)
+    if isinstance(default, Mapping) and not ConfigComponent.is_instantiable(default):
+        return "" if isinstance(value, Mapping) else "a dictionary"
+    return ""
+
+
+def _expected_list(value: Any, default: list[Any]) -> str:
+    """The same where it holds a list; two or three numbers are a range or a size, which keeps its length.
+
+    One whole number stands for a size that is the same along all axes, as in MONAI.
+    """
+    plain = bool(default) and not any(isinstance(part, list | dict) for part in default)
+    example = default if plain else ["a", "b"]
+    if not isinstance(value, list | tuple):
+        is_size = plain and all(isinstance(part, int) for part in [value, *default]) and _is_number(value)
+        return "" if is_size else f"a list such as {example}"
+    of_numbers = plain and all(map(_is_number, default))
+    of_texts = plain and all(isinstance(part, str) for part in default)
+    if of_numbers and len(default) in (2, 3) and len(value) != len(default):
+        return f"a list of {len(default)} numbers such as {example}"
+    is_good = (not of_numbers or all(_is_number(part) or _is_reference(part) for part in value)) and (
+        not of_texts or all(isinstance(part, str) for part in value)
+    )
+    return "" if is_good else f"a list such as {example}"
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("$", "@", "%"))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_switch(key: str, files: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ from shared_networks.runner.call_stack import calling_frames
 from shared_networks.runner.config_keys import (
     is_referred_to,
     look_up,
-    mistaken_texts,
+    mistaken_values,
     switches_as_text,
     unknown_keys,
 )
@@ -158,7 +158,7 @@ def _check_keys(
     # MONAI passes over a key that is None: its default would stay, and a mistyped one goes unnoticed.
     lost = {key: None for key, text in typed.items() if text == "None" and key not in {*given, *own, *ids}}
     meant, faults = as_typed(given, typed, files, paths)
-    faults += unknown_keys([*given, *lost], files, parser.get()) + mistaken_texts(given, files)
+    faults += unknown_keys([*given, *lost], files, parser.get()) + mistaken_values(given, files)
     if faults:
         raise InputError("; ".join(faults))
     for key, meaning in (switches_as_text(given, files) | lost).items():

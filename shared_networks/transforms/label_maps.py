@@ -16,6 +16,7 @@ __all__ = [
     "LABEL_REMEDY",
     "CheckLabelsd",
     "MapLabelsd",
+    "label_values",
     "left_out_labels",
     "refuse_other_labels",
     "whole_labels",
@@ -46,6 +47,25 @@ def whole_labels(values: np.ndarray) -> np.ndarray:
     """
     whole = np.round(values)
     return np.where(np.abs(values - whole) <= _ROUNDING, whole, values)
+
+
+def label_values(values: np.ndarray, name: str) -> np.ndarray:
+    """:func:`whole_labels` as uint8.
+
+    Args:
+        values: of any shape.
+        name: of the file.
+
+    Raises:
+        InputError: for a value that is no whole number in 0..255.
+    """
+    whole = whole_labels(values)
+    wrong = whole[(whole < 0) | (whole > 255) | (whole != np.round(whole))]
+    if wrong.size:
+        raise InputError(
+            f"{name}: value {wrong[0]:g} in the label, expected whole numbers in 0..255: correct the file."
+        )
+    return whole.astype(np.uint8)
 
 
 def refuse_other_labels(labels: np.ndarray, allowed: Collection[int] | Mapping | str, name: str) -> None:

@@ -22,7 +22,7 @@ from shared_networks.io.source_pair import (
     on_grid_of,
     prepare_single,
 )
-from shared_networks.transforms.label_maps import LABEL_REMEDY, whole_labels
+from shared_networks.transforms.label_maps import LABEL_REMEDY, label_values
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
@@ -34,6 +34,7 @@ from shared_networks.transforms.modality_checks import (
     value_remarks,
 )
 from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.number_checks import check_numbers
 
 __all__ = ["LoadModalitiesd"]
 
@@ -94,7 +95,7 @@ class LoadModalitiesd(LoadSourcesd):
 
     Raises:
         InputError: one line that says what is wrong with which file and what to do. An item with the key ``refused``
-            raises its value: the data list found the fault already.
+            raises its value: the data list found the fault already. Also when it is made, for settings that are none.
     """
 
     def __init__(
@@ -118,6 +119,13 @@ class LoadModalitiesd(LoadSourcesd):
         foreground_key: str = "",
     ) -> None:
         super().__init__(keys, warning_key, resample, prepare)
+        check_numbers("percentiles", [lower, upper], 2, least=0, most=100)
+        if not lower < upper:
+            raise InputError(f"percentiles must rise, got {[lower, upper]}.")
+        if len(modalities) != 2 or not all(isinstance(name, str) and name for name in modalities):
+            raise InputError(f"modalities must be two names, got {modalities!r}.")
+        for name, bounds in (expected_ranges or {}).items():
+            check_numbers(f"expected_ranges {name}", bounds, 2)
         self.foreground_key = foreground_key
         self.label_key = label_key
         self.brain_key = brain_key
@@ -256,14 +264,9 @@ class LoadModalitiesd(LoadSourcesd):
             check_same_grid(reference, source, LABEL_REMEDY)
             if source.cleared is not None:
                 changed.append(source.warnings[-1])
-            values = whole_labels(source.values)
-            wrong = values[(values < 0) | (values > 255) | (values != np.round(values))]
-            if wrong.size:
-                raise InputError(
-                    f"{path}: value {wrong[0]:g} in the label, expected whole numbers in 0..255: correct the file."
-                )
+            values = label_values(source.values, str(path))
             if number == 0:
-                label = values.astype(np.uint8)
+                label = values
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed

@@ -18,6 +18,7 @@ from shared_networks.io.source_pair import Preparation, on_grid_of
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
 from shared_networks.transforms.load_sources import LoadSourcesd, darken_to_mid_grey, normalise_volume
 from shared_networks.transforms.modality_checks import OTHER_THAN_MRI, overlap_remarks, value_remarks
+from shared_networks.utils.number_checks import check_number
 
 __all__ = ["LoadFusionPaird"]
 
@@ -83,8 +84,8 @@ class LoadFusionPaird(LoadSourcesd):
         mid_grey: float | None = None,
     ) -> None:
         super().__init__(keys, warning_key, resample, prepare)
-        if mid_grey is not None and not 0.0 < mid_grey < 1.0:
-            raise ValueError(f"mid_grey must be between 0 and 1, got {mid_grey!r}.")
+        if mid_grey is not None:
+            check_number("mid_grey", mid_grey, least=1e-3, below=1)
         self.mid_grey = mid_grey
         self.ct_window = CtWindow(ct_window)
         self.modality_key = modality_key

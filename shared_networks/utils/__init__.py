@@ -6,12 +6,3 @@ from shared_networks.utils.code_version import check_code_version
 from shared_networks.utils.memory import keep_freed_memory
 from shared_networks.utils.optional_packages import missing_for_tensorrt
 from shared_networks.utils.own_outputs import own_outputs
-
-__all__ = [
-    "atomic_path",
-    "check_code_version",
-    "keep_freed_memory",
-    "missing_for_tensorrt",
-    "own_outputs",
-    "set_backends",
-]

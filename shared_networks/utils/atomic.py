@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there."""
+"""Files and folders that are written atomically."""
 
 import os
 import shutil
@@ -10,8 +10,6 @@ from pathlib import Path
 
 from shared_networks.utils.folder_lock import folder_lock
 
-__all__ = ["atomic_files", "atomic_folder", "atomic_path", "atomic_text", "remove_abandoned", "write_text"]
-
 _PREFIX = ".writing-"
 """Of temporary files and folders."""
 _ABANDONED_SECONDS = 3600.0
@@ -22,10 +20,7 @@ _ABANDONED_SECONDS = 3600.0
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success flush it to the disk and rename it, on failure remove it.
 
-    The temporary name keeps all suffixes, because image writers choose the format by them.
-
-    Args:
-        path: the file to make; its folder must exist.
+    The temporary name keeps all suffixes, because image writers choose the format by them. The folder must exist.
     """
     path = Path(path)
     temporary = _make_temporary(path)
@@ -39,7 +34,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_files(folder: str | Path, names: Sequence[str]) -> Iterator[list[Path]]:
-    """:func:`atomic_path` for files that must appear together or not at all, in a folder that is made when missing.
+    """:func:`atomic_path` for files that appear together, in a folder that is made when missing.
 
     The last one says that the others are complete: an old one goes before the first rename, the new one comes with the
     last, so that a process killed in between never leaves it beside files of another run. Two processes that write the
@@ -78,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def atomic_text(path: str | Path, text: str) -> None:
-    """:func:`write_text` to a file that is whole or not there."""
+    """:func:`write_text`, atomically."""
     with atomic_path(path) as temporary:
         write_text(temporary, text)
 

@@ -14,20 +14,13 @@ from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 from shared_networks.utils.weights import change_tensors, read_weights, weights_of
 
-__all__ = ["average_weights", "main"]
-
 
 def average_weights(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Mean of every floating point entry; other entries (counters) are the first state's.
+    """Mean of every floating point entry of state dicts of one network; other entries (counters) are the first one's.
 
     The mean of checkpoints late in a training lies nearer to the middle of the minimum that they wander about in, and
-    usually generalises better (Izmailov et al., UAI 2018).
-
-    Args:
-        states: state dicts of one network, at least one.
-
-    Raises:
-        InputError: when there is none, or when their keys or shapes differ.
+    usually generalises better (Izmailov et al., UAI 2018). Raises InputError when there is none, or when their keys or
+    shapes differ.
     """
     if not states:
         raise InputError("No checkpoint to average: give at least one.")

@@ -2,8 +2,6 @@
 
 import torch
 
-__all__ = ["set_backends"]
-
 
 def set_backends(tf32: bool, cudnn_benchmark: bool, deterministic: bool) -> None:
     """Set PyTorch's switches for CUDA; on a CPU they change nothing.

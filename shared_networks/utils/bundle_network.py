@@ -12,8 +12,6 @@ import shared_networks
 from shared_networks.errors import InputError
 from shared_networks.utils.weights import load_weights
 
-__all__ = ["check_version", "load_network", "read_inference_config", "read_metadata"]
-
 
 def read_metadata(bundle: Path) -> dict[str, Any]:
     """Content of ``configs/metadata.json``.
@@ -50,14 +48,11 @@ def read_inference_config(bundle: Path) -> ConfigParser:
 
 
 def load_network(bundle: Path) -> nn.Module:
-    """The item ``network_def`` of ``inference.json`` with the weights of ``models/model.pt``.
+    """The item ``network_def`` of ``inference.json`` with the weights ``models/model.pt``, on the CPU in evaluation
+    mode.
 
-    Returns:
-        The network on the CPU, in evaluation mode.
-
-    Raises:
-        InputError: when a file is missing, the weights cannot be loaded with ``weights_only=True``, or they do not fit
-            the network exactly.
+    Raises InputError when a file is missing, the weights cannot be loaded with ``weights_only=True``, or they do not
+    fit the network exactly.
     """
     weights = bundle / "models" / "model.pt"
     network = read_inference_config(bundle).get_parsed_content("network_def").eval()

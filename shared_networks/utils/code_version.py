@@ -6,23 +6,13 @@ from pathlib import Path
 import shared_networks
 from shared_networks.errors import InputError
 
-__all__ = ["check_code_version"]
-
 
 def check_code_version(bundle_root: str | Path) -> str:
-    """Compare the version of a bundle with that of the ``shared_networks`` that was imported.
+    """Compare the version of a bundle with that of the ``shared_networks`` that was imported, which is returned.
 
-    Bundle and package are released together under one version. A server that holds two bundles imports the copy of
-    the first one for both, so that the second would run code that its weights were not made with.
-
-    Args:
-        bundle_root: folder of the bundle; without a ``configs/metadata.json`` there is nothing to compare.
-
-    Returns:
-        The version of the package.
-
-    Raises:
-        InputError: when they differ.
+    Bundle and package are released together under one version. A server that holds two bundles imports the copy of the
+    first one for both, so that the second would run code that its weights were not made with. Without a
+    ``configs/metadata.json`` there is nothing to compare; raises InputError when they differ.
     """
     path = Path(bundle_root) / "configs" / "metadata.json"
     version = shared_networks.__version__

@@ -6,8 +6,6 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["cached_constants", "forget_constants"]
-
 _Made = TypeVar("_Made")
 # Enough for the sizes of a training and its validation; volumes of ever new sizes push the oldest out.
 _KEPT = 32

@@ -10,23 +10,15 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-__all__ = ["folder_lock"]
-
 _descriptors: set[int] = set()
 
 
 @contextmanager
 def folder_lock(folder: str | Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the system's advisory lock of a folder; it ends with the process, also when that is killed.
+    """Hold the system's advisory lock of a folder that exists; it ends with the process, also when that is killed.
 
-    Where there is none (Windows, some network file systems) nothing is locked, and the answer is yes.
-
-    Args:
-        folder: must exist.
-        wait: until it is free; else say at once whether it was.
-
-    Yields:
-        Whether this process holds it.
+    Where there is none (Windows, some network file systems) nothing is locked, and the answer is yes. Waits until it is
+    free, or with ``wait=False`` yields at once whether this process holds it.
     """
     if fcntl is None:
         yield True

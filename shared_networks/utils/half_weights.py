@@ -9,23 +9,14 @@ from shared_networks.errors import InputError
 from shared_networks.utils.weights import change_tensors, read_weights, weights_of
 from shared_networks.utils.whole_checkpoints import write_checkpoint
 
-__all__ = ["half_weights", "main"]
-
 
 def half_weights(state: Mapping[str, torch.Tensor], least_elements: int = 20_000) -> dict[str, torch.Tensor]:
     """Round the large floating point tensors of a state dict to float16; other tensors stay.
 
-    Small ones (normalisation, biases, first and last layers) take little space and matter most.
-
-    :func:`shared_networks.utils.weights.read_weights` gives them back in float32, with a relative error of at most
-    2 ** -11. Whether the network's results stay the same has to be measured.
-
-    Args:
-        state: name -> tensor.
-        least_elements: smaller tensors stay in float32.
-
-    Raises:
-        InputError: for a value that float16 cannot hold; one line.
+    Small ones (below ``least_elements``: normalisation, biases, first and last layers) take little space and matter
+    most. :func:`shared_networks.utils.weights.read_weights` gives them back in float32, with a relative error of at
+    most 2 ** -11. Whether the network's results stay the same has to be measured. Raises InputError, one line, for a
+    value that float16 cannot hold.
     """
 
     def halved(name: str, value: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-__all__ = ["file_hash", "stream_hash", "weights_entry"]
-
 _PIECE = 2**20
 
 

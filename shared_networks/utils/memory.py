@@ -5,8 +5,6 @@ import sys
 
 import torch
 
-__all__ = ["is_gpu_memory_error", "is_memory_error", "keep_freed_memory"]
-
 # Parameters of glibc's mallopt(3).
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 # "CUDA error: out of memory", "HIP out of memory", "MPS backend out of memory"; libraries.

@@ -5,29 +5,15 @@ from importlib.util import find_spec
 
 import torch
 
-__all__ = ["missing_for_tensorrt", "missing_packages"]
-
 
 def missing_packages(packages: Mapping[str, str]) -> list[str]:
-    """What has to be given to ``pip install``.
-
-    Args:
-        packages: module -> what pip calls the package that brings it.
-
-    Returns:
-        The latter of every module that is not installed, in the given order.
-    """
+    """What has to be given to ``pip install``, by module -> pip's name of its package, for each that is missing."""
     return [name for module, name in packages.items() if not _is_installed(module)]
 
 
 def missing_for_tensorrt(device: torch.device | str) -> list[str]:
-    """What ``monai.networks.trt_compile``, which otherwise only warns and does nothing, lacks on this machine.
-
-    Args:
-        device: where the network is to run.
-
-    Returns:
-        One text for each thing; empty when TensorRT can be used.
+    """What ``monai.networks.trt_compile``, which otherwise only warns and does nothing, lacks for a device; one text
+    each.
     """
     missing = []
     if torch.device(device).type != "cuda" or not torch.cuda.is_available():

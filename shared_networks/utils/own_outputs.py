@@ -5,23 +5,14 @@ from typing import Any, TypeVar
 import torch
 from torch.utils._pytree import tree_map
 
-__all__ = ["own_outputs"]
-
 _Network = TypeVar("_Network", bound=torch.nn.Module)
 
 
 def own_outputs(network: _Network, submodule: str = "") -> _Network:
-    """Copy every output of a network (or of a module inside it) before it is handed out.
+    """Copy every output of a network (or of the module of that name inside it) before it is handed out, and return it.
 
     A TensorRT engine writes each result into the same memory, so that the next call would change the results that a
     caller has kept, e.g. of several windows or slices.
-
-    Args:
-        network: changed in place.
-        submodule: name of the module inside whose outputs are copied; '' for the network's own.
-
-    Returns:
-        ``network``.
     """
     network.get_submodule(submodule).register_forward_hook(_copy)
     return network

@@ -11,8 +11,6 @@ from torch import nn
 from shared_networks.errors import InputError, one_line
 from shared_networks.utils.hashing import weights_entry
 
-__all__ = ["MANIFEST", "change_tensors", "first_difference", "load_weights", "read_weights", "weights_of"]
-
 MANIFEST = "SHA256SUMS"
 """Name of the manifest inside a bundle; ``sha256sum --check`` reads it."""
 
@@ -35,19 +33,14 @@ def change_tensors(
 
 
 def read_weights(path: str | Path, map_location: Any = "cpu") -> Any:
-    """Content of a checkpoint: ``torch.load(..., weights_only=True)``, or safetensors.
+    """Content of a .pt file, by ``torch.load(..., weights_only=True)``, or of a .safetensors file (needs that package).
 
     A file that the manifest of its bundle lists is compared with it. A .pt file with another SHA-256 only gives a
     warning in the log, because a training writes over the weights of its bundle; a .safetensors file is refused.
     Tensors that were stored in half precision (:mod:`shared_networks.utils.half_weights`) come back in single
     precision.
 
-    Args:
-        path: .pt, or .safetensors (needs the package safetensors).
-        map_location: device of the tensors.
-
-    Raises:
-        InputError: one line: missing, not readable, holds code, is not the file of the manifest.
+    Raises InputError, one line: missing, not readable, holds code, is not the file of the manifest.
     """
     path = Path(path)
     if str(map_location).startswith("cpu:"):  # a name of the CPU that torch.load does not know
@@ -145,11 +138,8 @@ def _listed_hash(path: Path) -> str:
 
 
 def first_difference(state: Any, expected: Mapping[str, torch.Tensor]) -> str:
-    """Say the first difference between a state dict and the one that a network needs, or ''.
-
-    Args:
-        state: content of a file, of any kind.
-        expected: names and shapes.
+    """Say the first difference between the content of a file, of any kind, and the names and shapes of a network, or
+    ''.
     """
     if not isinstance(state, Mapping):
         return f"holds a {type(state).__name__}, expected named tensors"

@@ -10,18 +10,12 @@ import torch
 from shared_networks.errors import InputError
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["is_whole_checkpoint", "write_checkpoint"]
-
 
 def write_checkpoint(content: Any, path: str | Path) -> None:
     """Save what ``torch.load(..., weights_only=True)`` can read back, atomically; the folder must exist.
 
-    Args:
-        content: tensors and plain values.
-        path: file to write; an old one of the name stays until the new one is complete.
-
-    Raises:
-        InputError: when it cannot be written (disk full, no permission).
+    An old file of the name stays until the new one is complete. Raises InputError when it cannot be written (disk full,
+    no permission).
     """
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as stream:

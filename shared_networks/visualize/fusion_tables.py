@@ -3,23 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["comparison_table", "weights_noted"]
-
 
 def comparison_table(
     summaries: Sequence[dict[str, Any]],
     published: dict[str, dict[str, float]] | None = None,
     published_name: str = "published",
 ) -> str:
-    """Compare methods on the same data, one table a modality; the best value of a column is bold.
+    """Compare methods on the same data, one Markdown table a modality and the commands; the best value of a column is
+    bold.
 
-    Args:
-        summaries: what :class:`shared_networks.handlers.FusionEvaluationReport` wrote as JSON; same ``data`` in all.
-        published: ``{modality: {metric: value}}`` of a paper; its row is never bold, being another measurement.
-        published_name: name of that row.
-
-    Returns:
-        Markdown text that ends with the commands behind the figures.
+    ``summaries`` is what :class:`shared_networks.handlers.FusionEvaluationReport` wrote as JSON; ``published`` are
+    ``{modality: {metric: value}}`` of a paper, whose row is never bold, being another measurement.
     """
     published = published or {}
     lines = [f"# Fusion quality on {summaries[0]['data']}", ""]

@@ -8,8 +8,6 @@ from matplotlib.colors import to_rgb
 
 from shared_networks.visualize.quality_control import class_colours
 
-__all__ = ["label_table", "name_labels"]
-
 _CARET = 30
 """Code of the extension of Caret and Connectome Workbench, https://nifti.nimh.nih.gov/nifti-1/extension."""
 
@@ -17,10 +15,8 @@ _CARET = 30
 def label_table(class_names: Mapping[int, str]) -> bytes:
     """The label table of Connectome Workbench, as XML in UTF-8: number, name and colour (0 to 1) of each class.
 
-    Workbench shows the names, and programs that read TotalSegmentator's label maps know the same table.
-
-    Args:
-        class_names: class number -> name; 0 is the background, which is transparent.
+    Workbench shows the names, and programs that read TotalSegmentator's label maps know the same table. 0 is the
+    background, which is transparent.
     """
     root = ElementTree.Element("CaretExtension")
     volume = ElementTree.SubElement(root, "VolumeInformation", Index="0")
@@ -37,14 +33,10 @@ def label_table(class_names: Mapping[int, str]) -> bytes:
 
 
 def name_labels(image: nib.Nifti1Image, class_names: Mapping[int, str]) -> nib.Nifti1Image:
-    """Say in the header of a label map what its numbers mean; returns the same image.
+    """Say in the header of a label map X x Y x Z what its numbers mean; returns the same image.
 
     The intent becomes that of a label map (1002), by which viewers take a colour for each number and no grey scale; the
     description lists the classes as far as 79 bytes reach; :func:`label_table` is added as an extension.
-
-    Args:
-        image: X x Y x Z of class numbers.
-        class_names: class number -> name.
     """
     header = image.header
     header.set_intent("label", name="labels")

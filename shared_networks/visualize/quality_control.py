@@ -11,8 +11,6 @@ from matplotlib.patches import Patch
 
 from shared_networks.visualize.side_by_side import upright_slice
 
-__all__ = ["class_colours", "quality_control_figure", "tint_classes"]
-
 _COLOURS = ("tab:blue", "tab:green", "gold", "tab:purple", "tab:cyan", "tab:pink", "tab:brown", "tab:olive")
 _LESION_COLOUR = "red"
 
@@ -30,16 +28,9 @@ def class_colours(class_names: Mapping[int, str]) -> dict[int, str]:
 
 
 def tint_classes(grey: np.ndarray, label: np.ndarray, colours: Mapping[int, str], opacity: float = 0.5) -> np.ndarray:
-    """Lay the classes' colours over a grey picture.
+    """Lay the classes' colours over a grey picture in [0, 1] of any shape -> RGB in [0, 1], with a last axis of 3.
 
-    Args:
-        grey: any shape, values in [0, 1].
-        label: the same shape, class numbers; a class without colour stays grey.
-        colours: class number -> colour.
-        opacity: of the colours; 0 shows the picture only.
-
-    Returns:
-        The shape with a last axis of 3, RGB in [0, 1].
+    A class of the label without colour stays grey; an ``opacity`` of 0 shows the picture only.
     """
     rgb = np.repeat(np.asarray(grey, np.float64).clip(0.0, 1.0)[..., None], 3, axis=-1)
     for number, colour in colours.items():

@@ -5,8 +5,6 @@ from typing import Any
 
 from shared_networks.visualize.fusion_tables import weights_noted
 
-__all__ = ["MEAN_DICE", "segmentation_tables"]
-
 MEAN_DICE = "Dice_mean"
 """Name of the mean of the classes' Dice."""
 
@@ -16,16 +14,10 @@ def segmentation_tables(
     published: Mapping[str, Mapping[str, float]] | None = None,
     published_name: str = "published",
 ) -> str:
-    """Put methods, clean and degraded input, and a paper's figures below each other.
+    """Markdown: segmentation, fusion, the drop of the mean Dice from clean to degraded input, and the commands.
 
-    Args:
-        summaries: what :class:`shared_networks.handlers.SegmentationEvaluationReport` wrote as JSON; same ``data`` in
-            all.
-        published: ``{condition: {metric: value}}`` of a paper.
-        published_name: name of its rows.
-
-    Returns:
-        Markdown text: segmentation, fusion, the drop of the mean Dice from clean to degraded, and the commands.
+    ``summaries`` is what :class:`shared_networks.handlers.SegmentationEvaluationReport` wrote as JSON, with the same
+    ``data`` in all; ``published`` are ``{condition: {metric: value}}`` of a paper.
     """
     published = published or {}
     names = list(dict.fromkeys(name for summary in summaries for name in summary["metrics"]))

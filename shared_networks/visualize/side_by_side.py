@@ -5,8 +5,6 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["fullest_slice", "side_by_side", "upright_slice"]
-
 _MASK_COLOURS = ((255, 140, 0), (0, 160, 255))
 """Orange for the MRI branch's mask, blue for the other one's; both together give their mean."""
 
@@ -21,19 +19,11 @@ def fullest_slice(volume: np.ndarray, spatial_dim: int) -> int:
 
 
 def upright_slice(volume: np.ndarray, affine: np.ndarray, spatial_dim: int, index: int) -> np.ndarray:
-    """One slice of a volume as a radiologist sees it.
+    """Slice ``index`` of channels x X x Y x Z along ``spatial_dim`` as a radiologist sees it, channels x rows x
+    columns.
 
     Axial and coronal: the patient's right on the left of the picture; sagittal: front on the left; up is up (axial:
-    front). Voxels keep their proportions, by nearest neighbour.
-
-    Args:
-        volume: channels x X x Y x Z.
-        affine: voxel to world (RAS), 4 x 4.
-        spatial_dim: axis along which the slice is cut.
-        index: number of the slice.
-
-    Returns:
-        channels x rows x columns.
+    front). Voxels keep their proportions, by nearest neighbour. The affine is voxel to world (RAS).
     """
     orientation = nib.io_orientation(affine)
     cut = np.take(volume, [index], axis=spatial_dim + 1)
@@ -61,22 +51,11 @@ def side_by_side(
     spatial_dim: int = 2,
     labels: tuple[str, str, str, str] = ("MRI", "other", "fused", "principal regions"),
 ) -> Image.Image:
-    """Panels with labels: MRI, other source, fused image and, when there are masks, the principal regions.
+    """RGB panels with labels in a row: MRI, other source, fused image and, when there are masks, the principal regions.
 
-    In the last panel the principal region of the MRI branch is tinted orange, that of the other branch blue. Of
-    volumes the slice with the largest sum of the MRI is shown, upright.
-
-    Args:
-        mri: 1 x spatial in [0, 1].
-        other: 1 or 3 x spatial in [0, 1].
-        fused: 1 or 3 x spatial in [0, 1].
-        masks: 2 x spatial (MRI branch, other branch) in [0, 1], or None.
-        affine: voxel to world of a volume; not used for pictures.
-        spatial_dim: axis along which a volume is cut.
-        labels: one for each panel.
-
-    Returns:
-        RGB picture: the panels in a row, each under its label.
+    The MRI is 1 x spatial, other and fused 1 or 3 x spatial, the masks (MRI branch, tinted orange; other branch, blue)
+    2 x spatial, all in [0, 1]. Of volumes the slice along ``spatial_dim`` with the largest sum of the MRI is shown,
+    upright by the affine, voxel to world.
     """
     planes = [mri, other, fused] + ([] if masks is None else [masks])
     if mri.ndim == 4:

@@ -5,8 +5,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-__all__ = ["save_small", "shrink_png"]
-
 
 def save_small(figure: Figure, path: str | Path, dpi: int = 110) -> None:
     """Write a figure as a PNG of 256 colours, a third to a half of the size that Matplotlib's own has."""

@@ -13,8 +13,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from shared_networks.errors import InputError
 from shared_networks.visualize.small_png import save_small
 
-__all__ = ["draw_training_curve", "read_scalars"]
-
 
 def read_scalars(folder: str | Path) -> dict[str, list[tuple[int, float]]]:
     """Scalars of all TensorBoard event files of a folder, by name: (step, value) in the order of steps.
@@ -34,15 +32,9 @@ def read_scalars(folder: str | Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def draw_training_curve(folder: str | Path, path: str | Path, window: int = 50) -> None:
-    """Draw losses (moving average) on the left, validation metrics on the right.
+    """Draw losses (moving average over ``window`` iterations) on the left, validation metrics on the right.
 
-    Args:
-        folder: where the training wrote its TensorBoard events.
-        path: picture to write.
-        window: iterations that a loss is averaged over.
-
-    Raises:
-        InputError: see :func:`read_scalars`.
+    ``folder`` holds the training's TensorBoard events. Raises InputError, see :func:`read_scalars`.
     """
     scalars = read_scalars(folder)
     figure = Figure(figsize=(11, 4), layout="constrained")

@@ -239,9 +239,9 @@ def test_all_studies_in_their_quick_forms(tmp_path):
         for metrics in kinds.values():
             (first, clean), (last, disturbed) = metrics["SSIM"]
             assert first == 0 < last and disturbed < clean
-    told = reports["gesenet_disturbed"]["modalities"]["maximum"]
+    by_modality = reports["gesenet_disturbed"]["modalities"]["maximum"]
     for kind, metric in (("noise_std", "SSIM"), ("shift", "Qabf")):
         means = reports["gesenet_disturbed"]["methods"]["maximum"][kind][metric]
         for index, (value, mean) in enumerate(means):
-            assert [values[index][0] for values in told[kind].values()] == [value] * len(told[kind])
-            assert mean == pytest.approx(np.mean([values[index][1] for values in told[kind].values()]))
+            assert [values[index][0] for values in by_modality[kind].values()] == [value] * len(by_modality[kind])
+            assert mean == pytest.approx(np.mean([values[index][1] for values in by_modality[kind].values()]))

@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.transforms import CropForegroundd, SaveImaged
+
+from shared_networks.runner.one_line_errors import find_input_error
 
 HEADS = {
     "head_unet": "UNet",
@@ -35,7 +38,7 @@ LISTS = {
         "train+multi_gpu_train",
         *(f"train+without_{name}" for name in ABLATIONS),
         "train+mask_before_edge",
-        "train+without_robust_training",
+        "train+robust_training",
         "train+evaluate",
         "train+evaluate+multi_gpu_evaluate",
         "train+evaluate+evaluate_maximum",
@@ -165,6 +168,15 @@ def run_workflow(bundle, names, workflow_type, **overrides):
     workflow.run()
     workflow.finalize()
     return workflow
+
+
+def refusal_of(call, *arguments, **keys) -> str:
+    """The line of the input error that ends a call, whatever MONAI and Ignite have wrapped it into."""
+    with pytest.raises(Exception) as caught:
+        call(*arguments, **keys)
+    error = find_input_error(caught.value)
+    assert error is not None, caught.value
+    return str(error)
 
 
 def stock_runner(bundle, names, run_id="", launcher=(), cwd=None, **overrides) -> subprocess.CompletedProcess:

@@ -219,41 +219,29 @@ def test_training_has_all_properties(bundle, names, pairs, write_brains, tmp_pat
     assert workflow_of(bundle, names, "train", **keys).check_properties() == []
 
 
-@pytest.mark.parametrize(
-    "bundle, name", [("gesenet", "train"), ("rmr_fusion", "train"), ("rmr_fusion", "train_autoencoder")]
-)
-def test_a_training_goes_on_with_several_processes(bundle, name, request):
+@pytest.mark.parametrize(("bundle", "name"), TRAININGS)
+def test_a_training_goes_on_with_several_processes(bundle, name):
     """What one process began is the same training to several."""
-    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
     origins = []
     for names in (name, f"{name}+multi_gpu_{name}"):
-        parser = parse(folder, names, **{f"{part}#dataset#data": [] for part in ("train", "validate")})
+        parser = parse(BUNDLES[bundle], names, **{f"{part}#dataset#data": [] for part in ("train", "validate")})
         origins.append(parser.get_parsed_content("training_origin"))
     assert origins[0].state_dict()["settings"]["network_def"]
     assert origins[1].differences(origins[0].state_dict()) == []
 
 
-@pytest.mark.parametrize(
-    ("bundle", "names"),
-    [
-        ("gesenet", "train+multi_gpu_train"),
-        ("rmr_fusion", "train+multi_gpu_train"),
-        ("rmr_fusion", "train_autoencoder+multi_gpu_train_autoencoder"),
-    ],
-)
-def test_a_process_without_a_case_of_its_own_validates_on_another_ones(bundle, names, request, monkeypatch):
-    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
+@pytest.mark.parametrize(("bundle", "name"), TRAININGS)
+def test_a_process_without_a_case_of_its_own_validates_on_another_ones(bundle, name, monkeypatch):
     monkeypatch.setattr("torch.distributed.get_world_size", lambda *_: 3)
     for rank in (0, 2):
         monkeypatch.setattr("torch.distributed.get_rank", lambda *_, rank=rank: rank)
-        parser = parse(folder, names, **{"validate#dataset": ["one case"]})
+        parser = parse(BUNDLES[bundle], f"{name}+multi_gpu_{name}", **{"validate#dataset": ["one case"]})
         assert list(parser.get_parsed_content("validate#sampler")) == [0]
 
 
-@pytest.mark.parametrize("bundle", ["gesenet", "rmr_fusion"])
-def test_an_evaluation_has_a_case_for_every_process(bundle, request):
-    folder = request.getfixturevalue("gesenet_bundle" if bundle == "gesenet" else "rmr_bundle")
-    parser = parse(folder, "train+evaluate+multi_gpu_evaluate")
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_an_evaluation_has_a_case_for_every_process(bundle):
+    parser = parse(BUNDLES[bundle], "train+evaluate+multi_gpu_evaluate")
     assert parser["check_run#for_each_process"] == ["validate#dataset#data"]
     assert parser["validate#sampler#even_divisible"] is False  # none is scored twice
 

@@ -38,7 +38,7 @@ def test_grey_pair_is_what_the_network_gives(fuse, write_picture, noise, random_
     assert Image.open(out / "7" / "7_comparison.png").size[0] == 4 * 47 * 5 + 3 * 4
 
 
-def test_a_shifted_picture_is_moved_and_remarked_unless_that_is_off(fuse, write_picture, shifted_pair):
+def test_a_shifted_picture_is_moved_with_a_warning_unless_that_is_off(fuse, write_picture, shifted_pair):
     mri, ct, shifted = shifted_pair
     paths = {"mri": write_picture("m/7.png", mri), "other": write_picture("o/ct.png", shifted)}
     out = fuse(**paths)

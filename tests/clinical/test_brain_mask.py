@@ -35,7 +35,7 @@ def test_brain_is_told_from_the_rest_of_the_head(fat):
     assert mask[centre] and values[centre] < 50  # the ventricle
 
 
-def test_what_has_not_the_size_of_a_brain_is_remarked():
+def test_what_has_not_the_size_of_a_brain_gives_a_warning():
     values, _ = head(150, bridges=False)
     mask, remark = simple_brain_mask(values, AFFINE / 2)
     assert mask.any() and "which is no whole brain" in remark

@@ -19,12 +19,7 @@ series_writer = pytest.importorskip("tests.io.series_writer")
 
 ANGLE = np.deg2rad(7)
 MOTION = np.array(
-    [
-        [np.cos(ANGLE), -np.sin(ANGLE), 0, 4],
-        [np.sin(ANGLE), np.cos(ANGLE), 0, -6],
-        [0, 0, 1, 5],
-        [0, 0, 0, 1.0],
-    ]
+    [[np.cos(ANGLE), -np.sin(ANGLE), 0, 4], [np.sin(ANGLE), np.cos(ANGLE), 0, -6], [0, 0, 1, 5], [0, 0, 0, 1.0]]
 )
 
 

@@ -86,14 +86,14 @@ def test_failed_registrations_are_refused(case, write_volume):
     upside_down = write_volume("b/flair.nii.gz", np.asarray(image.dataobj)[:, :, ::-1], image.affine)
     with pytest.raises(InputError, match="the registration failed, nothing fits") as caught:
         load([case[0], str(upside_down)], align=True)
-    assert "\n" not in str(caught.value) and case[0] in str(caught.value)
+    assert case[0] in str(caught.value)
     with pytest.raises(InputError, match=r"it turned by 6 degrees and moved by \d+ mm \(accepted: 2 and 100\)"):
         load(case, align=True, largest_rotation=2)
     with pytest.raises(InputError, match=r"\(accepted: 45 and 1\)"):
         load(case, align=True, largest_translation=1)
 
 
-def test_a_doubtful_registration_is_remarked():
+def test_a_doubtful_registration_gives_a_warning():
     moved = np.eye(4)
     moved[0, 3] = 2.0
     found = RigidRegistration(moved, np.zeros(3), 0.2, 1.05, 1.17, 1.1)
@@ -104,7 +104,7 @@ def test_a_doubtful_registration_is_remarked():
     assert said == "the registration found nothing better than the position of the headers, which was kept"
 
 
-def test_flair_that_covers_a_part_only_is_remarked(case, write_volume):
+def test_flair_that_covers_a_part_only_gives_a_warning(case, write_volume):
     image = nib.load(case[1])
     part = write_volume("b/flair.nii.gz", np.asarray(image.dataobj)[:, :, :36], image.affine)
     item = load([case[0], str(part)], align=True)
@@ -154,7 +154,7 @@ def test_what_cannot_be_prepared_is_refused(case, write_picture, noise):
         load(case, dicom_output=True)
 
 
-def test_two_patients_are_remarked(case):
+def test_two_patients_give_a_warning(case):
     first, second = (Source(path, np.ones((2, 2, 2)), affine=np.eye(4), patient=path[-8:]) for path in case)
     remark = PreparePair()(first, second)[0].warnings
     assert remark == [f"the two DICOM series name different patients, {case[0][-8:]} and {case[1][-8:]}"]

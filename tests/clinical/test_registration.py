@@ -85,9 +85,8 @@ def test_volumes_that_show_different_things_fit_nowhere(pair):
 
 def test_volumes_that_cannot_be_registered_are_refused(pair):
     t1, flair, affine = pair
-    with pytest.raises(InputError, match="cannot be registered") as caught:
+    with pytest.raises(InputError, match="cannot be registered"):
         register_rigid(t1, affine, flair[:, :, :2], affine)
-    assert "\n" not in str(caught.value)
 
 
 def test_resampling_follows_the_matrix(pair):

@@ -9,7 +9,7 @@ from monai.engines import SupervisedTrainer
 
 from shared_networks.errors import InputError
 from shared_networks.handlers import BestCheckpoint, FiniteTraining, GradientClip, TrainingCheckpoints
-from shared_networks.runner.one_line_errors import find_input_error
+from tests.bundles.bundle_runs import refusal_of
 
 
 def trainer_of(loss, clip=None, epochs=3, names=True):
@@ -31,14 +31,6 @@ def trainer_of(loss, clip=None, epochs=3, names=True):
     return trainer, network
 
 
-def run_to_its_error(trainer):
-    with pytest.raises(Exception) as caught:
-        trainer.run()
-    error = find_input_error(caught.value)
-    assert error is not None, caught.value
-    return str(error)
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number_stops_before_the_step_and_names_the_batch(value):
     trainer, network = trainer_of(None)
@@ -49,9 +41,8 @@ def test_a_loss_that_is_no_number_stops_before_the_step_and_names_the_batch(valu
         return prediction.mean() * (value if len(seen) == 4 else 1.0)
 
     trainer.loss_function = loss
-    message = run_to_its_error(trainer)
+    message = refusal_of(trainer.run)
     assert message.startswith(f"epoch 2, iteration 4: the loss is {value} (cases: c, d); ")
-    assert "\n" not in message
     # Gradients of 1, 2 and 1 at a rate of 0.1; the fourth step did not happen.
     assert network.weight.item() == pytest.approx(3.0 - 0.1 - 0.2 - 0.1)
 
@@ -60,7 +51,7 @@ def test_a_loss_that_is_no_number_stops_before_the_step_and_names_the_batch(valu
 def test_a_gradient_that_is_no_number_stops_too(clip):
     # The root of 0 has a value and no slope.
     trainer, network = trainer_of(lambda prediction, label: (prediction * 0).abs().sqrt().mean(), clip)
-    message = run_to_its_error(trainer)
+    message = refusal_of(trainer.run)
     assert message.startswith("epoch 1, iteration 1: a gradient is not finite (cases: a, b); ")
     assert network.weight.item() == 3.0
 
@@ -70,7 +61,7 @@ def test_finite_training_is_left_alone_and_cases_may_have_no_names():
     trainer.run()
     assert network.weight.item() == pytest.approx(3.0 - 3 * 0.3)
     trainer, _ = trainer_of(lambda prediction, label: prediction.mean() / 0, names=False)
-    assert "(cases: without names)" in run_to_its_error(trainer)
+    assert "(cases: without names)" in refusal_of(trainer.run)
 
 
 def saved(folder):
@@ -107,7 +98,7 @@ def test_a_full_disk_leaves_what_was_there_and_no_temporary_file(tmp_path, monke
     target = {"write": "torch.save", "fsync": "os.fsync", "replace": "pathlib.Path.replace"}[call]
     with monkeypatch.context() as patch:
         patch.setattr(target, full)
-        message = run_to_its_error(trainer)
+        message = refusal_of(trainer.run)
         assert message.startswith(
             f"{tmp_path / 'net_checkpoint_epoch=1.pt'}: the checkpoint cannot be written (No space "
         )

@@ -1,4 +1,4 @@
-"""The handler that scores images: what it puts into the output, when it remarks, and when it does nothing."""
+"""The handler that scores images: what it puts into the output, when it warns, and when it does nothing."""
 
 from types import SimpleNamespace
 
@@ -54,8 +54,8 @@ def test_scores_and_remarks_of_each_case(batch):
     assert torch.allclose(output["image_quality"][..., 1], torch.tensor(0.5))
     # Half of uniform noise is left: its detail is nearly Gaussian, above the limit of T1; FLAIR has none for noise.
     score = float(expected[0][0, 0])
-    told = f"t1 looks noisy: score {score:.2f}, at most 0.5 expected"
-    assert after["warning"][0] == f"look swapped; {told}" and after["warning"][1].startswith("t1 looks noisy: score ")
+    said = f"t1 looks noisy: score {score:.2f}, at most 0.5 expected"
+    assert after["warning"][0] == f"look swapped; {said}" and after["warning"][1].startswith("t1 looks noisy: score ")
     assert "flair" not in after["warning"][0]
     assert network.modes == [(False, False)] * 2 and network.training
 

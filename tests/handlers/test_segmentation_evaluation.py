@@ -12,12 +12,7 @@ from shared_networks.handlers import SegmentationEvaluationReport
 from tests.bundles.bundle_runs import read_table
 
 NAN = float("nan")
-DETAILS = {
-    "Dice_GM": [0.8, 0.6, 0.7],
-    "Dice_WML": [0.5, NAN, NAN],
-    "HD95_WML": [NAN, NAN, NAN],
-    "EN": [4.0, 5.0, 6.0],
-}
+DETAILS = {"Dice_GM": [0.8, 0.6, 0.7], "Dice_WML": [0.5, NAN, NAN], "HD95_WML": [NAN, NAN, NAN], "EN": [4.0, 5.0, 6.0]}
 PUBLISHED = {"clean": {"Dice_mean": 0.7848, "EN": 4.3779}, "degraded": {"Dice_mean": 0.7573}}
 
 

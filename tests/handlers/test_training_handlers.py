@@ -13,13 +13,7 @@ from monai.optimizers import WarmupCosineSchedule
 from monai.transforms import RandRotate90d
 
 from shared_networks.errors import InputError
-from shared_networks.handlers import (
-    BestCheckpoint,
-    EpochReseed,
-    GradientClip,
-    ScheduleState,
-    newest_checkpoint,
-)
+from shared_networks.handlers import BestCheckpoint, EpochReseed, GradientClip, ScheduleState, newest_checkpoint
 from shared_networks.handlers.epoch_start import epoch_seed
 
 

@@ -9,6 +9,7 @@ from monai.data import MetaTensor
 from monai.networks.nets import SwinUNETR
 from torch import nn
 
+from shared_networks.errors import InputError
 from shared_networks.inferers import EncodeOnceInferer
 from shared_networks.nets import RMRFusionNet, SemanticHeadOnly
 
@@ -168,3 +169,23 @@ def test_arguments_are_checked():
         EncodeOnceInferer(sw_batch_size=0)
     with pytest.raises(ValueError, match="encode_max_voxels must be at least 1, got 0"):
         EncodeOnceInferer(encode_max_voxels=0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"overlap": 1}, "overlap must be at least 0 and below 1, got 1."),
+        ({"overlap": -0.1}, "overlap must be at least 0 and below 1, got -0.1."),
+        ({"overlap": "half"}, "overlap must be a number, got 'half'."),
+        ({"overlap": [0.5]}, "overlap must be a number, got [0.5]."),
+        ({"memory_limit_gb": "2"}, "memory_limit_gb must be a number, got '2'."),
+        ({"memory_limit_gb": -1}, "memory_limit_gb must be at least 0, got -1."),
+        ({"roi_size": [64, 64]}, "roi_size must be a list of 3 numbers, got [64, 64]."),
+        ({"roi_size": [64, 64, 1.5]}, "roi_size must be a whole number, got 1.5."),
+        ({"sw_batch_size": "a"}, "sw_batch_size must be a whole number, got 'a'."),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_before_any_volume(keys, said):
+    with pytest.raises(InputError) as refusal:
+        EncodeOnceInferer(**keys)
+    assert str(refusal.value) == said

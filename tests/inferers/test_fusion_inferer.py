@@ -4,6 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from shared_networks.errors import InputError
 from shared_networks.inferers import FusionInferer
 from shared_networks.nets import GeSeNet
 
@@ -78,3 +79,6 @@ def test_arguments_are_checked():
         FusionInferer(3)
     with pytest.raises(ValueError, match="sw_batch_size must be at least 1, got 0"):
         FusionInferer(sw_batch_size=0)
+    for limit in ("2", [2], -1):
+        with pytest.raises(InputError, match="memory_limit_gb must be "):
+            FusionInferer(memory_limit_gb=limit)

@@ -72,9 +72,9 @@ def test_slices_and_pictures(shape, most, steps, error, caplog):
         output = FusionInferer(sw_batch_size=6)(image, network)
         expected = Small(10**9, error)(image)
     assert torch.equal(output, expected)
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == len(steps)
-    assert all(line.startswith(f"GPU memory is full: going on {step}") for line, step in zip(told, steps, strict=True))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == len(steps)
+    assert all(line.startswith(f"GPU memory is full: going on {step}") for line, step in zip(said, steps, strict=True))
     # The network goes to the CPU last of all, and back.
     assert network.moves == (["cpu", "cpu"] if most == 0 else [])
 
@@ -97,11 +97,11 @@ def test_encode_once(most, last, error, caplog):
         output = inferer(image, network)
         expected = EncodeOnceInferer((90, 31, 30))(image, Small(10**9, error))
     assert torch.allclose(output, expected, atol=1e-5)
-    told = [record.getMessage() for record in caplog.records]
+    said = [record.getMessage() for record in caplog.records]
     if last is None:
-        assert told == []
+        assert said == []
     else:
-        assert any(f"going on {last}" in line for line in told)
+        assert any(f"going on {last}" in line for line in said)
     assert network.moves == (["cpu", "cpu"] if most < 56 * 31 * 30 else [])
 
 

@@ -6,8 +6,8 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from shared_networks.clinical import PreparePair
 from shared_networks.data import resolve_pairs
@@ -15,10 +15,11 @@ from shared_networks.errors import InputError
 from shared_networks.io.file_names import file_kind
 from shared_networks.io.reading import read_source
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
-from tests.io.series_writer import LPS, MR_IMAGE, NM_IMAGE, change, multi_frame, write_series
+from tests.io.series_writer import LPS, NM_IMAGE, change, multi_frame, write_series
 from tests.io.test_dicom_series import AXIAL, CORONAL, SAGITTAL, SHAPE, TILT, voxels
 
-CT_IMAGE, SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
+PLACE = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def is_series(folder, values, affine=AXIAL):
@@ -178,59 +179,21 @@ def test_copies_of_slices_are_left_out(tmp_path):
         read_source(tmp_path / "s")
 
 
-def capture(path, pixels, **attributes):
-    """A secondary capture without a place in space."""
-    image = Dataset()
-    image.SOPClassUID, image.SOPInstanceUID = SECONDARY_CAPTURE, generate_uid()
-    image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
-    image.Modality, image.Rows, image.Columns = "OT", *pixels.shape[:2]
-    image.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    image.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-    if pixels.ndim == 3:
-        image.PlanarConfiguration = 0
-    bits = 8 * pixels.dtype.itemsize
-    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = bits, bits, bits - 1, 0
-    image.PixelData = pixels.tobytes()
-    for key, value in attributes.items():
-        setattr(image, key, value)
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.save_as(path, enforce_file_format=True)
-    return path
+@pytest.mark.parametrize(("kind", "what"), [("RTDOSE", "a distribution of dose"), ("SEG", "a segmentation")])
+def test_pixels_that_are_no_image_are_named(tmp_path, kind, what):
+    write_series(tmp_path / "s", voxels(), AXIAL, Modality=kind)
+    frames = multi_frame(tmp_path / "f" / "a.dcm", voxels(), AXIAL)
+    change(frames, Modality=kind)
+    for path in (tmp_path / "s", frames):
+        with pytest.raises(InputError) as refusal:
+            read_source(path)
+        assert str(refusal.value) == f"{path}: {what} ({kind}), no image; give the series of the image itself."
 
 
-def test_a_colour_capture_is_a_picture(tmp_path, noise, write_picture):
-    pixels = noise((8, 6, 3))
-    source = read_source(capture(tmp_path / "pet.dcm", pixels))
-    assert source.affine is None and source.bit_depth == 8
-    assert np.allclose(source.values, pixels @ [0.299, 0.587, 0.114] / 255, atol=1e-6) and source.chroma is not None
-    loaded = LoadFusionPaird()({"image": [str(write_picture("mri.png", noise((8, 6)))), str(tmp_path / "pet.dcm")]})
-    assert loaded["image"].shape == (2, 8, 6)
-    with pytest.raises(InputError, match="a 2D image; expected a 3D volume"):
-        LoadModalitiesd()({"image": [str(tmp_path / "pet.dcm"), str(write_picture("m.png", noise((8, 6))))]})
-
-
-def test_grey_captures(tmp_path, noise):
-    pixels = noise((8, 6))
-    assert np.allclose(read_source(capture(tmp_path / "a.dcm", pixels)).values, pixels / 255, atol=1e-6)
-    inverted = capture(tmp_path / "b.dcm", pixels, PhotometricInterpretation="MONOCHROME1")
-    assert np.allclose(read_source(inverted).values, 1 - pixels / 255, atol=1e-6)
-    deep, facts = pixels.astype(np.uint16) * 16, {"BitsStored": 12, "HighBit": 11}
-    assert np.allclose(read_source(capture(tmp_path / "c.dcm", deep, **facts)).values, deep / 4095, atol=1e-6)
-    facts |= {"WindowCenter": 1500.5, "WindowWidth": 2001}  # from 500 to 2500
-    shown = ((deep - 500.0) / 2000).clip(0, 1)
-    assert np.allclose(read_source(capture(tmp_path / "d.dcm", deep, **facts)).values, shown, atol=1e-6)
-    facts["PhotometricInterpretation"] = "MONOCHROME1"
-    assert np.allclose(read_source(capture(tmp_path / "e.dcm", deep, **facts)).values, 1 - shown, atol=1e-6)
-    with pytest.raises(InputError, match="slices without position"):
-        read_source(capture(tmp_path / "f.dcm", deep, RescaleSlope=1, RescaleIntercept=-1024))
-    with pytest.raises(InputError, match=r"g.dcm: colour of 16 bit; export it with 8 bit"):
-        read_source(capture(tmp_path / "g.dcm", noise((8, 6, 3)).astype(np.uint16)))
-    report = pydicom.dcmread(tmp_path / "a.dcm")
-    del report.PixelData
-    report.save_as(tmp_path / "r.dcm")
-    with pytest.raises(InputError, match=r"r.dcm: .*it holds no pixels .*; give the images themselves"):
-        read_source(tmp_path / "r.dcm")
+def test_an_enhanced_file_of_one_frame_is_a_slice(tmp_path):
+    path = multi_frame(tmp_path / "a.dcm", voxels(shape=(*SHAPE[:2], 1)), AXIAL)
+    source = read_source(path)
+    assert np.array_equal(source.values, voxels(shape=(*SHAPE[:2], 1))) and np.allclose(source.affine, AXIAL, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
@@ -349,24 +312,6 @@ def test_a_header_that_names_another_modality_is_remarked(tmp_path):
     assert "header says" not in LoadFusionPaird()({"image": paths[::-1]})["warning"]
     assert "pet: its header says PT; is it flair?" in LoadModalitiesd()({"image": paths[::-1]})["warning"]
     assert "header says" not in LoadModalitiesd(brain_checks=False)({"image": paths})["warning"]
-
-
-@pytest.mark.parametrize("kind", ["RGB", "MONOCHROME2", "MONOCHROME1"])
-def test_of_a_film_the_first_frame_is_a_picture(tmp_path, noise, kind):
-    """Frames that nothing places in space: an ultrasound film, or a capture of several screens."""
-    pixels = noise((2, 6, 8, 3) if kind == "RGB" else (2, 6, 8))
-    attributes = {"NumberOfFrames": 2, "PhotometricInterpretation": kind, "PixelData": pixels.tobytes()}
-    capture(tmp_path / "a.dcm", pixels[0], **attributes)
-    source = read_source(tmp_path / "a.dcm")
-    shown = pixels[0] @ [0.299, 0.587, 0.114] if kind == "RGB" else pixels[0].astype(float)
-    shown = 255 - shown if kind == "MONOCHROME1" else shown
-    assert source.affine is None and np.abs(source.values - shown / 255).max() < 1e-5
-    assert source.warnings == ["a.dcm: 2 frames without position, a film, of which the first one was read"]
-    deep = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelData": bytes(2 * 2 * 48)}
-    if kind != "RGB":
-        change(tmp_path / "a.dcm", **deep, SOPClassUID=MR_IMAGE)
-        with pytest.raises(InputError, match="2 frames without position, a film and not a volume; save one as PNG"):
-            read_source(tmp_path / "a.dcm")
 
 
 @pytest.mark.parametrize(("modality", "kept"), [("NM", True), ("MR", False)])

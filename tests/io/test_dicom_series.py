@@ -82,9 +82,13 @@ def test_lossless_compression_is_read(tmp_path, syntax):
 def test_a_single_slice_is_as_thick_as_it_says(tmp_path):
     write_series(tmp_path / "t1", voxels(shape=(7, 6, 1)), AXIAL)
     assert np.allclose(read_source(tmp_path / "t1").affine, AXIAL, atol=1e-6)
-    change(tmp_path / "t1" / "0001.dcm", SliceThickness=None)
-    with pytest.raises(InputError, match="a single slice without a thickness"):
-        read_source(tmp_path / "t1")
+    change(tmp_path / "t1" / "0001.dcm", SliceThickness=None, SpacingBetweenSlices="2.5")
+    assert np.linalg.norm(read_source(tmp_path / "t1").affine[:3, 2]) == pytest.approx(2.5)
+    change(tmp_path / "t1" / "0001.dcm", SpacingBetweenSlices=None)
+    source = read_source(tmp_path / "t1")
+    assert np.linalg.norm(source.affine[:3, 2]) == pytest.approx(1.0)
+    assert np.allclose(source.affine[:, [0, 1, 3]], AXIAL[:, [0, 1, 3]], atol=1e-6)
+    assert source.warnings == ["t1: a single slice that states no thickness, which was taken as 1 mm"]
 
 
 def test_one_of_several_series_is_chosen_by_number_description_or_uid(tmp_path):

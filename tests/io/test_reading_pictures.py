@@ -1,8 +1,12 @@
 """Pictures of every kind become H x W with rows as in the picture, in [0, 1]; bad_pictures.py has bad ones."""
 
+import struct
+import zlib
+
 import itk
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from shared_networks.errors import InputError
@@ -124,7 +128,6 @@ def test_jpeg_is_turned_upright(tmp_path, orientation):
 
 @pytest.mark.parametrize("orientation", [1, 6, 8])
 def test_16_bit_colour_tiff_is_turned_upright(tmp_path, orientation):
-    import tifffile
 
     upright = np.random.default_rng(0).integers(0, 65536, (6, 9, 3), dtype=np.uint16)
     tag = (274, "H", 1, orientation, True)
@@ -135,7 +138,6 @@ def test_16_bit_colour_tiff_is_turned_upright(tmp_path, orientation):
 
 @pytest.mark.parametrize(("kind", "highest"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_tiff_in_which_zero_is_white_is_inverted(tmp_path, kind, highest):
-    import tifffile
 
     pixels = np.random.default_rng(0).integers(0, highest + 1, (6, 9)).astype(kind)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
@@ -188,7 +190,6 @@ def test_deep_jpeg_2000(tmp_path):
 
 
 def test_signed_tiff_is_white_at_its_own_highest_value(tmp_path):
-    import tifffile
 
     for kind in (np.int8, np.int16):
         highest = np.iinfo(kind).max
@@ -204,7 +205,6 @@ def test_signed_tiff_is_white_at_its_own_highest_value(tmp_path):
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_half_and_double_precision_tiff(tmp_path, kind):
-    import tifffile
 
     pixels = np.random.default_rng(0).random((6, 9)).astype(kind)
     path = tmp_path / "a.tif"
@@ -223,7 +223,6 @@ def test_half_and_double_precision_tiff(tmp_path, kind):
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_16_bit_colour_tiff_however_it_is_stored(tmp_path, planar, order):
-    import tifffile
 
     pixels = np.random.default_rng(0).integers(0, 65536, (6, 5, 3), dtype=np.uint16)
     stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
@@ -234,7 +233,6 @@ def test_16_bit_colour_tiff_however_it_is_stored(tmp_path, planar, order):
 
 @pytest.mark.parametrize(("kind", "order"), [(np.uint16, ">"), (np.uint16, "<"), (np.int16, "<"), (np.uint8, ">")])
 def test_tiff_in_which_0_is_white_of_every_kind(tmp_path, kind, order):
-    import tifffile
 
     highest = np.iinfo(kind).max
     pixels = np.random.default_rng(0).integers(0, highest, (6, 9), endpoint=True).astype(kind)
@@ -244,7 +242,6 @@ def test_tiff_in_which_0_is_white_of_every_kind(tmp_path, kind, order):
 
 
 def test_floating_point_colour_tiff(tmp_path):
-    import tifffile
 
     pixels = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
@@ -256,7 +253,6 @@ def test_floating_point_colour_tiff(tmp_path):
 
 
 def test_small_copies_in_a_tiff_do_not_count(tmp_path, noise):
-    import tifffile
 
     pixels = noise((16, 18))
     for subfile, said in ((1, ""), (0, "2 pages in one file")):
@@ -275,3 +271,77 @@ def test_colour_jpeg_2000(tmp_path, noise):
     Image.fromarray(pixels).save(tmp_path / "a.jp2", irreversible=False)
     source = read_source(tmp_path / "a.jp2")
     assert np.abs(source.values - pixels @ [0.299, 0.587, 0.114] / 255).max() < 1e-6 and source.chroma is not None
+
+
+GREY = np.random.default_rng(1).integers(0, 256, (8, 6)).astype(np.uint8)
+COLOUR = np.random.default_rng(2).integers(0, 256, (8, 6, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", "unspecified"])
+@pytest.mark.parametrize(("pixels", "planes"), [(GREY, "contig"), (COLOUR, "contig"), (COLOUR, "separate")])
+def test_a_further_channel_of_a_tiff_is_what_it_says(tmp_path, bits, kind, pixels, planes):
+    """Opacity to be applied, opacity that was applied, or nothing of the sort."""
+    top, of_kind = {8: (255, np.uint8), 16: (65535, np.uint16), 32: (1.0, np.float32)}[bits]
+    values, half = (pixels / 255 * top).astype(of_kind), of_kind(top * (128 / 255))
+    if kind == "assocalpha":
+        values = (values * (128 / 255)).astype(of_kind)
+    channels = np.concatenate([values.reshape(8, 6, -1), np.full((8, 6, 1), half)], axis=-1)
+    planes_first = np.moveaxis(channels, -1, 0) if planes == "separate" else channels
+    photometric = "rgb" if pixels.ndim == 3 else "minisblack"
+    keys = {"planarconfig": planes, "photometric": photometric, "extrasamples": [kind]}
+    tifffile.imwrite(tmp_path / "a.tif", planes_first, **keys)
+    expected = pixels @ [0.299, 0.587, 0.114] if pixels.ndim == 3 else pixels
+    share = 1.0 if kind == "unspecified" else 128 / 255
+    source = read_source(tmp_path / "a.tif")
+    assert np.abs(source.values - share * expected / 255).max() < 0.004
+    assert (source.chroma is None) == (pixels.ndim == 2)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_opacity_is_not_inverted_with_the_grey_of_a_tiff(tmp_path, kind):
+    top = np.iinfo(kind).max
+    grey = (GREY / 255 * top).astype(kind)
+    channels = np.stack([top - grey, np.full_like(grey, top)], axis=-1)
+    keys = {"photometric": "miniswhite", "planarconfig": "contig", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "a.tif", channels, **keys)
+    assert np.abs(read_source(tmp_path / "a.tif").values - grey / top).max() < 1e-6
+
+
+def write_png(path, pixels, colour_type, *chunks):
+    """16-bit PNG, which Pillow does not write but in grey."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    size = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour_type, 0, 0, 0)
+    parts = [(b"IHDR", size), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return path
+
+
+def test_16_bit_png_with_opacity(tmp_path):
+    grey = GREY.astype(np.uint16) * 256 + 3
+    half = np.full_like(grey, 32768)
+    source = read_source(write_png(tmp_path / "la.png", np.stack([grey, half], axis=-1), 4))
+    assert np.allclose(source.values, grey / 65535 * 32768 / 65535, atol=1e-6) and source.bit_depth == 16
+    clear = struct.pack(">H", grey[0, 0])
+    source = read_source(write_png(tmp_path / "trns.png", grey, 0, (b"tRNS", clear)))
+    assert np.allclose(source.values, np.where(grey == grey[0, 0], 0, grey) / 65535, atol=1e-6)
+    assert source.warnings == ["trns.png: transparent pixels were put on black"]
+    colour = COLOUR.astype(np.uint16) * 257
+    clear = struct.pack(">HHH", *map(int, colour[0, 0]))
+    source = read_source(write_png(tmp_path / "rgb.png", colour, 2, (b"tRNS", clear)))
+    expected = np.where((colour == colour[0, 0]).all(axis=-1), 0, COLOUR @ [0.299, 0.587, 0.114] / 255)
+    assert np.allclose(source.values, expected, atol=1e-5)
+
+
+def test_a_compression_that_needs_another_package_is_named(tmp_path, monkeypatch):
+    def needs(*_):
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    tifffile.imwrite(tmp_path / "a.tif", COLOUR.astype(np.uint16), photometric="rgb")
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", needs)
+    with pytest.raises(InputError, match=r"a.tif: compressed by NONE, which needs the package imagecodecs .*; install"):
+        read_source(tmp_path / "a.tif")

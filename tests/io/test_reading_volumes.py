@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from shared_networks.errors import InputError
+from shared_networks.io.geometry_checks import check_affine
 from shared_networks.io.reading import read_source, read_stacked_volume
 
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
@@ -18,6 +19,36 @@ def test_scaled_integers(tmp_path):
     source = read_source(tmp_path / "a.nii.gz")
     assert np.allclose(source.values, stored) and source.values.dtype == np.float32
     assert np.array_equal(source.affine, np.diag([1, 2, 3, 1])) and not source.normalised
+
+
+PLACE = np.array([[-0.9, 0.0, 0, 10], [0, 0.9, 0, -20], [0, 0, 3, 5], [0, 0, 0, 1.0]])
+
+
+def with_forms(path, sform, sform_code, qform_code=1):
+    """A volume with the qform ``PLACE`` and any sform."""
+    image = nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), PLACE)
+    image.set_qform(PLACE, qform_code)
+    for row, name in enumerate(("srow_x", "srow_y", "srow_z")):
+        image.header[name] = sform[row]
+    image.header["sform_code"] = sform_code
+    # nibabel would write the affine of the image into the header
+    content = bytearray(image.header.binaryblock + b"\0" * 4 + image.get_fdata().astype("<i2").tobytes(order="F"))
+    content[108:112] = np.float32(352).tobytes()
+    content[344:348] = b"n+1\0"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("sform", [np.zeros((3, 4)), np.full((3, 4), np.nan), np.diag([1.0, 1, 0, 1])[:3]])
+def test_a_sform_that_is_no_matrix_gives_way_to_the_qform(tmp_path, sform):
+    source = read_source(with_forms(tmp_path / "a.nii", sform, 1))
+    assert np.allclose(source.affine, PLACE, atol=1e-5)
+    assert source.warnings == ["a.nii: the sform of the header is no matrix of voxels; the qform was used"]
+    with_code_0 = read_source(with_forms(tmp_path / "b.nii", sform, 0))
+    assert np.allclose(with_code_0.affine, PLACE, atol=1e-5) and with_code_0.warnings == []
+    without = read_source(with_forms(tmp_path / "c.nii", sform, 1, qform_code=0))
+    with pytest.raises(InputError, match=r"c.nii: the affine (is singular|holds NaN)"):
+        check_affine(without)
 
 
 def test_trailing_axes_of_length_one_do_not_matter(write_volume):

@@ -6,6 +6,7 @@ import pytest
 
 from shared_networks.io.reading import read_source
 from shared_networks.io.source_geometry import like_source
+from tests.io.test_reading_volumes import PLACE, with_forms
 
 SHAPE = (5, 6, 7)
 AFFINE = np.array([[-0.9, 0.1, 0, 10], [0.1, 0.9, 0, -20], [0, 0, 3, 5], [0, 0, 0, 1.0]])
@@ -40,6 +41,13 @@ def test_lengths_are_millimetres(tmp_path, unit, factor):
     out = result(tmp_path / "a.nii.gz", tmp_path)
     assert np.allclose(out.affine, AFFINE, atol=1e-4) and out.header.get_xyzt_units()[0] == "mm"
     assert np.allclose(out.header.get_zooms(), np.linalg.norm(AFFINE[:3, :3], axis=0), atol=1e-4)
+
+
+def test_a_sform_of_zeros_is_not_handed_on(tmp_path):
+    path = with_forms(tmp_path / "a.nii", np.zeros((3, 4)), 1)
+    source = read_source(path)
+    out = like_source(np.ones(source.values.shape, np.uint8), source.affine, str(path), "label map")
+    assert np.allclose(out.affine, PLACE, atol=1e-5)
 
 
 def test_other_formats_give_their_affine(tmp_path):

@@ -3,12 +3,7 @@
 import pytest
 import torch
 
-from shared_networks.losses import (
-    EdgeLoss,
-    GeSeNetLoss,
-    MaskSparsityLoss,
-    StructuralSimilarityFusionLoss,
-)
+from shared_networks.losses import EdgeLoss, GeSeNetLoss, MaskSparsityLoss, StructuralSimilarityFusionLoss
 
 
 @pytest.fixture

@@ -73,8 +73,6 @@ def test_a_wrong_checkpoint_is_one_line_that_says_the_command(network, tmp_path)
     path, before = tmp_path / "autoencoder.pt", {name: value.clone() for name, value in network.state_dict().items()}
     torch.save(before | {"decoder.layers.0.weight": torch.zeros(8, 4, 3, 3, 3)}, path)
     expected = r"decoder.layers.0.weight has shape \(8, 4, 3, 3, 3\), expected \(8, 16, 3, 3, 3\)"
-    with pytest.raises(InputError, match=expected) as error:
+    with pytest.raises(InputError, match=rf"autoencoder\.pt: .*{expected}.*{COMMAND}$"):
         network.load(path, COMMAND)
-    message = str(error.value)
-    assert message.startswith(str(path)) and message.endswith(COMMAND) and "\n" not in message
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from shared_networks import check
+from shared_networks.data import training_cases
+from shared_networks.errors import InputError
 from tests.robustness.bad_volumes import GOOD, REFUSED, WARNED
 from tests.robustness.case_tables import assert_only_the_bad_are_refused, assert_said, check_all
 from tests.robustness.file_maker import FileMaker, brain, changed
@@ -66,3 +68,31 @@ def test_labels(tmp_path, label, message):
     first, other = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["cases"]
     assert first["status"] == "refused" and re.search(message, first["reason"])
     assert other == {"case": "b", "status": "ok", "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (lambda m: m.volume("m.nii", (brain() > 0) * 1, changed((0, 3), 2.0)), "resample the label onto the image's"),
+        (lambda m: m.volume("m.nii", (brain() > 0)[..., 1:] * 1), "the sizes differ"),
+        (lambda m: m.volume("m.nii", (brain() > 0) * 0.5), "value 0.5 in the label, expected whole numbers in 0..255"),
+        (lambda m: m.path("none.nii"), "file not found"),
+        (lambda m: m.volume("m.nii", (brain() > 0) * 1), ""),
+    ],
+    ids=["shifted", "size", "fractions", "missing", "good"],
+)
+def test_masks_beside_labels_are_looked_at_by_the_check_as_by_a_training(tmp_path, mask, message):
+    maker = FileMaker(tmp_path)
+    item = {"t1": str(maker.volume("t1.nii")), "flair": str(maker.volume("flair.nii", brain(1))), "subject": "a"}
+    item |= {"label": str(maker.volume("l.nii", (brain() > 0) * 3)), "normal_hyperintensity": str(mask(maker))}
+    (tmp_path / "cases.json").write_text(json.dumps({"training": [item], "validation": [item]}))
+    where = ["--datalist", str(tmp_path / "cases.json"), "--section", "training"]
+    assert check.main([*where, "--json", str(tmp_path / "r.json")]) == (2 if message else 0)
+    (entry,) = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["cases"]
+    assert re.search(message, entry["reason"]) and (entry["status"] == "refused") == bool(message)
+    allowed = {"datalist": where[1], "allowed_labels": [*range(5), 255]}
+    if message:
+        with pytest.raises(InputError, match=message):
+            training_cases("training", **allowed)
+    else:
+        assert len(training_cases("training", **allowed)) == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared_networks.runner.config_keys import is_referred_to, mistaken_texts, switches_as_text, unknown_keys
+from shared_networks.runner.config_keys import is_referred_to, mistaken_values, switches_as_text, unknown_keys
 
 FILES = {
     "epochs": 2,
@@ -75,11 +75,79 @@ def test_is_referred_to(text, expected):
 @pytest.mark.parametrize("text", ["no", "yes", "1", ""])
 def test_text_for_a_switch_or_a_number_is_a_mistake(text):
     files = {"train": {"amp": False, "epochs": 3, "rate": 0.1}}
-    assert mistaken_texts({"train#amp": text}, files) == [f"train#amp must be True or False, got '{text}'"]
+    assert mistaken_values({"train#amp": text}, files) == [f"train#amp must be True or False, got '{text}'"]
     for key in ("train#epochs", "train#rate"):
-        assert mistaken_texts({key: text}, files) == [f"{key} must be a number, got '{text}'"]
-        assert mistaken_texts({key: 5}, files) == mistaken_texts({key: "$5"}, files) == []
+        assert mistaken_values({key: text}, files) == [f"{key} must be a number, got '{text}'"]
+        assert mistaken_values({key: 5}, files) == mistaken_values({key: "$5"}, files) == []
     assert switches_as_text({"train#amp": text}, files) == {}
+
+
+SETTINGS = {
+    "overlap": 0.25,
+    "size": [160, 192, 16],
+    "names": ["t1", "flair"],
+    "ratios": [1.0, 1.0, 1.0, 2.0],
+    "subjects": [],
+    "count": 3,
+    "limit": None,
+    "shift": -1.5,
+    "amp": False,
+    "split": {"CT": ["33"]},
+    "net": {"_target_": "Flipd", "keys": ["image"], "a_min": 0.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("overlap", [1], "overlap must be a number, got [1]"),
+        ("overlap", {"a": 1}, "overlap must be a number, got {'a': 1}"),
+        ("overlap", True, "overlap must be a number, got True"),
+        ("overlap", float("nan"), "overlap must be a number, got nan"),
+        ("overlap", -0.1, "overlap must be at least 0, got -0.1"),
+        ("count", 2.5, "count must be a whole number, got 2.5"),
+        ("count", -1, "count must be at least 0, got -1"),
+        ("size", 9.5, "size must be a list such as [160, 192, 16], got 9.5"),
+        ("size", "96", "size must be a list such as [160, 192, 16], got '96'"),
+        ("size", [96, "x", 2], "size must be a list such as [160, 192, 16], got [96, 'x', 2]"),
+        ("size", [96, 96], "size must be a list of 3 numbers such as [160, 192, 16], got [96, 96]"),
+        ("names", [1, 2], "names must be a list such as ['t1', 'flair'], got [1, 2]"),
+        ("names", "t1", "names must be a list such as ['t1', 'flair'], got 't1'"),
+        ("subjects", "p1", "subjects must be a list such as ['a', 'b'], got 'p1'"),
+        ("amp", [True], "amp must be True or False, got [True]"),
+        ("amp", 2, "amp must be True or False, got 2"),
+        ("split", "CT", "split must be a dictionary, got 'CT'"),
+    ],
+)
+def test_value_of_another_kind_is_a_mistake(key, value, expected):
+    assert mistaken_values({key: value}, SETTINGS) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("overlap", 0),
+        ("overlap", None),
+        ("count", 4.0),
+        ("shift", -9),
+        ("size", 96),
+        ("size", (1, 2, 3)),
+        ("size", ["@count", 2, "$1 + 1"]),
+        ("ratios", [1, 2]),
+        ("ratios", []),
+        ("names", []),
+        ("subjects", [7]),
+        ("limit", "2"),  # nothing says what it is
+        ("amp", 1),
+        ("split", {}),
+        ("net", None),
+        ("net#keys", "image"),  # a component may take several forms
+        ("net#a_min", -1000.0),
+        ("other", "x"),
+    ],
+)
+def test_value_of_the_same_kind_passes(key, value):
+    assert mistaken_values({key: value}, SETTINGS) == []
 
 
 @pytest.mark.parametrize("text", ["false", "true", "False", "TRUE"])
@@ -87,7 +155,7 @@ def test_switch_in_other_letters_is_what_it_says(text):
     files = {"train": {"amp": False}, "name": "x"}
     given = {"train#amp": text, "name": "no"}
     assert switches_as_text(given, files) == {"train#amp": text.lower() == "true"}
-    assert mistaken_texts(given, files) == []
+    assert mistaken_values(given, files) == []
 
 
 def test_switch_that_is_an_expression_in_the_file():
@@ -97,7 +165,7 @@ def test_switch_that_is_an_expression_in_the_file():
 
 @pytest.mark.parametrize("value", [True, False, 0, "$@device.type == 'cuda'", "@other", "%other"])
 def test_good_value_for_a_switch(value):
-    assert mistaken_texts({"resume": value}, {"resume": True}) == []
+    assert mistaken_values({"resume": value}, {"resume": True}) == []
 
 
 def test_reference_to_the_whole_counts_for_the_part():

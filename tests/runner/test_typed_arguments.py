@@ -117,6 +117,6 @@ def test_stock_runner_takes_paths_as_typed(config):
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config]
     command += [part for key, value in texts.items() for part in (f"--{key}", value)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, "--names", "[1, 2]"], env=environment, capture_output=True, check=True)
+    subprocess.run([*command, "--names", "['b', 'c']"], env=environment, capture_output=True, check=True)
     part = {"literal": "", "folder": "run#2"}
-    assert json.loads(Path("seen.json").read_text()) == ["2024_06_30", "run#2", "out,a", [1, 2], part]
+    assert json.loads(Path("seen.json").read_text()) == ["2024_06_30", "run#2", "out,a", ["b", "c"], part]

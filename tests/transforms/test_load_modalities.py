@@ -217,3 +217,20 @@ def test_real_subjects(data_dir):
     d = load(prostate["image"], prostate["label"], modalities=("t2", "adc"), brain_checks=False)
     assert d["image"].shape == (2, 384, 384, 19) and d["warning"] == ""
     assert (d["label"] == 3).sum().item() * 0.75e-3 == pytest.approx(0.31, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"lower": -1}, "percentiles must be at least 0 and at most 100, got -1."),
+        ({"upper": "max"}, "percentiles must be a number, got 'max'."),
+        ({"lower": 99.5}, "percentiles must rise, got [99.5, 99.5]."),
+        ({"modalities": ["t1"]}, "modalities must be two names, got ['t1']."),
+        ({"modalities": [1, 2]}, "modalities must be two names, got [1, 2]."),
+        ({"expected_ranges": {"spacing": 3}}, "expected_ranges spacing must be a list of 2 numbers, got 3."),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_before_any_case(keys, said):
+    with pytest.raises(InputError) as refusal:
+        LoadModalitiesd(**keys)
+    assert str(refusal.value) == said

@@ -153,7 +153,7 @@ def test_a_bright_volume_is_darkened_to_mid_grey_and_a_dark_one_stays():
     assert darken_to_mid_grey(dark, 0.45) is dark
     for constant in (np.zeros((2, 2, 2), np.float32), np.ones((2, 2, 2), np.float32)):
         np.testing.assert_array_equal(darken_to_mid_grey(constant, 0.45), constant)
-    with pytest.raises(ValueError, match="mid_grey must be between 0 and 1"):
+    with pytest.raises(ValueError, match=r"mid_grey must be at least 0.001 and below 1"):
         LoadFusionPaird("image", mid_grey=1.0)
 
 

@@ -1,4 +1,4 @@
-"""A file is whole or not there."""
+"""Files and folders appear when they are complete."""
 
 import multiprocessing
 import os
