@@ -13,6 +13,7 @@ from benchmarks import (
     rmr_autoencoder,
     rmr_calibration,
     rmr_files,
+    rmr_flags,
     rmr_floor,
     rmr_image_quality,
     rmr_reliability,
@@ -49,6 +50,7 @@ def test_rows_of_the_page_are_those_of_the_figures(benchmark, stem, page, rows):
 LINES = {
     rmr_autoencoder: "| mahdi_ms5-105755 | reconstruction of clean | 35.84 | 33.04 | 0.9930 |  |",
     rmr_calibration: "| open_ms-07 | 0.0107 | 20768 | 0.58 | 0.03 |",
+    rmr_flags: "| 30 | 20 of 20 | 0 of 10 |",
     rmr_floor: "| all | 1783 | 42.4 | 85.3 | 2.01 |",
     rmr_reliability: "| bad (tissues below 0.8 or lesions below 0.5) | 4 of 4 | 3 of 5 |",
     rmr_speed: "| encode_once | 57.0 | 3.36 times as fast | 4.27 |",
