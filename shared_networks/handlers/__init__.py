@@ -12,6 +12,7 @@ from shared_networks.handlers.gradient_clip import GradientClip
 from shared_networks.handlers.image_quality import ImageQuality
 from shared_networks.handlers.loss_parts import LossParts
 from shared_networks.handlers.resume import newest_checkpoint
+from shared_networks.handlers.return_memory import ReturnMemory
 from shared_networks.handlers.segmentation_evaluation import SegmentationEvaluationReport
 from shared_networks.handlers.training_origin import TrainingOrigin
 from shared_networks.handlers.weight_average import WeightAverage

@@ -10,6 +10,7 @@ from monai.data.utils import set_rnd
 from monai.utils import MAX_SEED
 
 from shared_networks.data.random_versions import RandomVersions
+from shared_networks.utils.memory import return_freed_memory
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -57,4 +58,6 @@ class RenewVersions:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
+        # The versions that went had other sizes than those that come, which do not fit into their gaps.
+        return_freed_memory()
         self.versions.renew(engine.state.epoch)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_networks.utils import atomic_path, keep_freed_memory
+from shared_networks.utils import atomic_path
 from shared_networks.utils.atomic import atomic_files, atomic_folder, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
 
@@ -174,8 +174,3 @@ def test_a_folder_takes_the_place_of_the_old_one_only_when_it_is_whole(tmp_path)
         (temporary / "new").write_text("new")
         assert (path / "old").exists()
     assert [file.name for file in tmp_path.rglob("*")] == ["series", "new"]
-
-
-def test_memory_is_kept_only_where_the_c_library_can(monkeypatch):
-    monkeypatch.setattr("sys.platform", "win32")
-    assert keep_freed_memory() is False
