@@ -12,9 +12,6 @@ from torch import nn
 
 from shared_networks.utils.constant_cache import cached_constants
 
-__all__ = ["GroupedBasicLayer", "GroupedWindowAttention", "WindowMasks", "group_windows"]
-
-
 # Windows in one call of the attention.
 _ON_CPU, _ON_GPU = 64, 512
 

@@ -5,5 +5,3 @@ from shared_networks.outputs.case_page import CasePage
 from shared_networks.outputs.case_table import CaseTable
 from shared_networks.outputs.colour_tables import ColourTables
 from shared_networks.outputs.preview import SavePreviewd
-
-__all__ = ["BidsDataset", "CasePage", "CaseTable", "ColourTables", "SaveBidsDerivativesd", "SavePreviewd"]

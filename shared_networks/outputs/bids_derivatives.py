@@ -20,8 +20,6 @@ from shared_networks.utils.atomic import atomic_files, atomic_text
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import class_colours
 
-__all__ = ["BidsDataset", "SaveBidsDerivativesd", "bids_entities", "standard_codes"]
-
 _VERSION = "1.10.0"
 _STANDARD = {"background": 0, "GM": 1, "WM": 2, "CSF": 3, "WML": 7}
 _NAMES = {"GM": "grey matter", "WM": "white matter", "WML": "white matter lesion", "CSF": "cerebrospinal fluid"}

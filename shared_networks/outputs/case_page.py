@@ -14,8 +14,6 @@ from shared_networks.io.file_names import safe_name
 from shared_networks.outputs.case_table import CaseTable
 from shared_networks.utils.atomic import atomic_text
 
-__all__ = ["CasePage", "find_viewer"]
-
 _PARTS = Path(__file__).parent / "page"
 _VIEWERS = (
     ("nilearn", "_assets/js/brainsprite.min.js"),

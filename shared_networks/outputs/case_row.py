@@ -8,8 +8,6 @@ from shared_networks.errors import CaseStatus
 from shared_networks.metrics.image_quality import scores_above
 from shared_networks.metrics.lesion_regions import REGIONS
 
-__all__ = ["case_flags", "case_row", "row_columns"]
-
 _LESIONS = ("lesion_count", "lesion_load_percent", "largest_lesion_ml", "small_lesion_count", "small_lesion_ml")
 _CERTAINTY = ("uncertain_lesion_ml", "mean_probability")
 _SCORES = ("noise", "blur")

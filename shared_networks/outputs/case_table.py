@@ -11,8 +11,6 @@ from shared_networks.outputs.case_row import case_row, row_columns
 from shared_networks.transforms.save_case import read_report
 from shared_networks.utils.atomic import atomic_path
 
-__all__ = ["CaseTable"]
-
 
 class CaseTable:
     """Writes ``<output_dir>/cases.csv``: a line of names, then a row for each case as soon as it is decided.

@@ -9,8 +9,6 @@ from matplotlib.colors import to_rgb
 from shared_networks.utils.atomic import atomic_text
 from shared_networks.visualize.quality_control import class_colours
 
-__all__ = ["ColourTables", "colour_tables"]
-
 
 def colour_tables(class_names: Mapping[int, str]) -> dict[str, str]:
     """File name -> text of the tables for FSLeyes, Freeview, ITK-SNAP and 3D Slicer, in the pictures' colours.

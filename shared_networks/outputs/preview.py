@@ -21,8 +21,6 @@ from shared_networks.utils.atomic import atomic_text
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.visualize.quality_control import class_colours, tint_classes
 
-__all__ = ["SavePreviewd", "make_preview"]
-
 _VOXEL_MM, _MOST_VOXELS = 2.0, 600_000
 _QUALITIES, _MOST_CHARACTERS = (70, 50, 30, 15), 200_000
 _THUMBNAIL = 96
