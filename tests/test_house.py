@@ -86,6 +86,14 @@ def test_nothing_is_left_open_and_no_machine_is_named():
             assert word not in text, f"{path}: {word}"
 
 
+def test_the_tree_is_small_enough_to_travel():
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    sizes = [(ROOT / name).stat().st_size for name in listing.stdout.split("\0") if (ROOT / name).is_file()]
+    assert max(sizes) < 12e6 and sum(sizes) < 25e6
+
+
 def test_files_are_short():
     for path in repository_files():
         if path.suffix == ".py":

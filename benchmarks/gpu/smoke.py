@@ -20,11 +20,15 @@ from benchmarks.toy_data import write_toy_brains, write_toy_pictures
 
 _STEP = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "num_workers": 0, "resume": False}
 _BRAINS = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "validation_subjects": ["toy0"]}
+_VERSIONS = {"versions": 2, "renewed": 1}
 _PICTURES = {"patch_size": [44, 44], "batch_size": 2, "validation_cases": {}, "validation_every": 1}
 _HEADS = ("swin_unetr", "unet", "vnet", "segresnet", "unetr", "ux_net", "mednext", "dynunet", "hyper_dense")
 _STAGE_2 = ("tune_encoders", "without_fusion_loss", "without_segmentation_loss", "paper_size")
+_RIVALS = ("maximum", "dual_tree", "flair", "gesenet", "minimiser")
+_PICTURE_RIVALS = ("average", "maximum", "laplacian_pyramid", "guided_filter", "dual_tree", "disturbed")
 _GESENET = (
     "paper",
+    "robust_training",
     "mask_before_edge",
     "without_edge_enhancement",
     "without_edge_loss",
@@ -55,7 +59,8 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
     write.
     """
     sample = RMR / "sample_data"
-    rmr = {**_STEP, **_BRAINS, "dataset_dir": brains, "ckpt_dir": work / "rmr"}
+    stage_1 = {**_STEP, **_BRAINS, "dataset_dir": brains, "ckpt_dir": work / "rmr"}
+    rmr = stage_1 | _VERSIONS
     stage1 = {f"stage1#{key}": value for key, value in {**_STEP, **_BRAINS}.items() if key in _OF_STAGE_1}
     pair = {
         "mri": GESENET / "sample_data" / "mri" / "axial.png",
@@ -65,16 +70,15 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
     case = {"t1": sample / "t1.nii.gz", "flair": sample / "flair.nii.gz", "skip_done": False}
     semantic = {**_STEP, "dataset_dir": pictures, "brain_dir": brains, "validation_cases": {"CT": ["train1"]}}
     judged = {"dataset_dir": brains, "validation_subjects": ["toy0"], "num_workers": 0, "data_name": "smoke"}
+    judged_pairs = {"dataset_dir": pictures, "num_workers": 0, "data_name": "smoke"}
 
-    yield Run(RMR, ("train_autoencoder",), "train", rmr)
+    yield Run(RMR, ("train_autoencoder",), "train", stage_1)
     yield Run(RMR, ("train",), "train", rmr)
     yield Run(GESENET, ("train",), "train", gesenet)
     yield Run(RMR, ("inference",), "infer", case)
     yield Run(GESENET, ("inference",), "infer", {**pair, "skip_done": False})
     yield Run(RMR, ("train", "evaluate"), "train", judged)
-    yield Run(
-        GESENET, ("train", "evaluate"), "train", {"dataset_dir": pictures, "num_workers": 0, "data_name": "smoke"}
-    )
+    yield Run(GESENET, ("train", "evaluate"), "train", judged_pairs)
     yield Run(RMR, ("two_stage",), "train", {**rmr, **stage1, "ckpt_dir": work / "two"})
     yield Run(GESENET, ("train_semantic",), "train", {**semantic, "ckpt_dir": work / "semantic"})
     for head in _HEADS:
@@ -85,8 +89,11 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
         yield Run(RMR, ("train", overlay), "train", {**rmr, "ckpt_dir": work / overlay})
     for overlay in _GESENET:
         yield Run(GESENET, ("train", overlay), "train", {**gesenet, "ckpt_dir": work / f"gesenet_{overlay}"})
-    for rival in ((), ("evaluate_maximum",), ("evaluate_minimiser",)):
-        yield Run(RMR, ("train", "evaluate", "evaluate_average", *rival), "train", judged)
+    yield Run(RMR, ("train", "evaluate", "evaluate_average"), "train", judged)
+    for rival in _RIVALS:
+        yield Run(RMR, ("train", "evaluate", "evaluate_average", f"evaluate_{rival}"), "train", judged)
+    for rival in _PICTURE_RIVALS:
+        yield Run(GESENET, ("train", "evaluate", f"evaluate_{rival}"), "train", judged_pairs)
     yield Run(RMR, ("inference", "inference_trt"), "infer", case)
     yield Run(GESENET, ("inference", "inference_trt"), "infer", {**pair, "skip_done": False})
 

@@ -9,6 +9,7 @@ from shared_networks.losses import (
     GeSeNetLoss,
     MaskSparsityLoss,
     MutualReinforcingLoss,
+    SemanticLoss,
     SemanticPretrainingLoss,
     StructuralSimilarityFusionLoss,
     TwoLevelRefinementLoss,
@@ -23,6 +24,14 @@ def smooth(*shape, seed=0):
     coarse = torch.rand(*shape[:2], *(8,) * (len(shape) - 2), generator=torch.Generator().manual_seed(seed))
     mode = "bilinear" if len(shape) == 4 else "trilinear"
     return torch.nn.functional.interpolate(coarse, size=shape[2:], mode=mode) * 0.9 + 0.05
+
+
+class Segmenter(torch.nn.Module):
+    """Logits of three classes in the precision of the picture."""
+
+    def forward(self, picture):
+        logits = 4 * torch.cat([picture, 1 - picture, 3 * picture * (1 - picture)], dim=1)
+        return logits, logits.flip(1)
 
 
 PICTURE, SOURCES = smooth(2, 1, 48, 44), smooth(2, 2, 48, 44, seed=1)
@@ -42,6 +51,7 @@ CASES = {
         smooth(2, 6, 15, 14, 13, seed=4),
         {"image": PAIR, "label": LABEL},
     ),
+    "semantic, frozen module": (SemanticLoss(Segmenter()), PICTURE, SOURCES),
     "semantic": (
         lambda logits, label: SemanticPretrainingLoss()((logits, logits.flip(1)), label),
         8 * smooth(2, 5, 15, 14, 13)[..., 0],
