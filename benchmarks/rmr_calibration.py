@@ -8,7 +8,6 @@ subjects. The voxels that have a label are sorted into ten bins of probability; 
 against the share of lesion. Writes ``rmr_calibration.json``, ``.md`` and ``.png``.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import numpy as np
 from benchmarks.figures import draw_grid, save
 from benchmarks.options import make_parser, parse
 from benchmarks.report import markdown_table, print_report, write_report
-from benchmarks.rmr_flags import read_labels
+from benchmarks.rmr_flags import read_labels, weights_of
 
 LESION = 4
 BINS = 10
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         found = given.results / subject / f"{subject}_lesion_probability.nii.gz"
         probability = np.asarray(nib.load(found).dataobj)[label > 0]
         cases[subject] = reliability(probability, label[label > 0] == LESION)
-    weights = json.loads((given.results / "run_report.json").read_text(encoding="utf-8"))["weights"]
+    weights = weights_of(given.results)
     shown = ["--results RESULTS --datalist BRAINS/datalist.json"]
     report = write_report("rmr_calibration", given.out, shown, {"weights": weights, "cases": cases}, table)
     draw(report, given.out / "rmr_calibration")

@@ -40,6 +40,11 @@ def read_labels(lists: Sequence[Path], section: str = "") -> dict[str, Path]:
     return found
 
 
+def weights_of(results: Path) -> dict[str, str]:
+    """Name and SHA-256 of the weights of a run."""
+    return json.loads((results / "run_report.json").read_text(encoding="utf-8"))["weights"]
+
+
 def compare(found: Path, label: Path) -> dict[str, float]:
     """Dice of each class of :data:`CLASSES` of two label maps on one grid."""
     maps = [torch.from_numpy(np.asarray(nib.load(path).dataobj).astype(np.int64)) for path in (found, label)]
@@ -61,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
         name = safe_name(row["case"])
         dice = compare(given.results / name / f"{name}_seg.nii.gz", labels[row["case"]])
         cases.append({"case": row["case"], "dice": dice, "flags": row["flags"].split()})
-    weights = json.loads((given.results / "run_report.json").read_text(encoding="utf-8"))["weights"]
+    weights = weights_of(given.results)
     shown = ["--results RESULTS", "--datalist", *(f"{path.parent.name.upper()}/{path.name}" for path in given.datalist)]
     return write_report("rmr_flags", given.out, shown, {"weights": weights, "cases": cases}, table)
 

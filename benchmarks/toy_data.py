@@ -23,6 +23,8 @@ QUICK_BUDGET = Budget(
 QUICK_CONTESTANTS = ("ours_unet", "unet_alone")
 QUICK_GESENET = {"patch_size": [44, 44], "batch_size": 1, "validation_cases": {}}
 """Overrides of GeSeNet's training on made-up pairs."""
+FEW_VERSIONS = {"versions": 2, "renewed": 1}
+"""Overrides of stage 2 of RMR-Fusion, so that its first step comes soon."""
 
 
 def small_gesenet(pairs: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks import GESENET, RMR, ROOT
 from benchmarks.bundle_jobs import bundle_words
 from benchmarks.gpu.report import write_report
-from benchmarks.toy_data import small_gesenet
+from benchmarks.toy_data import FEW_VERSIONS, small_gesenet
 
 # Validation, checkpoints and the start of the process take the rest.
 _USED_FOR_STEPS = 0.7
@@ -128,7 +128,7 @@ def train_and_judge(budget: Budget, given: argparse.Namespace, work: Path) -> No
     train("C: stage 1", RMR, "train_autoencoder", 0.25, {**brains, **small})
     own = work / "rmr" / "autoencoder.pt"
     start = {"autoencoder_checkpoint": own} if own.is_file() else {}
-    few = {"versions": 2, "renewed": 1} if tiny else _FEWER
+    few = FEW_VERSIONS if tiny else _FEWER
     train("C: stage 2", RMR, "train", 0.55, {**brains, **small, **few, **start}, _MAKING_THEM)
     if (work / "rmr" / "model.pt").is_file():
         for degrade in (False, True):

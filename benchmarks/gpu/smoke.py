@@ -16,11 +16,10 @@ import torch
 from monai.bundle import ConfigWorkflow
 
 from benchmarks import GESENET, RMR
-from benchmarks.toy_data import write_toy_brains, write_toy_pictures
+from benchmarks.toy_data import FEW_VERSIONS, write_toy_brains, write_toy_pictures
 
 _STEP = {"max_epochs": 1, "iterations_per_epoch": 1, "val_interval": 1, "num_workers": 0, "resume": False}
 _BRAINS = {"patch_size": [14, 14, 7], "validation_size": [14, 14, 7], "validation_subjects": ["toy0"]}
-_VERSIONS = {"versions": 2, "renewed": 1}
 _PICTURES = {"patch_size": [44, 44], "batch_size": 2, "validation_cases": {}, "validation_every": 1}
 _HEADS = ("swin_unetr", "unet", "vnet", "segresnet", "unetr", "ux_net", "mednext", "dynunet", "hyper_dense")
 _STAGE_2 = ("tune_encoders", "without_fusion_loss", "without_segmentation_loss", "paper_size")
@@ -59,8 +58,8 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
     write.
     """
     sample = RMR / "sample_data"
-    stage_1 = {**_STEP, **_BRAINS, "dataset_dir": brains, "ckpt_dir": work / "rmr"}
-    rmr = stage_1 | _VERSIONS
+    autoencoder = {**_STEP, **_BRAINS, "dataset_dir": brains, "ckpt_dir": work / "rmr"}
+    rmr = autoencoder | FEW_VERSIONS
     stage1 = {f"stage1#{key}": value for key, value in {**_STEP, **_BRAINS}.items() if key in _OF_STAGE_1}
     pair = {
         "mri": GESENET / "sample_data" / "mri" / "axial.png",
@@ -72,7 +71,7 @@ def runs(brains: Path, pictures: Path, work: Path) -> Iterator[Run]:
     judged = {"dataset_dir": brains, "validation_subjects": ["toy0"], "num_workers": 0, "data_name": "smoke"}
     judged_pairs = {"dataset_dir": pictures, "num_workers": 0, "data_name": "smoke"}
 
-    yield Run(RMR, ("train_autoencoder",), "train", stage_1)
+    yield Run(RMR, ("train_autoencoder",), "train", autoencoder)
     yield Run(RMR, ("train",), "train", rmr)
     yield Run(GESENET, ("train",), "train", gesenet)
     yield Run(RMR, ("inference",), "infer", case)

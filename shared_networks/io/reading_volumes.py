@@ -206,7 +206,7 @@ def _read_by_itk(path: Path) -> Voxels:
     reader.ReadImageInformation()
     shape = tuple(int(reader.GetDimensions(axis)) for axis in range(reader.GetNumberOfDimensions()))
     components, size = int(reader.GetNumberOfComponents()), int(reader.GetComponentSize())
-    check_stated_size(path, names[-1], shape, components * size)
+    check_stated_size(path, names[-1], header, shape, components * size)
     kind = reader.GetComponentTypeAsString(reader.GetComponentType())
     axes = len(shape)
     if components == 1 and 2 <= axes <= 4:
@@ -222,7 +222,7 @@ def _read_by_itk(path: Path) -> Voxels:
             "or of colour with 8 bit: extract one volume first."
         )
     array = array.reshape(*shape, *((components,) if components > 1 else ()))
-    slope, offset = (1, 0) if is_nrrd or components > 1 else stated_scale(path)
+    slope, offset = (1, 0) if is_nrrd or components > 1 else stated_scale(header)
     if (slope, offset) != (1, 0):
         array = array * slope + offset
     affine, remarks = np.eye(4), []
@@ -232,7 +232,7 @@ def _read_by_itk(path: Path) -> Voxels:
     affine[:used, 3] = list(image.GetOrigin())[:used]
     if is_nrrd and "NRRD_space" not in reader.GetMetaDataDictionary().GetKeys():
         remarks.append(f"{path.name}: the header names no orientation; left and right are a guess")
-    factor = millimetres(path, is_nrrd)
+    factor = millimetres(header, is_nrrd)
     affine[:3] *= factor
     if factor != 1.0:
         remarks.append(f"{path.name}: the header gives lengths in another unit, which were turned into mm")

@@ -48,20 +48,20 @@ def data_file(path: Path) -> Path | None:
     return data
 
 
-def millimetres(path: Path, is_nrrd: bool) -> float:
+def millimetres(header: bytes, is_nrrd: bool) -> float:
     """Millimetres in the unit of length that the text of a header names (ITK passes it over); 1 without one."""
-    header = re.split(rb"\r?\n\r?\n|ElementDataFile", header_text(path), maxsplit=1)[0]
-    found = (_UNIT if is_nrrd else _DISTANCE_UNITS).search(header)
+    fields = re.split(rb"\r?\n\r?\n|ElementDataFile", header, maxsplit=1)[0]
+    found = (_UNIT if is_nrrd else _DISTANCE_UNITS).search(fields)
     return _MILLIMETRES.get(found[1].decode("utf-8", "replace").strip().lower(), 1.0) if found else 1.0
 
 
-def stated_scale(path: Path) -> tuple[np.float32, np.float32]:
+def stated_scale(header: bytes) -> tuple[np.float32, np.float32]:
     """Slope and offset of the values of a MetaImage, which ITK passes over."""
-    scale = {name.lower(): np.float32(number) for name, number in _SCALE.findall(header_text(path))}
+    scale = {name.lower(): np.float32(number) for name, number in _SCALE.findall(header)}
     return scale.get(b"slope", np.float32(1)), scale.get(b"offset", np.float32(0))
 
 
-def check_stated_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int) -> None:
+def check_stated_size(path: Path, data: Path, header: bytes, shape: tuple[int, ...], voxel: int) -> None:
     """Refuse a header that asks for more than can be fused, or than the data file can hold."""
     count = math.prod(shape)
     if min(shape, default=0) < 1:
@@ -71,7 +71,6 @@ def check_stated_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int
             f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
             "it again if it is smaller."
         )
-    header = header_text(path)
     in_words, is_zlib = IN_WORDS.search(header), _PACKED.search(header)
     is_packed = in_words or is_zlib or b"encoding: gz" in header.lower()
     end = _HEADER_END.search(header) if data == path else None
@@ -82,16 +81,16 @@ def check_stated_size(path: Path, data: Path, shape: tuple[int, ...], voxel: int
             "export it again."
         )
     if is_zlib and not in_words:
-        _check_packed(path, data, count * voxel)
+        _check_packed(path, data, header, count * voxel)
 
 
-def _check_packed(path: Path, data: Path, needed: int) -> None:
+def _check_packed(path: Path, data: Path, header: bytes, needed: int) -> None:
     """Refuse compressed voxels of a MetaImage that ITK cannot unpack: it hands out what is in memory then."""
-    stated, held, used = _PACKED_SIZE.search(header_text(path)), 0, 0
+    stated, held, used = _PACKED_SIZE.search(header), 0, 0
     unpacker = zlib.decompressobj(_ZLIB_OR_GZIP)
     try:
         with data.open("rb") as stream:
-            stream.seek(_LOCAL.search(header_text(path)).end() if data == path else 0)
+            stream.seek(_LOCAL.search(header).end() if data == path else 0)
             while held <= needed and not unpacker.eof and (chunk := stream.read(_CHUNK)):
                 used += len(chunk)
                 while chunk and held <= needed:

@@ -2,12 +2,13 @@
 
 import difflib
 import inspect
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydoc import locate
 from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
+
+from shared_networks.utils.number_checks import is_number
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -82,9 +83,9 @@ def _expected_plain(value: Any, default: Any, is_setting: bool) -> str:
     if isinstance(default, bool):
         is_one = value in (0, 1) if isinstance(value, int | float) else str(value).lower() in ("true", "false")
         return "" if is_one and not isinstance(value, list | dict | tuple) else "True or False"
-    if not _is_number(default):
+    if not is_number(default):
         return ""
-    if not _is_number(value):
+    if not is_number(value):
         return "a number"
     if isinstance(default, int) and value != int(value):
         return "a whole number"
@@ -108,13 +109,13 @@ def _expected_list(value: Any, default: list[Any]) -> str:
     plain = bool(default) and not any(isinstance(part, list | dict) for part in default)
     example = default if plain else ["a", "b"]
     if not isinstance(value, list | tuple):
-        is_size = plain and all(isinstance(part, int) for part in [value, *default]) and _is_number(value)
+        is_size = plain and all(isinstance(part, int) for part in [value, *default]) and is_number(value)
         return "" if is_size else f"a list such as {example}"
-    of_numbers = plain and all(map(_is_number, default))
+    of_numbers = plain and all(map(is_number, default))
     of_texts = plain and all(isinstance(part, str) for part in default)
     if of_numbers and len(default) in (2, 3) and len(value) != len(default):
         return f"a list of {len(default)} numbers such as {example}"
-    is_good = (not of_numbers or all(_is_number(part) or _is_reference(part) for part in value)) and (
+    is_good = (not of_numbers or all(is_number(part) or _is_reference(part) for part in value)) and (
         not of_texts or all(isinstance(part, str) for part in value)
     )
     return "" if is_good else f"a list such as {example}"
@@ -122,10 +123,6 @@ def _expected_list(value: Any, default: list[Any]) -> str:
 
 def _is_reference(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(("$", "@", "%"))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_switch(key: str, files: Mapping[str, Any]) -> bool:

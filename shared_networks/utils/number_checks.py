@@ -7,6 +7,11 @@ from typing import Any
 from shared_networks.errors import InputError
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number, and no switch."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def check_number(
     name: str,
     value: Any,
@@ -28,8 +33,7 @@ def check_number(
     Raises:
         InputError: one line with name, expectation and value.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or (whole and value != int(value)):
+    if not is_number(value) or (whole and value != int(value)):
         raise InputError(f"{name} must be a {'whole number' if whole else 'number'}, got {value!r}.")
     if least <= value <= most and value < below:
         return
