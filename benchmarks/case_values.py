@@ -60,6 +60,9 @@ def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float], re
         low, high = sampled.confidence_interval
     better = int((differences > 0).sum())
     return {
-        **{"mean": float(differences.mean()), "low": float(low), "high": float(high)},
-        **{"better": better, "subjects": len(both)},
+        "mean": float(differences.mean()),
+        "low": float(low),
+        "high": float(high),
+        "better": better,
+        "subjects": len(both),
     }

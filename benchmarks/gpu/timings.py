@@ -123,8 +123,13 @@ def inference(
     reached = counter.get_total_flops() / seconds / 1e12
     share = reached / rates[f"{precision}_tflops"] if rates else None
     return {
-        **{"what": name, "precision": precision, **facts, "ms": round(1000 * seconds, 3), "tflops": round(reached, 3)},
-        **{"share_of_matrix_rate": None if share is None else round(share, 4), "peak_gib": peak_gib(device)},
+        "what": name,
+        "precision": precision,
+        **facts,
+        "ms": round(1000 * seconds, 3),
+        "tflops": round(reached, 3),
+        "share_of_matrix_rate": None if share is None else round(share, 4),
+        "peak_gib": peak_gib(device),
     }
 
 
