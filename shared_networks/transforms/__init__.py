@@ -13,6 +13,7 @@ from shared_networks.transforms.load_modalities import LoadModalitiesd
 from shared_networks.transforms.load_pair import LoadFusionPaird
 from shared_networks.transforms.load_sources import normalise_volume
 from shared_networks.transforms.missing_modality import DropModalityd, RandModalityDropoutd
+from shared_networks.transforms.pasted_lesions import RandPasteLesionsd
 from shared_networks.transforms.random_misalignment import RandMisalignd
 from shared_networks.transforms.random_slice import RandSliced, TakeSliced
 from shared_networks.transforms.save_fused import SaveFusedd

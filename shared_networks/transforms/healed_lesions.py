@@ -13,6 +13,12 @@ from scipy import ndimage
 from shared_networks.metrics.lesions import lesion_components
 
 
+def scale_within(image: np.ndarray, brain: np.ndarray, lower: float, upper: float) -> np.ndarray:
+    """Scale so that two percentiles of the brain X x Y x Z become 0 and 1, and clip; 0 outside the brain."""
+    low, high = np.percentile(image[brain], [lower, upper])
+    return np.clip((image - low) / max(high - low, 1e-6), 0.0, 1.0) * brain
+
+
 class RandHealLesionsd(Randomizable, MapTransform):
     """Replace lesions by white matter like that around them, then scale the intensities anew.
 
@@ -73,7 +79,8 @@ class RandHealLesionsd(Randomizable, MapTransform):
             spacing = voxel_sizes(np.asarray(d[key].affine))
             weight, normal = self._white_matter(label, lesions > 0, healed, spacing)
             channels = [
-                self._scaled(self._filled(channel, weight, normal, spacing), brain) for channel in np.asarray(d[key])
+                scale_within(self._filled(channel, weight, normal, spacing), brain, self.lower, self.upper)
+                for channel in np.asarray(d[key])
             ]
             d[key] = convert_to_dst_type(np.stack(channels), d[key])[0]
         d[self.label_key] = convert_to_dst_type(np.where(healed, self.white_matter, label)[None], d[self.label_key])[0]
@@ -103,7 +110,3 @@ class RandHealLesionsd(Randomizable, MapTransform):
         noise = ndimage.gaussian_filter(self.R.standard_normal(image.shape).astype(np.float32), (0.6, 0.6, 0.0))
         noise *= 1.4826 * np.median(np.abs(image - mean)[normal]) / noise.std()
         return image + weight * (mean + noise - image)
-
-    def _scaled(self, image: np.ndarray, brain: np.ndarray) -> np.ndarray:
-        low, high = np.percentile(image[brain], [self.lower, self.upper])
-        return np.clip((image - low) / max(high - low, 1e-6), 0.0, 1.0) * brain

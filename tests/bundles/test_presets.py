@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "rmr_fusion_bundle"
 
 NOTHING_OF_OURS = {
-    **dict.fromkeys(("healed_lesions", "thick_slices", "spatial", "degraded_share", "modality_dropout"), 0.0),
+    **dict.fromkeys(
+        ("healed_lesions", "pasted_lesions", "thick_slices", "spatial", "degraded_share", "modality_dropout"), 0.0
+    ),
     "weight_momentum": 0.0,
     "lesion_threshold": None,
     "smallest_lesion_ml": 0.0,
