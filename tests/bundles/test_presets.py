@@ -208,6 +208,15 @@ def test_presets_take_the_cases_as_they_are_but_flipped(preset, dataset):
     assert crop["seen"].shape == (2, 12, 14, 8) and crop["label"].shape == (1, 12, 14, 8)
 
 
+@pytest.mark.parametrize(("pasted", "sources"), [(0.0, []), (0.5, ["s0"])])
+def test_pasted_lesions_are_those_of_the_training_cases(pasted, sources, dataset):
+    parser = parse(BUNDLE, "train", dataset_dir=dataset, pasted_lesions=pasted)
+    transforms = parser.get_parsed_content("train#augmentation").transforms
+    pasting = [one for one in transforms if type(one).__name__ == "RandPasteLesionsd"]
+    assert [one.prob for one in pasting] == [pasted] * bool(pasted)
+    assert [donor["case"] for one in pasting for donor in one.donors] == sources
+
+
 @pytest.mark.parametrize(
     ("names", "batches"),
     [("train+paper", 2), ("train+released", 3)]
