@@ -96,11 +96,11 @@ def test_the_command_writes_cases_that_a_training_reads(folders, monkeypatch):
     for name, means in MEANS.items():
         image = np.asarray(nibabel.load(out / "synthetic-00" / f"{name}.nii.gz").dataobj)
         assert np.array_equal(image > 0, label > 0)
-        # The middle of each tissue, away from partial volume; structures differ from their tissue by 4 % at most.
+        # Structures differ from their tissue by 4 %, lesions by their texture of 10 %.
         for value in (GM, WM, LESION):
             core = image[16:18, 16:18, 16:18] if value == LESION else image[label == value]
             low, high = means[value]
-            assert 0.85 * low < np.median(core) < 1.15 * high, (name, value)
+            assert 0.75 * low < np.median(core) < 1.25 * high, (name, value)
     (out / "list.json").write_text(json.dumps({"training": [items[1]], "validation": [items[2]]}))
     cases = training_cases(part="training", datalist=str(out / "list.json"), dataset_dir="", validation_subjects=[])
     assert [case["case"] for case in cases] == ["synthetic-00"]
