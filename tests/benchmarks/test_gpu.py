@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import torch
 
-from benchmarks.gpu import pack, smoke
+from benchmarks import GESENET, RMR
+from benchmarks.gpu import pack, smoke, timings
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.budget import CALLS, SHARES, SMOKE, WRITING, Budget, schedule
-from benchmarks.gpu.measure import median_seconds, precisions_of
+from benchmarks.gpu.measure import Traffic, inference, median_seconds, precisions_of
 from benchmarks.gpu.report import write_report
 from benchmarks.gpu.training import carry_out, rates
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
@@ -115,12 +117,61 @@ def test_the_report_lists_what_failed(tmp_path):
     assert not write_report(tmp_path, [{"phase": "A", "outcome": "done"}])
 
 
-def test_every_smoke_run_names_configs_that_are_there(toys, tmp_path):
-    names = []
-    for run in smoke.runs(*toys, tmp_path):
-        names += [run.bundle / "configs" / f"{name}.json" for name in run.configs]
-        assert run.kind in ("train", "infer")
-    assert all(name.is_file() for name in names) and len(set(names)) > 30
+def test_the_smoke_runs_every_config_or_says_why_not(toys, tmp_path):
+    runs = list(smoke.runs(*toys, tmp_path))
+    named = {(run.bundle, name) for run in runs for name in run.configs}
+    left_out = {tuple(text.replace(": ", " + ").split(" + ")) for text in smoke.LEFT_OUT}
+    named |= {({RMR.name: RMR, GESENET.name: GESENET}[bundle], name) for bundle, *names in left_out for name in names}
+    for bundle in (RMR, GESENET):
+        names = {path.stem for path in bundle.glob("configs/*.json")} - {"metadata"}
+        assert {name for owner, name in named if owner == bundle} == names
+    assert all(run.kind in ("train", "infer") for run in runs)
+    assert len({run.name for run in runs}) == len(runs)
+
+
+def test_what_a_machine_lacks_is_a_reason_to_leave_a_run_out(toys, tmp_path, monkeypatch):
+    runs = {run.name: run for run in smoke.runs(*toys, tmp_path)}
+    alone, several = (runs[f"rmr_fusion_bundle: train{ending}"] for ending in ("", " + multi_gpu_train"))
+    engine = runs["gesenet_bundle: inference + inference_trt"]
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    assert [run.left_out("cuda") for run in (alone, several)] == ["", "this PyTorch has no NCCL"]
+    assert [run.left_out("cpu") for run in (alone, several)] == ["", ""]
+    assert smoke.attempt(engine, "cpu", tmp_path)["left_out"].startswith("an NVIDIA GPU that PyTorch can use")
+
+
+def test_bytes_and_operations_are_those_of_a_matrix_product():
+    a, b = torch.rand(64, 32), torch.rand(16, 32)
+    moved, operations = 4 * (64 * 32 + 32 * 16 + 64 * 16), 2 * 64 * 32 * 16
+    with Traffic() as traffic:
+        a @ b.t()
+    assert traffic.bytes == moved
+    rates = {"float32_tflops": 1e-6, "copy_gb_per_s": 1e-3}
+    row = inference("product", lambda: a @ b.t(), "cpu", rates, "float32", count=64, form="eager")
+    assert row["share_of_matrix_rate"] / row["share_of_bandwidth"] == pytest.approx(operations / moved, rel=0.01)
+    assert row["share_of_bandwidth"] == pytest.approx(moved / 1e6 * row["samples_per_s"] / 64, rel=0.01)
+    assert row["form"] == "eager" and row["peak_gib"] is None
+    # A compiled call is charged with the work of the one that it stands for.
+    row = inference("half", lambda: None, "cpu", rates, "float32", eager=lambda: a @ b.t())
+    assert row["share_of_bandwidth"] > 0 and row["samples_per_s"] > 0
+
+
+def test_tensorrt_is_timed_by_the_bundle_where_it_is_installed(tmp_path, monkeypatch):
+    assert timings.on_tensorrt(GESENET, "cpu", "tf32", tmp_path) is None
+    given = {}
+    monkeypatch.setattr(timings, "missing_for_tensorrt", lambda device: [])
+
+    def compile_nothing(network, plan, args):
+        given.update(plan=plan, **args)
+        return network
+
+    monkeypatch.setattr("monai.networks.trt_compile", compile_nothing)
+    network, inferer = timings.on_tensorrt(GESENET, "cpu", "fp16", tmp_path)
+    assert given["plan"].startswith(str(tmp_path)) and given["precision"] == "fp16"
+    assert given["input_profiles"] == [{"image": [[batch, 2, 256, 256] for batch in (1, 16, 64)]}]
+    x = torch.rand(2, 2, 32, 32, generator=torch.Generator().manual_seed(0))
+    expected, ordinary = timings.loaded(GESENET, "cpu")
+    with torch.no_grad():
+        assert torch.equal(inferer(x, network), ordinary(x, expected))
 
 
 def test_a_long_call_is_not_repeated(monkeypatch):
@@ -159,3 +210,13 @@ def test_the_whole_command_runs_to_its_end(toys, tmp_path):
     }
     report = (tmp_path / "report.md").read_text()
     assert "## Evaluation" in report and "| failed |" not in report
+
+
+@pytest.mark.full
+def test_the_command_is_rehearsed_on_the_pretended_gpu(toys, tmp_path):
+    brains, pairs = toys
+    words = ["--brains", str(brains), "--pairs", str(pairs), "--out", str(tmp_path), "--device", "cuda", "--tiny"]
+    words += ["--launcher", "tests.gpu.launch", "--parts", "AC", "--jobs", "1", "--most", "1", "--budget", "6000"]
+    assert main(words) == 0, (tmp_path / "log.txt").read_text()
+    report = (tmp_path / "report.md").read_text()
+    assert "0 failed" in report and "| train gesenet_bundle train |" in report and "## Evaluation" in report
