@@ -172,7 +172,7 @@ def test_exported_gesenet_takes_the_networks_place_in_a_run(gesenet, tmp_path):
     (path,) = folder.glob("*.ts")
     samples = bundle / "sample_data"
     keys = {"mri": samples / "mri" / "axial.png", "other": samples / "other" / "axial.png", "device": "cpu"}
-    replaced = {"network_def": f"$torch.jit.load({str(path)!r})", "handlers#0#_disabled_": True}
+    replaced = {"network_def": f"$torch.jit.load({str(path)!r})", "with_weights": False}
     results = []
     for number, more in enumerate(({}, replaced)):
         run_workflow(bundle, ["inference"], "infer", output_dir=tmp_path / str(number), **keys, **more)

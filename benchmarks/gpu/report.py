@@ -13,13 +13,16 @@ def _rows(out: Path, pattern: str) -> list[dict[str, Any]]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [["" if row.get(name) is None else row[name] for name in names] for row in rows]
     return markdown_table(names, cells)
 
 
 def write_report(out: Path, phases: Sequence[Mapping[str, Any]]) -> bool:
-    """Write ``report.md`` from ``smoke_*.jsonl``, ``timings.jsonl`` and the phases; whether anything failed.
+    """Write ``report.md`` from ``smoke_*.jsonl``, ``rates.jsonl``, ``timings.jsonl`` and the phases; whether anything
+    failed.
 
     A phase has name, limit, seconds and outcome.
     """
@@ -27,8 +30,17 @@ def write_report(out: Path, phases: Sequence[Mapping[str, Any]]) -> bool:
     failures = [row for row in smoke if row["error"]]
     text = ["# First minutes", "", _table(phases)]
     if smoke:
-        text += ["", f"## Every config once: {len(smoke)} run, {len(failures)} failed", ""]
-        text += [_table(failures)] if failures else []
+        left_out = [row for row in smoke if row.get("left_out")]
+        run, total = len(smoke) - len(left_out), smoke[0]["of"]
+        counts = (
+            f"{run} of {total} run, {len(failures)} failed, {len(left_out)} left out, {total - len(smoke)} not reached"
+        )
+        rows = [{"configs": row["name"], "outcome": row["error"]} for row in failures]
+        rows += [{"configs": row["name"], "outcome": f"left out: {row['left_out']}"} for row in left_out]
+        text += ["", f"## Every config once: {counts}", "", _table(rows)]
+    rates = _rows(out, "rates.jsonl")
+    if rates:
+        text += ["", "## Rates that set the schedules", "", _table(rates)]
     if timings:
         text += ["", f"## Timings on {timings[0]['device']}"]
         for kind in dict.fromkeys(row["what"].split(" ")[0] for row in timings):

@@ -1,136 +1,56 @@
 """Part B: what the device can do, and what the bundles' networks, trainings and inference get of it.
 
 ``python -m benchmarks.gpu.timings --device cuda --out FOLDER --seconds 150`` adds a line to ``timings.jsonl`` after
-each measurement, the ones that part C needs first, and begins none when the seconds are used up.
+each measurement, and begins none when the seconds are used up.
 """
 
 import argparse
 import json
-import statistics
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from ignite.engine import Events
-from monai.bundle import ConfigWorkflow
-from torch.utils.flop_counter import FlopCounterMode
+from monai.bundle import ConfigParser
 
 from benchmarks import GESENET, RMR
-from benchmarks.machine import hardware, synchronise
-from benchmarks.toy_data import small_gesenet
-from shared_networks.utils import set_backends
-from shared_networks.utils.bundle_network import load_network, read_inference_config
-
-PRECISIONS = {"float32": None, "tf32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
-LONGEST = 15.0
-"""Seconds after which a call is not repeated again."""
+from benchmarks.gpu.measure import ceilings, inference, precisions_of
+from benchmarks.gpu.rates import recipes, steps_per_second, versions_per_second
+from benchmarks.machine import hardware
+from shared_networks.utils import missing_for_tensorrt, set_backends
+from shared_networks.utils.bundle_network import load_network
 
 
-def precisions_of(device: str) -> list[str]:
-    """Precisions that are worth measuring: a CPU has no TF32, and its float16 is 300 times slower than float32."""
-    return [name for name in PRECISIONS if device == "cuda" or name not in ("tf32", "float16")]
+def loaded(bundle: Path, device: str, *overlays: str, **keys: Any) -> tuple[torch.nn.Module, Any]:
+    """Network and inferer of a bundle's inference.json, with overlays and overrides, and its weights."""
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in ("inference", *overlays)])
+    parser.update({"bundle_root": str(bundle), "device": f"$torch.device('{device}')", **keys})
+    parser.get_parsed_content("network_def").load_state_dict(load_network(bundle).state_dict())
+    return parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
 
 
-def median_seconds(call: Callable[[], Any], device: str, repeats: int = 7) -> float:
-    """Median time of a call after two that warm up; of fewer calls, or the first, where they are long."""
-    times: list[float] = []
-    while len(times) < repeats + 2 and sum(times) < LONGEST:
-        synchronise(device)
-        started = time.perf_counter()
-        call()
-        synchronise(device)
-        times.append(time.perf_counter() - started)
-    return statistics.median_high(times[2:] or times[-1:])
-
-
-def peak_gib(device: str) -> float | None:
-    """Peak of the GPU's memory since it was reset; None on a CPU."""
-    return round(torch.cuda.max_memory_allocated() / 2**30, 2) if device == "cuda" else None
-
-
-def ceilings(device: str, side: int) -> dict[str, float]:
-    """Measured rate of matrix products in TFLOP/s by precision, and of copies in GB/s."""
-    found = {}
-    for name in precisions_of(device):
-        dtype = PRECISIONS[name]
-        set_backends(tf32=name == "tf32", cudnn_benchmark=True, deterministic=False)
-        a, b = (torch.randn(side, side, device=device, dtype=dtype or torch.float32) for _ in range(2))
-        found[f"{name}_tflops"] = 2 * side**3 / median_seconds(lambda a=a, b=b: a @ b, device) / 1e12
-    block = torch.randn(side * side * 4, device=device)
-    target = torch.empty_like(block)
-    found["copy_gb_per_s"] = 2 * block.numel() * 4 / median_seconds(lambda: target.copy_(block), device) / 1e9
-    return {key: float(f"{value:.4g}") for key, value in found.items()}
-
-
-def steps_per_second(bundle: Path, config: str, keys: dict[str, Any], device: str, seconds: float, work: Path) -> dict:
-    """Steps/s of a training config's own trainer, after five steps that warm up."""
-    over = {"bundle_root": bundle, "output_dir": work, "ckpt_dir": work, "device": f"$torch.device('{device}')"}
-    over |= {"max_epochs": 1, "iterations_per_epoch": 100_000, "val_interval": 2, "resume": False} | keys
-    if config == "train" and bundle == RMR:
-        over |= {"versions": 4, "renewed": 1}  # a step costs the same with 26, which take minutes to encode
-    over = {key: str(value) if isinstance(value, Path) else value for key, value in over.items()}
-    file = str(bundle / "configs" / f"{config}.json")
-    workflow = ConfigWorkflow(file, workflow_type="train", logging_file=False, **over)
-    workflow.initialize()
-    content = workflow.parser.get_parsed_content
-    trainer, marks = content("train#trainer"), []
-
-    def mark(engine: Any) -> None:
-        late = bool(marks) and time.perf_counter() > marks[0] + seconds
-        if len(marks) == 5 or late:
-            synchronise(device)
-        marks.append(time.perf_counter())
-        if len(marks) > 6 and late:
-            engine.terminate()
-
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, mark)
-    if config == "train" and bundle == RMR:
-        content("network_def").load_autoencoder(content("autoencoder_checkpoint"))
-    trainer.run()
-    workflow.finalize()
-    rate, batch = (len(marks) - 6) / (marks[-1] - marks[5]), content("batch_size")
-    facts = {"patch": content("patch_size"), "batch": batch, "workers": content("num_workers"), "amp": content("amp")}
-    found = {"steps_per_s": round(rate, 3), "samples_per_s": round(rate * batch, 2), "peak_gib": peak_gib(device)}
-    return {"what": f"train {bundle.name} {config}", **facts, **found}
-
-
-def loaded(bundle: Path, device: str) -> tuple[torch.nn.Module, Any]:
-    """Network and inferer of a bundle's inference.json with its weights."""
-    parser = read_inference_config(bundle)
-    parser["device"] = f"$torch.device('{device}')"
-    network = parser.get_parsed_content("network").eval()
-    network.load_state_dict(load_network(bundle).state_dict())
-    return network, parser.get_parsed_content("inferer")
-
-
-def inference(
-    name: str, call: Callable[[], torch.Tensor], device: str, rates: dict[str, float], precision: str, **facts: Any
-) -> dict[str, Any]:
-    """Time one call in a precision; the share is that of the measured rate of matrix products."""
-    dtype = PRECISIONS[precision]
-    set_backends(tf32=precision == "tf32", cudnn_benchmark=True, deterministic=False)
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    with torch.no_grad(), torch.autocast(device, dtype=dtype) if dtype else nullcontext():
-        with FlopCounterMode(display=False) as counter:
-            call()
-        seconds = median_seconds(call, device, 5)
-    reached = counter.get_total_flops() / seconds / 1e12
-    share = reached / rates[f"{precision}_tflops"] if rates else None
-    return {
-        "what": name,
-        "precision": precision,
-        **facts,
-        "ms": round(1000 * seconds, 3),
-        "tflops": round(reached, 3),
-        "share_of_matrix_rate": None if share is None else round(share, 4),
-        "peak_gib": peak_gib(device),
-    }
+def on_tensorrt(bundle: Path, device: str, precision: str, work: Path) -> tuple[torch.nn.Module, Any] | None:
+    """Network and inferer with the bundle's inference_trt.json or, where its packages are missing, with
+    ``torch_tensorrt``; None without that too.
+    """
+    if not missing_for_tensorrt(device):
+        keys: dict[str, Any] = {"trt_precision": precision, "trt_plan": str(work / f"{bundle.name}_{precision}")}
+        if bundle == GESENET:
+            keys["trt_sizes"] = [[1, 256, 256], [16, 256, 256], [64, 256, 256]]
+        return loaded(bundle, device, "inference_trt", **keys)
+    if device != "cuda" or find_spec("torch_tensorrt") is None:
+        return None
+    network, inferer = loaded(bundle, device)
+    options = {"enabled_precisions": {torch.float16 if precision == "fp16" else torch.float32}}
+    part = network.semantic_head if bundle == RMR else network
+    part.compile(backend="torch_tensorrt", options=options)
+    return network, inferer
 
 
 def agreement(device: str, size: int, volume: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -154,29 +74,13 @@ def agreement(device: str, size: int, volume: Sequence[int]) -> Iterator[dict[st
 def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     """What is measured, in order; each call gives a row or several."""
     device, tiny, work = given.device, given.tiny, given.out / "timings"
-    brains, pairs = {"dataset_dir": given.brains}, {"dataset_dir": given.pairs}
-    seconds = 1.0 if tiny else 8.0
-    small1 = {"patch_size": [14, 14, 7], "batch_size": 1} if tiny else {}
-    small2 = {"patch_size": [14, 14, 7]} if tiny else {}
-    pictures = small_gesenet(given.pairs) if tiny else {}
-
-    def train(bundle: Path, config: str, keys: dict[str, Any]) -> Callable[[], Any]:
-        return partial(steps_per_second, bundle, config, keys, device, seconds, work)
-
-    # What part C needs.
-    yield train(RMR, "train_autoencoder", brains | small1)
-    yield train(RMR, "train", brains | small2)
-    yield train(GESENET, "train", pairs | pictures)
+    size, whole = (44, (28, 28, 14)) if tiny else (256, (182, 218, 60))
     rates: dict[str, float] = {}
+    networks: dict[Path, Any] = {}
 
     def measure_rates() -> dict[str, Any]:
         rates.update(ceilings(device, 256 if tiny else 8192))
         return {"what": "ceilings", **rates}
-
-    yield measure_rates
-    yield lambda: list(agreement(device, 44 if tiny else 256, (28, 28, 14) if tiny else (84, 84, 42)))
-    networks: dict[Path, Any] = {}
-    size, whole = (44, (28, 28, 14)) if tiny else (256, (182, 218, 60))
 
     def network(bundle: Path) -> Any:
         if bundle not in networks:
@@ -185,27 +89,57 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
 
     def picture(form: str, batch: int, precision: str) -> dict[str, Any]:
         net, x = network(GESENET)[0], torch.rand(batch, 2, size, size, device=device)
-        net = torch.compile(net) if form == "compile" else net
-        return inference("GeSeNet pair", lambda: net(x), device, rates, precision, batch=batch, form=form)
+        made = torch.compile(net) if form == "compile" else net
+        facts = {"batch": batch, "form": form}
+        return inference("GeSeNet pair", lambda: made(x), device, rates, precision, batch, lambda: net(x), **facts)
 
-    def volume(precision: str) -> dict[str, Any]:
-        net, inferer = network(RMR)
+    def volume(bundle: Path, precision: str) -> dict[str, Any]:
+        net, inferer = network(bundle)
         x = torch.rand(1, 2, *whole, device=device)
-        return inference("RMR-Fusion volume", lambda: inferer(x, net), device, rates, precision, size=whole)
+        return inference(f"{bundle.name} volume", lambda: inferer(x, net), device, rates, precision, size=whole)
 
-    forms, batches = (["eager"], [1, 2]) if tiny else (["eager", "compile"], [1, 16, 64])
-    for form, batch, precision in product(forms, batches, precisions_of(device)):
-        yield partial(picture, form, batch, precision)
-    for precision in precisions_of(device):
-        yield partial(volume, precision)
-    if tiny:
-        return
-    for patch, batch, workers in [((56, 56, 28), 4, 8), ((84, 84, 28), 2, 8), ((56, 56, 28), 4, 14)]:
-        keys = {"patch_size": list(patch), "batch_size": batch, "num_workers": workers}
-        yield train(RMR, "train_autoencoder", brains | keys)
-        yield train(RMR, "train", brains | keys)
-    yield train(GESENET, "train", pairs | {"batch_size": 16})
-    yield train(RMR, "train", brains | {"amp": False})
+    def tensorrt(bundle: Path, precision: str, shape: tuple[int, ...]) -> dict[str, Any]:
+        made = on_tensorrt(bundle, device, "fp16" if precision == "float16" else precision, work)
+        if made is None:
+            return {"what": "TensorRT", "note": "not installed"}
+        x, (net, inferer) = torch.rand(shape, device=device), network(bundle)
+        call, eager = (lambda: made[1](x, made[0])), (lambda: inferer(x, net))
+        facts = {"batch": shape[0], "size": shape[2:], "form": "TensorRT"}
+        return inference(f"{bundle.name} by TensorRT", call, device, rates, precision, shape[0], eager, **facts)
+
+    def train(bundle: Path, config: str, keys: dict[str, Any]) -> Callable[[], Any]:
+        return partial(steps_per_second, bundle, config, keys, device, 1.0 if tiny else 6.0, work)
+
+    yield measure_rates
+    yield lambda: list(agreement(device, 44 if tiny else 256, (28, 28, 14) if tiny else (84, 84, 42)))
+    for bundle, precision in product((RMR, GESENET), precisions_of(device)):
+        yield partial(volume, bundle, precision)
+    batches = [1, 2] if tiny else [1, 16, 64]
+    for batch, precision in product(batches, precisions_of(device)):
+        yield partial(picture, "eager", batch, precision)
+    shipped = recipes(given.brains, given.pairs, tiny)
+    for (bundle, config), keys in shipped.items():
+        yield train(bundle, config, keys)
+    semantic = {"dataset_dir": given.pairs, "validate#dataset#data": "@train#dataset#data"}
+    yield train(GESENET, "train_semantic", semantic | ({"batch_size": 2, "num_workers": 0} if tiny else {}))
+    yield lambda: list(versions_per_second(given.brains, tiny, device, (1,) if tiny else (1, 8, os.cpu_count()), work))
+    if not tiny:
+        for patch, batch in [((56, 56, 28), 4), ((84, 84, 28), 2)]:
+            keys = {"patch_size": list(patch), "batch_size": batch}
+            yield train(RMR, "train", shipped[RMR, "train"] | keys)
+            for workers in (0, 8, os.cpu_count()):
+                yield train(
+                    RMR, "train_autoencoder", shipped[RMR, "train_autoencoder"] | keys | {"num_workers": workers}
+                )
+        for batch, workers in [(16, 8), (16, os.cpu_count())]:
+            yield train(GESENET, "train", shipped[GESENET, "train"] | {"batch_size": batch, "num_workers": workers})
+        yield train(RMR, "train", shipped[RMR, "train"] | {"amp": False})
+        for batch, precision in product(batches, precisions_of(device)):
+            yield partial(picture, "compile", batch, precision)
+    # An engine is built for a minute or more.
+    for precision in ("float16",) if tiny else ("float16", "tf32"):
+        yield partial(tensorrt, GESENET, precision, (batches[-1], 2, size, size))
+        yield partial(tensorrt, RMR, precision, (1, 2, *whole))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -229,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = {"what": "failed", "error": f"{type(error).__name__}: {error}"[:300]}
         with (given.out / "timings.jsonl").open("a", encoding="utf-8") as file:
             for row in rows if isinstance(rows, list) else [rows]:
+                print(row, flush=True)
                 file.write(json.dumps({**row, "device": hardware(given.device)}) + "\n")
 
 

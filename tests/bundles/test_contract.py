@@ -280,3 +280,21 @@ def test_documents_name_the_values_that_the_configs_have(document, pattern, conf
     (said,) = re.findall(pattern, (rmr_bundle / "docs" / document).read_text(encoding="utf-8"))
     value = float(said.removesuffix(" %")) / (100 if said.endswith("%") else 1)
     assert value == parse(rmr_bundle, config)[key]
+
+
+@pytest.mark.parametrize(
+    ("names", "network"),
+    [("train+evaluate", "network"), ("train+evaluate+evaluate_average+evaluate_gesenet", "picture_network")],
+)
+def test_an_evaluation_loads_its_weights_unless_it_is_told_not_to(names, network):
+    for with_weights in (True, False):
+        parser = parse(BUNDLES["rmr_fusion_bundle"], names, with_weights=with_weights)
+        (number,) = (n for n, item in enumerate(parser["validate#handlers"]) if "load_path" in item)
+        loader = parser.get_parsed_content(f"validate#handlers#{number}")
+        assert loader.network is parser.get_parsed_content(network) if with_weights else loader is None
+
+
+def test_no_handler_is_named_by_its_place():
+    """One put before it would change what an overlay or a command means."""
+    for path in (*CONFIGS, *ROOT.glob("*_bundle/docs/*.md")):
+        assert not re.search(r"handlers#\d", path.read_text(encoding="utf-8")), path

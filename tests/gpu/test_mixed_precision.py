@@ -27,6 +27,16 @@ def trainer_of(loss, steps, interval=20, amp=True):
     return trainer, network
 
 
+@pytest.mark.parametrize("interval", [20, 7])
+def test_the_host_waits_once_a_step_and_three_times_where_weights_and_scale_are_looked_at(interval, gpu):
+    trainer, _ = trainer_of(lambda prediction, label: prediction.float().mean(), steps=45, interval=interval)
+    waits = []
+    trainer.add_event_handler(Events.ITERATION_STARTED, lambda engine: gpu.waits.clear())
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: waits.append(sum(gpu.waits.values())))
+    trainer.run()
+    assert waits == [1 if step % interval and step != 45 else 3 for step in range(1, 46)]
+
+
 def test_a_step_that_is_not_finite_is_left_out_and_the_training_goes_on(gpu):
     calls = []
 

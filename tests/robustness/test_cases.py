@@ -150,7 +150,7 @@ def test_what_the_check_takes_is_fused_and_what_it_refuses_is_refused(cases_dir,
     keys = {"datalist": str(tmp_path / "d.json")}
     checked = said_by_check(bundle, keys, tmp_path)
     assert {status for _, status, _ in checked} == {"ok", "warned", "refused"}
-    keys |= {"output_dir": tmp_path / "out", "checkpoint": "", "handlers#0#_disabled_": True, "device": "cpu"}
+    keys |= {"output_dir": tmp_path / "out", "checkpoint": "", "with_weights": False, "device": "cpu"}
     with pytest.raises(SystemExit) as end:
         run_workflow(ROOT / f"{bundle}_bundle", ["inference"], "infer", **keys)
     assert end.value.code == 2
