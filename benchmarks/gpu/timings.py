@@ -35,17 +35,20 @@ def loaded(bundle: Path, device: str, *overlays: str, **keys: Any) -> tuple[torc
     return parser.get_parsed_content("network").eval(), parser.get_parsed_content("inferer")
 
 
-def on_tensorrt(bundle: Path, device: str, precision: str, work: Path) -> tuple[torch.nn.Module, Any] | None:
+def has_tensorrt(device: str) -> bool:
+    """Whether the bundles' inference_trt.json can be run, or else ``torch_tensorrt``."""
+    return not missing_for_tensorrt(device) or (device == "cuda" and find_spec("torch_tensorrt") is not None)
+
+
+def on_tensorrt(bundle: Path, device: str, precision: str, work: Path) -> tuple[torch.nn.Module, Any]:
     """Network and inferer with the bundle's inference_trt.json or, where its packages are missing, with
-    ``torch_tensorrt``; None without that too.
+    ``torch_tensorrt``.
     """
     if not missing_for_tensorrt(device):
         keys: dict[str, Any] = {"trt_precision": precision, "trt_plan": str(work / f"{bundle.name}_{precision}")}
         if bundle == GESENET:
             keys["trt_sizes"] = [[1, 256, 256], [16, 256, 256], [64, 256, 256]]
         return loaded(bundle, device, "inference_trt", **keys)
-    if device != "cuda" or find_spec("torch_tensorrt") is None:
-        return None
     network, inferer = loaded(bundle, device)
     options = {"enabled_precisions": {torch.float16 if precision == "fp16" else torch.float32}}
     part = network.semantic_head if bundle == RMR else network
@@ -100,8 +103,6 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
 
     def tensorrt(bundle: Path, precision: str, shape: tuple[int, ...]) -> dict[str, Any]:
         made = on_tensorrt(bundle, device, "fp16" if precision == "float16" else precision, work)
-        if made is None:
-            return {"what": "TensorRT", "note": "not installed"}
         x, (net, inferer) = torch.rand(shape, device=device), network(bundle)
         call, eager = (lambda: made[1](x, made[0])), (lambda: inferer(x, net))
         facts = {"batch": shape[0], "size": shape[2:], "form": "TensorRT"}
@@ -136,8 +137,11 @@ def measurements(given: argparse.Namespace) -> Iterator[Callable[[], Any]]:
         yield train(RMR, "train", shipped[RMR, "train"] | {"amp": False})
         for batch, precision in product(batches, precisions_of(device)):
             yield partial(picture, "compile", batch, precision)
+    if not has_tensorrt(device):
+        yield lambda: {"what": "TensorRT", "note": "not installed"}
+        return
     # An engine is built for a minute or more.
-    for precision in ("float16",) if tiny else ("float16", "tf32"):
+    for precision in ("float16", "tf32"):
         yield partial(tensorrt, GESENET, precision, (batches[-1], 2, size, size))
         yield partial(tensorrt, RMR, precision, (1, 2, *whole))
 
