@@ -29,19 +29,8 @@ def blur_slices(volume: np.ndarray, sigma: float) -> np.ndarray:
 
 
 class _RandomDegradation(RandomizableTransform, MapTransform):
-    """Common part of the random transforms: arguments, and one random degradation of one volume.
-
-    Args:
-        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W, a volume of one slice.
-        output_key: where the negatives go.
-        noise_std: range of the noise's standard deviation, as a share of the volume's maximum.
-        blur_sigma: range of the blur's standard deviation in voxels.
-        windows: least and greatest number of windows that lose their structure.
-        largest_window: greatest sides of a window: voxels of each axis, or a share of each axis. A window has at least
-            2 voxels in X and Y where the volume has them.
-        swaps: see :func:`shared_networks.transforms.structure_loss.lose_structure`.
-        amplitude_sigma: the same.
-        share: how often there is a degradation at all; otherwise the image itself goes to ``output_key``.
+    """Common part of the random transforms: the arguments of :class:`RandDegraded` but ``probability``, and one random
+    degradation of one volume.
     """
 
     def __init__(
@@ -113,13 +102,14 @@ class RandDegraded(_RandomDegradation):
     defaults reach beyond those of its evaluation (noise 0.04, blur 0.6, one window of 16 x 16 x 4).
 
     Args:
-        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W.
+        keys: images, 2 x X x Y x Z in [0, 1], axes in RAS; or 2 x H x W, a volume of one slice.
         output_key: where the negative goes, as large as the image.
         probability: of each degradation.
         noise_std: range of the noise's standard deviation, as a share of the volume's maximum.
         blur_sigma: range of the blur's standard deviation in voxels.
         windows: least and greatest number of windows that lose their structure.
-        largest_window: greatest sides of a window, in voxels or as a share of each axis.
+        largest_window: greatest sides of a window: voxels of each axis, or a share of each axis. A window has at least
+            2 voxels in X and Y where the volume has them.
         swaps: see :func:`shared_networks.transforms.structure_loss.lose_structure`.
         amplitude_sigma: the same.
         share: how often there is a degradation at all; otherwise the image itself goes to ``output_key``.

@@ -1,6 +1,7 @@
 """The box around what is true in a mask."""
 
 import numpy as np
+from monai.transforms import generate_spatial_bounding_box
 
 
 def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
@@ -13,10 +14,6 @@ def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
     Returns:
         A slice for each axis; the whole array where nothing is true.
     """
-    sides = []
-    for axis, length in enumerate(mask.shape):
-        places = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        if not places.size:
-            return tuple(slice(0, length) for length in mask.shape)
-        sides.append(slice(max(0, int(places[0]) - margin), min(length, int(places[-1]) + 1 + margin)))
-    return tuple(sides)
+    if not mask.any():
+        return tuple(slice(0, length) for length in mask.shape)
+    return tuple(map(slice, *generate_spatial_bounding_box(mask[None], margin=margin)))

@@ -134,8 +134,6 @@ RUN_FILES = {"run_report.json", "cases.csv", "index.html"}
 COLOUR_TABLES = {"fsleyes.lut", "freeview.txt", "itk_snap.label", "slicer.ctbl"}
 # And in the folder of a case of RMR-Fusion: what the names end with.
 CASE_FILES = ("fused.nii.gz", "preview.json", "qc.png", "report.json", "seg.nii.gz")
-# Few versions of the cases: keys of stage 2 alone.
-VERSIONS = {"versions": 2, "renewed": 1}
 
 
 def walk(config) -> Iterator:

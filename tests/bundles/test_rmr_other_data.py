@@ -9,8 +9,9 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
+from benchmarks.toy_data import FEW_VERSIONS
 from shared_networks.transforms import MapLabelsd
-from tests.bundles.bundle_runs import TINY_VOLUMES, VERSIONS, parse, run_workflow
+from tests.bundles.bundle_runs import TINY_VOLUMES, parse, run_workflow
 from tests.bundles.prostate_tables import write_prostate_tables
 
 TINY = TINY_VOLUMES | {"device": "$torch.device('cpu')"}
@@ -57,7 +58,7 @@ def test_prostate_tables_train_both_stages_with_four_classes(write_rmr_case, rmr
     keys = {**TINY, **folders, "dataset_dir": str(data), "bundle_root": str(rmr_bundle)}
     run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
-    workflow = run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys, **VERSIONS)
+    workflow = run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys, **FEW_VERSIONS)
     assert workflow.parser.get_parsed_content("network").semantic_head.network(torch.rand(1, 18, 8, 8, 8)).shape[1] == 4
     metrics = workflow.parser.get_parsed_content("validate#evaluator").state.metrics
     assert metrics.keys() == {
@@ -78,7 +79,7 @@ def test_the_two_real_prostate_cases_run_end_to_end(data_dir, rmr_bundle, tmp_pa
     keys = {**TINY, **folders, "dataset_dir": str(data_dir / "prostate"), "bundle_root": str(rmr_bundle)}
     run_workflow(rmr_bundle, ["train_autoencoder", "prostate158_autoencoder"], "train", **keys)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt")}
-    run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys, **VERSIONS)
+    run_workflow(rmr_bundle, ["train", "head_segresnet", "prostate158"], "train", **keys, **FEW_VERSIONS)
 
     # The middle of the second case: whole ones take minutes on a CPU.
     middle = {}

@@ -9,6 +9,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
+from benchmarks.toy_data import FEW_VERSIONS
 from shared_networks.handlers import LossParts
 from shared_networks.metrics import CorrelationOfDifferencesMetric
 from shared_networks.nets import DegradationAutoencoder, SemanticHeadOnly
@@ -17,7 +18,6 @@ from tests.bundles.bundle_runs import (
     HEADS,
     LIGHT_HEAD,
     TINY_VOLUMES,
-    VERSIONS,
     on_brain,
     parse,
     read_table,
@@ -37,7 +37,7 @@ def dataset_dir(write_brains, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def overrides(dataset_dir, rmr_bundle):
-    return {**TINY, **VERSIONS, "bundle_root": str(rmr_bundle), "dataset_dir": str(dataset_dir)}
+    return {**TINY, **FEW_VERSIONS, "bundle_root": str(rmr_bundle), "dataset_dir": str(dataset_dir)}
 
 
 def run(rmr_bundle, configs, folder, **overrides):
@@ -294,7 +294,7 @@ def test_the_default_head_trains_validates_and_is_resumed_by_the_runner(rmr_bund
 def test_two_processes_train_both_stages_and_evaluate_as_one_does(rmr_bundle, overrides, tmp_path):
     keys = {**overrides, "max_epochs": 1, "ckpt_dir": str(tmp_path), "output_dir": str(tmp_path / "one_process")}
     keys = {key: value for key, value in keys.items() if key not in ("device", "bundle_root")}
-    stage_1 = {key: value for key, value in keys.items() if key not in VERSIONS}
+    stage_1 = {key: value for key, value in keys.items() if key not in FEW_VERSIONS}
     run_in_two_processes(rmr_bundle, ["train_autoencoder", "multi_gpu_train_autoencoder"], "training", **stage_1)
     keys |= {"autoencoder_checkpoint": str(tmp_path / "autoencoder.pt"), "output_dir": str(tmp_path / "two")}
     run_in_two_processes(rmr_bundle, ["train", "head_segresnet", "multi_gpu_train"], "training", **keys)

@@ -164,13 +164,6 @@ def test_head_alone_is_slid_too():
         assert torch.allclose(EncodeOnceInferer((4, 4, 4))(image, network), network(image), atol=1e-5)
 
 
-def test_arguments_are_checked():
-    with pytest.raises(ValueError, match="sw_batch_size must be at least 1, got 0"):
-        EncodeOnceInferer(sw_batch_size=0)
-    with pytest.raises(ValueError, match="encode_max_voxels must be at least 1, got 0"):
-        EncodeOnceInferer(encode_max_voxels=0)
-
-
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
@@ -183,6 +176,8 @@ def test_arguments_are_checked():
         ({"roi_size": [64, 64]}, "roi_size must be a list of 3 numbers, got [64, 64]."),
         ({"roi_size": [64, 64, 1.5]}, "roi_size must be a whole number, got 1.5."),
         ({"sw_batch_size": "a"}, "sw_batch_size must be a whole number, got 'a'."),
+        ({"sw_batch_size": 0}, "sw_batch_size must be at least 1, got 0."),
+        ({"encode_max_voxels": 0}, "encode_max_voxels must be at least 1, got 0."),
     ],
 )
 def test_settings_that_mean_nothing_are_refused_before_any_volume(keys, said):
