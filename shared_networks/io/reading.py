@@ -87,6 +87,7 @@ def _refuse_no_file(path: Path) -> None:
 def _unreadable(path: Path, error: Exception) -> InputError:
     # ITK begins with the place in its source and the address of an object.
     text = re.sub(r"^.*?itk(?:::| )error: \w+\(0x\w+\): ", "", one_line(error), flags=re.IGNORECASE)
+    text = re.sub(r"^\S+\.(?:cxx|h):\d+ \(\w*\): ", "", text)  # GDCM's place
     text = text.removesuffix(" Reason: No such file or directory")  # of a file that is there
     reason = f"{type(error).__name__}: {text}"
     return InputError(f"{path}: cannot be read ({reason[:200]}); check that the file is complete and permitted.")

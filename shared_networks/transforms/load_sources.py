@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from shared_networks.errors import raise_refusal
-from shared_networks.io.bright_slices import bright_slices
+from shared_networks.io.odd_slices import odd_slices
 from shared_networks.io.reading import Source, read_source
 from shared_networks.io.source_pair import Preparation, files_of, prepare_pair, read_pair
 
@@ -91,24 +91,25 @@ def normalise_volume(
 
 
 def usual_slices(source: Source, values: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """Voxels that lie in no slice of :func:`shared_networks.io.bright_slices.bright_slices`, with a remark; None for
-    all.
+    """Voxels that lie in none of the :func:`shared_networks.io.odd_slices.odd_slices`, with a remark; None for all.
 
     Args:
         source: gets the remark.
         values: X x Y x Z, background 0.
         mask: its contents, bool.
     """
-    found = bright_slices(values, mask)
-    if found is None:
+    found = odd_slices(values, mask)
+    if not found:
         return None
-    axis, numbers = found
     usual = np.ones(values.shape, bool)
-    np.moveaxis(usual, axis, 0)[numbers] = False
-    listed = ", ".join(map(str, numbers[:_MOST_LISTED])) + (", ..." if len(numbers) > _MOST_LISTED else "")
+    facts = []
+    for odd in found:
+        np.moveaxis(usual, odd.axis, 0)[list(odd.numbers)] = False
+        listed = ", ".join(map(str, odd.numbers[:_MOST_LISTED])) + (", ..." if len(odd.numbers) > _MOST_LISTED else "")
+        facts.append(f"slices {listed} (from 0) along {'xyz'[odd.axis]} are far {odd.kind} than the others")
     source.warnings.append(
-        f"{source.path.name}: slices {listed} (from 0) along {'xyz'[axis]} are far brighter than the others; "
-        "left out of the scale of grey values: cut them off or give the volume without the fault"
+        f"{source.path.name}: {', '.join(facts)}; left out of the scale of grey values: give the volume without the "
+        "fault, or cut them off"
     )
     return usual
 

@@ -1,10 +1,10 @@
-"""Slices that are far brighter than the others: found, left out of the scale, and named."""
+"""Slices that are far brighter or darker than the others: found, left out of the scale, and named."""
 
 import numpy as np
 import pytest
 
 from shared_networks.data import resolve_cases
-from shared_networks.io.bright_slices import bright_slices
+from shared_networks.io.odd_slices import OddSlices, odd_slices
 from shared_networks.io.reading import read_source
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd, normalise_volume
 from tests.io.test_background import ball, brain
@@ -20,8 +20,23 @@ def brightened(axis, numbers, factor=4.0):
 @pytest.mark.parametrize("end", ["first", "last", "middle", "two"])
 def test_they_are_found_along_their_axis(axis, end):
     full = np.flatnonzero(ball().sum(axis=tuple(other for other in range(3) if other != axis)) >= 60)
-    numbers = {"first": full[:1], "last": full[-1:], "middle": full[9:10], "two": full[9:11]}[end].tolist()
-    assert bright_slices(brightened(axis, numbers), brain() != 0) == (axis, numbers)
+    numbers = tuple({"first": full[:1], "last": full[-1:], "middle": full[9:10], "two": full[9:11]}[end].tolist())
+    assert odd_slices(brightened(axis, list(numbers)), brain() != 0) == [OddSlices(axis, numbers, "brighter")]
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.0])
+def test_dark_and_empty_ones_are_found_between_others(factor):
+    values = brightened(1, [20, 21], factor)
+    assert odd_slices(values, values != 0) == [OddSlices(1, (20, 21), "darker")]
+    first = np.flatnonzero(ball().any(axis=(0, 2)))[0]
+    values = brightened(1, [first, first + 1], factor)
+    assert odd_slices(values, values != 0) == []  # contents may begin there
+
+
+def test_both_kinds_are_found():
+    values = brightened(2, [10], 3.0) * 1
+    values[..., 22] *= 0.2
+    assert odd_slices(values, values != 0) == [OddSlices(2, (10,), "brighter"), OddSlices(2, (22,), "darker")]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +51,7 @@ def test_they_are_found_along_their_axis(axis, end):
     ],
 )
 def test_usual_volumes_have_none(values):
-    assert bright_slices(values, values != 0) is None
+    assert odd_slices(values, values != 0) == []
 
 
 def test_real_brains_have_none(data_dir):
@@ -44,7 +59,7 @@ def test_real_brains_have_none(data_dir):
     for case in (case for case in resolve_cases(dataset_dir=data_dir / "brain") if case["case"] in names):
         for path in case["image"]:
             values = read_source(path).values
-            assert bright_slices(values, values != 0) is None
+            assert odd_slices(values, values != 0) == []
 
 
 def test_the_others_are_scaled_as_without_the_fault(write_volume):
