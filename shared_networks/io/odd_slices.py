@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 _FEWEST_SLICES = 8  # with contents, along an axis, that say what is usual
-_LEAST_SHARE = 0.02  # of the contents of the fullest slice; smaller slices are the tips of the contents
+_LEAST_SHARE, _MIDDLE_SHARE = 0.02, 0.25
+"""Of the contents of the fullest slice: smaller slices are the tips of the contents; next to larger ones, no slice of a
+brain is dark."""
 _TIMES = 1.7
 """How far the level of a slice is from the usual one, and from those of the next slices. In 40 stripped volumes of the
 brain no slice had more than 1.42 times the usual level, and next slices differ by far less."""
@@ -30,8 +32,8 @@ def odd_slices(values: np.ndarray, mask: np.ndarray) -> list[OddSlices]:
     """Slices that differ from all others by their level, the 95th percentile of their contents.
 
     A slice is such a one when its level is 1.7 times the usual one along that axis or less than the usual one by that
-    factor, when it differs as much from the next slices, and when it is one of few. The first and last slices of the
-    contents may be dark.
+    factor, when it differs as much from the next slices, and when it is one of few. Where the contents begin and end
+    they may be dark.
 
     Args:
         values: X x Y x Z, finite, background 0.
@@ -54,10 +56,13 @@ def _along(values: np.ndarray, mask: np.ndarray) -> dict[str, tuple[int, ...]]:
     usual = float(np.median(levels))
     if usual <= 0:
         return {}
+    middle = np.flatnonzero(counts[between] >= _MIDDLE_SHARE * counts.max())
+    middle = slice(middle[0], middle[-1] + 1)
     bright, dark = levels > _TIMES * usual, levels * _TIMES < usual
+    darkness = 1 / np.maximum(levels, 1e-3 * usual)
     return {
         "brighter": _abrupt(between, levels, bright),
-        "darker": _abrupt(between[1:-1], 1 / np.maximum(levels, 1e-3 * usual)[1:-1], dark[1:-1]),
+        "darker": _abrupt(between[middle], darkness[middle], dark[middle]),
     }
 
 
