@@ -6,6 +6,7 @@ from scipy.ndimage import affine_transform, binary_fill_holes, distance_transfor
 from skimage.filters import threshold_otsu
 
 from shared_networks.errors import InputError
+from shared_networks.utils.closing import closed
 
 _BRIDGES = 3.0  # mm: half the width of what is cut between brain and scalp (nerves, vessels, meninges)
 _FOLDS = 8.0  # mm: half the width of the furrows and ventricles that are filled
@@ -50,7 +51,7 @@ def _opened_and_filled(values: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     if not count:
         raise InputError("no brain can be told from the rest of the head; give a mask made by another tool.")
     core = parts == np.bincount(parts.ravel())[1:].argmax() + 1
-    return binary_fill_holes(_closed(tissue & (_distance(core, spacing) <= _BRIDGES), spacing))
+    return binary_fill_holes(closed(tissue & (_distance(core, spacing) <= _BRIDGES), spacing, _FOLDS))
 
 
 def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -61,11 +62,3 @@ def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 def _distance(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Distance in mm to what is inside."""
     return distance_transform_edt(~mask, sampling=spacing)
-
-
-def _closed(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Closing by a ball, in a volume made larger, so that the border of the image cuts nothing."""
-    margin = [int(np.ceil(_FOLDS / size)) + 1 for size in spacing]
-    padded = np.pad(mask, [(width, width) for width in margin])
-    closed = _depth(_distance(padded, spacing) <= _FOLDS, spacing) > _FOLDS
-    return closed[tuple(slice(width, -width) for width in margin)]

@@ -1,5 +1,6 @@
 """Labelled pictures for the pre-training of GeSeNet's semantic module, read into memory."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from monai.transforms import Orientation
 
-from shared_networks.data.case_list import read_datalist
+from shared_networks.data.case_list import members_of, path_in_list, read_datalist
 from shared_networks.data.tissue_classes import pair_tissue_classes
 from shared_networks.errors import InputError
+from shared_networks.io.file_names import file_kind
 from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import read_source
 from shared_networks.io.source_pair import on_grid_of
+from shared_networks.transforms.label_maps import label_values, refuse_other_labels
 
 _MODALITIES = ("CT", "PET", "SPECT")
 _LESION, _WHITE = 4, 3
@@ -49,7 +52,7 @@ def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray
     turn = Orientation("LAS", labels=None)
     volumes, sources = {}, {}
     for key in ("t1", "flair", "label"):
-        path = folder / str(entry.get(key, key))
+        path = Path(path_in_list(folder, str(entry.get(key, key))))
         if key not in entry or not path.is_file():
             raise InputError(f"{path}: no such file, expected t1, flair and label of every entry; add or remove it.")
         sources[key] = source = read_source(path)
@@ -68,6 +71,7 @@ def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray
         volume = volumes[key].astype(np.float32)
         low, high = np.percentile(volume[volume > 0], _PERCENTILES)
         scaled.append(np.clip((volume - low) / max(high - low, 1e-6), 0, 1) * (volume > 0))
+    refuse_other_labels(label_values(sources["label"]), range(_LESION + 1), str(sources["label"].path))
     label = volumes["label"].round().astype(np.uint8)
     label[label == _LESION] = _WHITE
     return scaled, label
@@ -86,6 +90,8 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
     listing = Path(brain_dir) / "datalist.json"
     items: list[dict] = []
     for entry in read_datalist(listing).get(section, []):
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{listing}: every item must hold t1, flair and label, got {json.dumps(entry)[:100]}.")
         scaled, label = _volumes(listing.parent, entry)
         name = str(entry.get("subject", Path(entry["t1"]).parent.name))
         for index in range(label.shape[2]):
@@ -94,6 +100,18 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
                 first, second, tissue = (np.rot90(v[:, :, index]) for v in (*scaled, label))
                 items += _with_mixtures(f"{name}_{index:03d}", "brain", first, second, tissue)
     return items
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Pictures of a folder by name, whatever their type."""
+    return [path for path in members_of(folder) if file_kind(path) == "picture"]
+
+
+def _partner(path: Path, folder: Path) -> Path:
+    """The picture of the same name in another folder, of any type; one that does not exist where there is none."""
+    same = folder / path.name
+    named = [] if same.exists() else [other for other in _pictures(folder) if other.stem == path.stem]
+    return named[0] if len(named) == 1 else same
 
 
 def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]], section: str) -> list[dict]:
@@ -108,14 +126,14 @@ def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]],
     for modality in _MODALITIES:
         folder = Path(dataset_dir) / modality / "train"
         cases: dict[str, list[Path]] = {}
-        for path in sorted((folder / "mri").glob("*.png")):
+        for path in _pictures(folder / "mri"):
             cases.setdefault(re.sub(r"\d{3}$", "", path.stem), []).append(path)
         held_out = {str(case) for case in validation_cases.get(modality, ())}
         for case, paths in cases.items():
             if (case in held_out) != (section == "validation"):
                 continue
             mri = [_luminance(path) for path in paths]
-            other = [_luminance(folder / "other" / path.name) for path in paths]
+            other = [_luminance(_partner(path, folder / "other")) for path in paths]
             if len({picture.shape for picture in mri + other}) != 1:
                 raise InputError(f"{folder}: case {case} has several sizes, expected one; crop or remove it.")
             labels = pair_tissue_classes(np.stack(mri), np.stack(other), modality)

@@ -1,5 +1,6 @@
 """Find one DICOM series and where its slices lie, and refuse what would become a wrong volume."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -228,9 +229,17 @@ def _dicom_contents(folder: Path, but: Collection[Path] = ()) -> dict[Path, byte
 
 def _refuse_damaged(folder: Path, series: DicomSeries, readable: Collection[Path]) -> None:
     """A file of the series that the reader passes over would be a missing slice, unnoticed at the ends of the stack."""
+    named = {_without_numbers(file) for file in series.files}
+    for file in folder.iterdir():
+        if file not in readable and file.is_file() and not file.stat().st_size and _without_numbers(file) in named:
+            raise InputError(f"{file}: the file is empty, and named like those of the DICOM series; copy it again.")
     for file, content in _dicom_contents(folder, readable).items():
         if not content or (series.uid.encode() in content and series.sop_class.encode() in content[:1000]):
             raise InputError(f"{file}: cannot be read, but belongs to the DICOM series; copy or export it again.")
+
+
+def _without_numbers(file: Path) -> str:
+    return re.sub(r"\d+", "0", file.name)
 
 
 def _why_nothing(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,9 +24,27 @@ MOST_VOXELS = 2**30
 
 _MOST_EXCESS = 2**24  # bytes behind the voxels; more is no padding
 _CHUNK = 2**20
+_NIFTI_2 = [struct.pack(order + "i", 540) for order in "<>"]  # how the file begins
 _NO_ORIENTATION = "the header names no orientation; left and right are a guess"
 _UNITS = {"meter": 1e3, "micron": 1e-3}
 _PLAUSIBLE = (5e-3, 100.0)  # mm, voxel sizes
+
+
+def open_volume(path: Path) -> nib.spatialimages.SpatialImage:
+    """``nibabel.load``, also for a name such as ``T1.Nii.gz``, which nibabel would look for in lower case.
+
+    Raises:
+        Exception: what nibabel raises for a damaged file.
+    """
+    ending = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:])
+    plain = ending.lower().removesuffix(".gz")
+    if ending in (ending.lower(), ending.upper()) or plain not in (".nii", ".mgz", ".mgh"):
+        return nib.load(path)
+    opener = gzip.open if ending.lower().endswith(".gz") else open
+    with opener(path, "rb") as stream:
+        start = stream.read(4)
+    kind = nib.Nifti2Image if start in _NIFTI_2 else nib.Nifti1Image
+    return (kind if plain == ".nii" else nib.MGHImage).from_file_map({"image": nib.FileHolder(str(path))})
 
 
 def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:

@@ -34,6 +34,7 @@ def read_source(path: str | Path) -> Source:
     try:
         if not split_choice(path)[0].exists():
             raise InputError(f"{path}: file not found; check the path.")
+        _refuse_no_file(split_choice(path)[0])
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty; copy or export it again.")
         kind = "volume" if header_beside(path) else file_kind(path)
@@ -73,9 +74,20 @@ def read_stacked_volume(path: str | Path) -> list[Source] | None:
     return sources
 
 
+def _refuse_no_file(path: Path) -> None:
+    """Refuse a pipe, a socket or a device, for whose contents a reader would wait without end.
+
+    Raises:
+        InputError: when it is neither a file nor a folder.
+    """
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: neither a file nor a folder (a pipe, a device?); save it as a file first.")
+
+
 def _unreadable(path: Path, error: Exception) -> InputError:
     # ITK begins with the place in its source and the address of an object.
     text = re.sub(r"^.*?itk(?:::| )error: \w+\(0x\w+\): ", "", one_line(error), flags=re.IGNORECASE)
+    text = re.sub(r"^\S+\.(?:cxx|h):\d+ \(\w*\): ", "", text)  # GDCM's place
     text = text.removesuffix(" Reason: No such file or directory")  # of a file that is there
     reason = f"{type(error).__name__}: {text}"
     return InputError(f"{path}: cannot be read ({reason[:200]}); check that the file is complete and permitted.")

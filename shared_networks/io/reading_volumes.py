@@ -11,7 +11,7 @@ import numpy as np
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_geometry import LPS_TO_RAS
 from shared_networks.io.file_names import file_stem, header_beside
-from shared_networks.io.header_checks import affine_of, check_nifti_size, overflow_remarks, unit_factor
+from shared_networks.io.header_checks import affine_of, check_nifti_size, open_volume, overflow_remarks, unit_factor
 from shared_networks.io.source import Source, split_colour
 from shared_networks.io.text_headers import (
     IN_WORDS,
@@ -112,7 +112,7 @@ def _read_by_nibabel(path: Path) -> Voxels:
     opened = header_beside(path) or path
     _refuse_lonely(path, opened)
     _refuse_wrong_ending(opened)
-    image = nib.load(opened)
+    image = open_volume(opened)
     remarks = check_nifti_size(image, path)
     affine, about_place = affine_of(image, path)
     factor, remark = unit_factor(image, affine, path)

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 
 from shared_networks.io.file_names import file_kind, header_beside
-from shared_networks.io.header_checks import affine_of, unit_factor
+from shared_networks.io.header_checks import affine_of, open_volume, unit_factor
 
 
 def like_source(voxels: np.ndarray, affine: np.ndarray, source: str, description: str) -> nib.Nifti1Image:
@@ -37,7 +37,7 @@ def _header(path: Path) -> nib.Nifti1Header | None:
     if file_kind(path) != "volume" and header_beside(path) is None:
         return None
     try:
-        image = nib.load(header_beside(path) or path)
+        image = open_volume(header_beside(path) or path)
     except nib.filebasedimages.ImageFileError:  # a format that nibabel does not read
         return None
     if not isinstance(image.header, nib.Nifti1Header):

@@ -1,7 +1,9 @@
 """Tell the keys a configuration knows from the keys that nothing in it would ever look at."""
 
+import ast
 import difflib
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydoc import locate
 from typing import Any
@@ -54,8 +56,9 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
     """Describe the values of another kind than the file's: text for a number, a number for a list, and the like.
 
     Nothing would look at them until they are used, which may be in the middle of a run. References, expressions and
-    None pass. Of the keys at the top, which users set, numbers that are not negative in the files must not become so,
-    and lists and dictionaries stay what they are; a component's argument may have several forms.
+    None pass. Where the file holds an expression, its form says what kind it yields, if it does. Of the keys at the
+    top, which users set, numbers that are not negative in the files must not become so, and lists and dictionaries stay
+    what they are; a component's argument may have several forms.
 
     Args:
         given: override keys and values.
@@ -69,7 +72,7 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
         if value is None or _is_reference(value):
             continue
         parts = ReferenceResolver.split_id(key)
-        default = look_up(files, parts)
+        default = _yielded(look_up(files, parts))
         expected = _expected_plain(value, default, len(parts) == 1)
         if not expected and len(parts) == 1 and parts[0] != ConfigParser.meta_key:
             expected = _expected_whole(value, default)
@@ -126,7 +129,33 @@ def _is_reference(value: Any) -> bool:
 
 
 def _is_switch(key: str, files: Mapping[str, Any]) -> bool:
-    return isinstance(look_up(files, ReferenceResolver.split_id(key)), bool)
+    return isinstance(_yielded(look_up(files, ReferenceResolver.split_id(key))), bool)
+
+
+def _yielded(default: Any) -> Any:
+    """A value of the kind that an expression yields, such as 4 for ``"$16 if @amp else 4"``, as far as its form tells;
+    the value itself where it is none, or tells nothing."""
+    if not (isinstance(default, str) and default.startswith("$")):
+        return default
+    try:
+        expression = ast.parse(re.sub(r"[@%]+[\w#:]+", "reference", default[1:]), mode="eval").body
+    except SyntaxError:
+        return default
+    branches = [expression.body, expression.orelse] if isinstance(expression, ast.IfExp) else [expression]
+    kinds = [kind for kind in map(_kind_of, branches) if kind is not None]
+    return kinds[-1] if kinds else default
+
+
+def _kind_of(expression: ast.expr) -> bool | int | float | None:
+    """A switch or a number like the one that a plain expression yields; None for others."""
+    if isinstance(expression, ast.Constant):
+        return expression.value if isinstance(expression.value, bool | int | float) else None
+    if isinstance(expression, ast.Compare):
+        return True
+    called = expression.func if isinstance(expression, ast.Call) else None
+    if isinstance(called, ast.Attribute) and called.attr in ("startswith", "is_available"):
+        return True
+    return 1 if isinstance(called, ast.Name) and called.id in ("min", "max", "len") else None
 
 
 def is_referred_to(key: str, config: Any) -> bool:

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import find_foreground, high_edges, second_background
+from shared_networks.io.background import find_foreground, high_edges, second_background, with_cut_fluid
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -23,7 +23,7 @@ from shared_networks.io.source_pair import (
     prepare_single,
 )
 from shared_networks.transforms.label_maps import LABEL_REMEDY, label_values
-from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume
+from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume, usual_slices
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
     brain_remarks,
@@ -79,7 +79,8 @@ class LoadModalitiesd(LoadSourcesd):
             onto a regular grid, instead of refusing.
         overlay_value: label of the mask that is written over a map.
         brain_checks: warn about what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
-            ``expected_ranges``.
+            ``expected_ranges``; and where values were cut off at 0, fill the furrows of the brain, see
+            :func:`shared_networks.io.background.with_cut_fluid`.
         expected_ranges: what the weights are used to; None is
             :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
         allow_missing: take form 4 too.
@@ -138,9 +139,8 @@ class LoadModalitiesd(LoadSourcesd):
     def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
         missing = missing_of(d[key]) if self.allow_missing else None
         load = self._load_pair if missing is None else self._load_single
-        d[key], masks, remarks, reference = load(d[key])
-        brain = (masks[0] | masks[1])[None].astype(np.uint8)
-        d[self.brain_key] = on_grid_of(reference, brain)
+        d[key], masks, brain, remarks, reference = load(d[key])
+        d[self.brain_key] = on_grid_of(reference, brain[None].astype(np.uint8))
         if self.foreground_key:
             d[self.foreground_key] = on_grid_of(reference, np.stack(masks).astype(np.uint8))
         d[self.warning_key] = "; ".join(remarks)
@@ -153,11 +153,10 @@ class LoadModalitiesd(LoadSourcesd):
                     part = self._read_label(d[self.auxiliary_key], reference)[0] > 0
                     d[self.label_key][part & (d[self.label_key] == self.auxiliary_of)] = self.auxiliary_value
 
-    def _load_pair(self, value: Any) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
-        """Image, foreground of each modality, warnings, and the source whose grid they have."""
+    def _load_pair(self, value: Any) -> tuple[MetaTensor, list[np.ndarray], np.ndarray, list[str], Source]:
+        """Image, foreground of each modality, brain, warnings, and the source whose grid they have."""
         pair, prepared = self._read_pair(value, self.modalities, _read_volume)
-        masks, flat = zip(*map(self._check_and_scale, pair, self.modalities), strict=True)
-        masks = list(masks)
+        masks, flat, zeros = map(list, zip(*map(self._check_and_scale, pair, self.modalities), strict=True))
         _refuse_lost_contents(pair, masks)
         first, second = pair
         if self.resample:
@@ -170,18 +169,21 @@ class LoadModalitiesd(LoadSourcesd):
         check_same_grid(first, second)
         if flat[0] != flat[1]:
             masks[flat.index(False)] &= masks[flat.index(True)]
+        brain = masks[0] | masks[1]
+        if self.brain_checks and all(flat) and second is pair[1]:
+            brain = _with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
         remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
-        return image, masks, remarks, first
+        return image, masks, brain, remarks, first
 
-    def _load_single(self, value: Sequence[Any]) -> tuple[MetaTensor, list[np.ndarray], list[str], Source]:
+    def _load_single(self, value: Sequence[Any]) -> tuple[MetaTensor, list[np.ndarray], np.ndarray, list[str], Source]:
         """:meth:`_load_pair` of form 4."""
         missing = missing_of(value)
         there = 1 - missing
         name, lost = self.modalities[there], self.modalities[missing]
         source, prepared = prepare_single(_read_volume(Path(value[there])), self.prepare, self.resample)
-        brain, _ = self._check_and_scale(source, name)
+        brain, *_ = self._check_and_scale(source, name)
         pair = [source, absent(source)] if there == 0 else [absent(source), source]
         images = np.stack([one.values for one in pair]).astype(np.float32)
         image = on_grid_of(source, images, other_filename="", preparation=prepared, missing_modality=lost)
@@ -190,7 +192,7 @@ class LoadModalitiesd(LoadSourcesd):
             shown = images[there : there + 1]
             remarks += brain_remarks(shown, brain, source.affine, [source.path.name], self.expected_ranges)
         nothing = np.zeros_like(brain)
-        return image, [brain, nothing] if there == 0 else [nothing, brain], remarks, source
+        return image, [brain, nothing] if there == 0 else [nothing, brain], brain, remarks, source
 
     def _sibling(self, path: Path) -> Path:
         """The second modality of form 3."""
@@ -210,11 +212,11 @@ class LoadModalitiesd(LoadSourcesd):
             raise InputError(f"{path}: {len(found)} files named {wanted} beside it; expected exactly one.")
         return found[0]
 
-    def _check_and_scale(self, source: Source, name: str) -> tuple[np.ndarray, bool]:
+    def _check_and_scale(self, source: Source, name: str) -> tuple[np.ndarray, bool, np.ndarray]:
         """Refuse what cannot be a volume of this modality, and scale it to [0, 1].
 
         Returns:
-            Its foreground, and whether its background was one value.
+            Its foreground, whether its background was one value, and where it was exactly that.
         """
         if source.chroma is not None or source.normalised:
             raise InputError(f"{source.path}: a colour image; expected the grey values of {name}: save it as such.")
@@ -234,8 +236,14 @@ class LoadModalitiesd(LoadSourcesd):
         # All around the contents is 0; a voxel of it stays in the box, where the lowest value may be asked for.
         box = bounding_box(found.mask, 1)
         source.values = np.zeros(found.mask.shape, np.float32)
-        source.values[box] = normalise_volume(found.values[box], self.lower, self.upper) * found.mask[box]
-        return found.mask, not found.remark
+        usual = usual_slices(source, found.values, found.mask)
+        shown = normalise_volume(found.values[box], self.lower, self.upper, None if usual is None else usual[box])
+        source.values[box] = shown * found.mask[box]
+        zeros = found.values == 0
+        mask = found.mask
+        if self.brain_checks and not found.remark:
+            mask = _with_cut_fluid(mask, [zeros], source, source.path.name)
+        return mask, not found.remark, zeros
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
         """What looks wrong but can be fused."""
@@ -268,6 +276,19 @@ class LoadModalitiesd(LoadSourcesd):
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed
+
+
+def _with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
+    """:func:`shared_networks.io.background.with_cut_fluid`, with a remark to the source."""
+    brain = with_cut_fluid(mask, zeros, voxel_sizes(source.affine))
+    gained = np.count_nonzero(brain) - np.count_nonzero(mask)
+    if gained:
+        volume = gained * float(voxel_sizes(source.affine).prod()) / 1000
+        source.warnings.append(
+            f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
+            "furrows at the surface were taken as brain too; give images whose low values were kept"
+        )
+    return brain
 
 
 def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:

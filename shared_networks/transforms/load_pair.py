@@ -16,7 +16,7 @@ from shared_networks.io.geometry_checks import check_affine, check_same_grid, re
 from shared_networks.io.reading import Source
 from shared_networks.io.source_pair import Preparation, on_grid_of
 from shared_networks.transforms.hounsfield import CtWindow, looks_like_hu
-from shared_networks.transforms.load_sources import LoadSourcesd, darken_to_mid_grey, normalise_volume
+from shared_networks.transforms.load_sources import LoadSourcesd, darken_to_mid_grey, normalise_volume, usual_slices
 from shared_networks.transforms.modality_checks import OTHER_THAN_MRI, overlap_remarks, value_remarks
 from shared_networks.utils.number_checks import check_number
 
@@ -100,7 +100,10 @@ class LoadFusionPaird(LoadSourcesd):
             self.ct_window(other, str(d.get(self.modality_key) or ""))
         for source in (mri, other):
             if not source.normalised:
-                source.values, source.normalised = normalise_volume(source.values), True
+                # One slice of a PET or SPECT volume may well be far brighter than the others.
+                is_mri = source is mri or source.modality == "MR"
+                usual = usual_slices(source, source.values, source.values != 0) if is_mri else None
+                source.values, source.normalised = normalise_volume(source.values, usual=usual), True
                 if self.mid_grey is not None:
                     source.values = darken_to_mid_grey(source.values, self.mid_grey)
         modality = str(d.get(self.modality_key) or other.modality).upper()

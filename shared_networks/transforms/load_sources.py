@@ -10,9 +10,11 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from shared_networks.errors import raise_refusal
+from shared_networks.io.odd_slices import odd_slices
 from shared_networks.io.reading import Source, read_source
 from shared_networks.io.source_pair import Preparation, files_of, prepare_pair, read_pair
 
+_MOST_LISTED = 8
 _MOST_SAMPLES = 2_000_000
 """Voxels that percentiles are taken of; a larger volume is thinned evenly."""
 
@@ -66,14 +68,17 @@ class LoadSourcesd(MapTransform):
         return prepare_pair(read_pair(value, names, self._sibling, read), self.prepare, self.resample)
 
 
-def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5) -> np.ndarray:
+def normalise_volume(
+    values: np.ndarray, lower: float = 0.5, upper: float = 99.5, usual: np.ndarray | None = None
+) -> np.ndarray:
     """Scale a volume so that two percentiles of its non-zero voxels become 0 and 1, and clip -> float32 of the same
     shape.
 
-    Zero is left out because it is the background of skull-stripped and of cropped images. Where the percentiles
-    coincide (a mask), minimum and maximum of all voxels take their place; a constant volume becomes 0.
+    Zero is left out because it is the background of skull-stripped and of cropped images; so is what is not ``usual``
+    (bool of the same shape, None for all), see :func:`usual_slices`. Where the percentiles coincide (a mask), minimum
+    and maximum of all voxels take their place; a constant volume becomes 0.
     """
-    occupied = values[values != 0]
+    occupied = values[values != 0] if usual is None else values[(values != 0) & usual]
     if occupied.size == 0:
         return np.zeros_like(values, dtype=np.float32)
     occupied = occupied[:: max(1, occupied.size // _MOST_SAMPLES)].astype(np.float64)
@@ -83,6 +88,30 @@ def normalise_volume(values: np.ndarray, lower: float = 0.5, upper: float = 99.5
     if not high > low:
         return np.zeros_like(values, dtype=np.float32)
     return ((values - low) / (high - low)).clip(0.0, 1.0).astype(np.float32)
+
+
+def usual_slices(source: Source, values: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """Voxels that lie in none of the :func:`shared_networks.io.odd_slices.odd_slices`, with a remark; None for all.
+
+    Args:
+        source: gets the remark.
+        values: X x Y x Z, background 0.
+        mask: its contents, bool.
+    """
+    found = odd_slices(values, mask)
+    if not found:
+        return None
+    usual = np.ones(values.shape, bool)
+    facts = []
+    for odd in found:
+        np.moveaxis(usual, odd.axis, 0)[list(odd.numbers)] = False
+        listed = ", ".join(map(str, odd.numbers[:_MOST_LISTED])) + (", ..." if len(odd.numbers) > _MOST_LISTED else "")
+        facts.append(f"slices {listed} (from 0) along {'xyz'[odd.axis]} are far {odd.kind} than the others")
+    source.warnings.append(
+        f"{source.path.name}: {', '.join(facts)}; left out of the scale of grey values: give the volume without the "
+        "fault, or cut them off"
+    )
+    return usual
 
 
 def darken_to_mid_grey(values: np.ndarray, mid_grey: float) -> np.ndarray:

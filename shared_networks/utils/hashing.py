@@ -1,5 +1,6 @@
 """SHA-256 of files and streams of any size."""
 
+import errno
 import hashlib
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +13,10 @@ def file_hash(path: Path) -> str:
     """SHA-256 of the content of a file.
 
     Raises:
-        OSError: when it cannot be read.
+        OSError: when it cannot be read, or is a pipe or a device, for which a reader may wait without end.
     """
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "no file", str(path))
     with path.open("rb") as stream:
         return stream_hash(stream)
 

@@ -102,6 +102,32 @@ def test_bad_input_is_one_line_that_says_what_to_do(tmp_path):
         labelled_slices("training", dataset_dir=str(tmp_path))
 
 
+def test_pictures_of_any_type_are_read_and_paired_by_name(tmp_path):
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    _write_pair(tmp_path / "CT" / "train", "1001.png", picture, picture[::-1])
+    wanted = [item["image"] for item in pair_slices(str(tmp_path), {}, "training")]
+    folder = tmp_path / "other" / "CT" / "train"
+    _write_pair(folder, "1001.PNG", picture, picture[::-1])
+    Image.fromarray(np.ascontiguousarray(picture[::-1])).save(folder / "other" / "1001.tif")
+    (folder / "other" / "1001.PNG").unlink()
+    (folder / "mri" / ".1002.png").write_bytes(b"")
+    found = [item["image"] for item in pair_slices(str(tmp_path / "other"), {}, "training")]
+    assert len(found) == 4 and all(np.array_equal(*both) for both in zip(found, wanted, strict=True))
+
+
+def test_items_that_are_none_and_labels_of_no_class_are_refused(tmp_path):
+    _brain(tmp_path)
+    label = nib.load(tmp_path / "label.nii.gz")
+    values = np.asarray(label.dataobj).copy()
+    values[5, 5, 0] = 7
+    nib.save(nib.Nifti1Image(values, label.affine), tmp_path / "label.nii.gz")
+    with pytest.raises(InputError, match=r"label.nii.gz: value 7 in the label, expected 0, 1, 2, 3, 4"):
+        brain_slices(str(tmp_path), "training")
+    (tmp_path / "datalist.json").write_text('{"Training": [null]}')
+    with pytest.raises(InputError, match=r"datalist.json: every item must hold t1, flair and label, got null"):
+        brain_slices(str(tmp_path), "training")
+
+
 @pytest.mark.parametrize("key", ["t1", "flair", "label"])
 def test_bad_volumes_are_refused_by_name(tmp_path, key):
     _brain(tmp_path)

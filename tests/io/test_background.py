@@ -16,6 +16,7 @@ from shared_networks.io.background import (
     find_foreground,
     high_edges,
     second_background,
+    with_cut_fluid,
 )
 from shared_networks.io.reading import read_source
 from shared_networks.io.source import Source
@@ -120,6 +121,46 @@ def test_what_fills_its_box_has_no_background():
 def test_a_single_slice_has_holes_too():
     values = brain()[:, :, 18:19]
     assert np.array_equal(find_foreground(values).mask, ball()[:, :, 18:19])
+
+
+def furrowed(holes, seed=0):
+    """A ball with furrows 6 voxels wide, cut in from the top, and ``holes`` enclosed voxels that are 0."""
+    values = np.where(ball(), np.random.default_rng(seed).uniform(300, 1000, SHAPE), 0).astype(np.float32)
+    values[17:23, :, 24:] = 0
+    inside = np.argwhere(ball(10) & (values > 0))
+    values[tuple(inside[:: len(inside) // holes][:holes].T)] = 0
+    return values
+
+
+@pytest.mark.parametrize(("holes", "filled"), [(8, False), (150, True)])
+def test_furrows_belong_to_the_brain_where_fluid_is_cut_off(tmp_path, holes, filled):
+    """Enclosed fluid that is 0 in both images says that the fluid at the surface is lost, too."""
+    paths = [str(tmp_path / f"{name}.nii.gz") for name in ("t1", "flair")]
+    for seed, path in enumerate(paths):
+        nib.save(nib.Nifti1Image(furrowed(holes, seed), np.diag([1, 1, 1.5, 1])), path)
+    loaded = LoadModalitiesd()({"image": paths})
+    found = loaded["brain"][0].numpy().astype(bool)
+    before = find_foreground(furrowed(holes)).mask
+    furrow = ball(11) & ~before
+    assert furrow.sum() > 300 and found[before].all()
+    if not filled:
+        assert np.array_equal(found, before) and "cut off" not in loaded["warning"]
+        return
+    other = LoadModalitiesd(brain_checks=False)({"image": paths})["brain"][0].numpy()
+    assert np.array_equal(other, before)  # for brains only
+    assert found[furrow].all() and not found[~ball(15)].any()
+    fact = "t1.nii.gz and flair.nii.gz: fluid inside the brain is 0 like the background (values cut off at 0?)"
+    gained = np.count_nonzero(found & ~before) * 1.5 / 1000
+    assert f"{fact}; {gained:.3g} ml of furrows at the surface were taken as brain too" in loaded["warning"]
+    assert not loaded["image"].numpy()[:, found & ~before].any()
+
+
+def test_one_image_alone_may_have_more_zeros():
+    values = furrowed(150)
+    mask, spacing = find_foreground(values).mask, np.ones(3)
+    assert with_cut_fluid(mask, [values == 0], spacing) is mask
+    assert with_cut_fluid(mask, [values == 0, values == 0], spacing).sum() > mask.sum() + 300
+    assert with_cut_fluid(mask, [values == 0, values == 1], spacing) is mask
 
 
 def source(values):

@@ -129,6 +129,13 @@ def truncated_end(folder):
     (folder / "0001.dcm").write_bytes(content[:-20])
 
 
+def empty_end(folder):
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(""))
+    (folder / "0001").write_bytes(b"")
+    (folder / "COMPLETE").write_bytes(b"")  # a mark, not a slice
+
+
 def two_echoes(folder):
     for path in sorted(folder.iterdir()):
         shutil.copy(path, folder / f"e{path.name}")
@@ -183,6 +190,7 @@ def text_only(folder):
     [
         (gap, r"missing or unevenly spaced \(6 mm between slices 2 and 3 of 4, elsewhere 3 mm\)"),
         (truncated_end, r"0001\.dcm: cannot be read"),
+        (empty_end, "0001: the file is empty, and named like those of the DICOM series"),
         (two_echoes, "5 slices of the DICOM series lie where another one lies"),
         (localiser, "slices in different directions"),
         (other_size, r"0002\.dcm: cannot be read|slices of different size"),

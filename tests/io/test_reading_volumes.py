@@ -1,12 +1,16 @@
 """NIfTI volumes, grey and in colour, and DICOM series; bad ones are in tests/robustness/bad_volumes.py."""
 
+import os
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from shared_networks.errors import InputError
+from shared_networks.io.content_hash import files_hash
 from shared_networks.io.geometry_checks import check_affine
 from shared_networks.io.reading import read_source, read_stacked_volume
+from shared_networks.io.source_geometry import like_source
 
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
@@ -19,6 +23,29 @@ def test_scaled_integers(tmp_path):
     source = read_source(tmp_path / "a.nii.gz")
     assert np.allclose(source.values, stored) and source.values.dtype == np.float32
     assert np.array_equal(source.affine, np.diag([1, 2, 3, 1])) and not source.normalised
+
+
+@pytest.mark.parametrize("ending", [".Nii.gz", ".nii.GZ", ".Nii", ".NII.GZ", ".Mgz", ".MGH"])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_endings_in_any_mix_of_capitals(tmp_path, ending, kind):
+    kind = nib.MGHImage if "mg" in ending.lower() else kind
+    nib.save(
+        kind(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.diag([1, 2, 3, 1])), tmp_path / f"a{ending.lower()}"
+    )
+    (tmp_path / f"a{ending.lower()}").rename(tmp_path / f"b{ending}")
+    source = read_source(tmp_path / f"b{ending}")
+    assert np.array_equal(source.values.ravel(), np.arange(24)) and np.allclose(source.affine, np.diag([1, 2, 3, 1]))
+    assert like_source(np.ones((2, 3, 4)), source.affine, str(source.path), "").shape == (2, 3, 4)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in its file system")
+@pytest.mark.parametrize("name", ["t1.nii.gz", "ct.png", "IM0001.dcm", "t1.mha"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name}: neither a file nor a folder"):
+        read_source(tmp_path / name)
+    with pytest.raises(OSError, match="no file"):
+        files_hash([tmp_path / name])
 
 
 PLACE = np.array([[-0.9, 0.0, 0, 10], [0, 0.9, 0, -20], [0, 0, 3, 5], [0, 0, 0, 1.0]])

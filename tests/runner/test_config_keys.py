@@ -150,6 +150,29 @@ def test_value_of_the_same_kind_passes(key, value):
     assert mistaken_values({key: value}, SETTINGS) == []
 
 
+@pytest.mark.parametrize(
+    ("default", "value", "expected"),
+    [
+        ("$16 if str(@device).startswith('cuda') else 4", "abc", "must be a number, got 'abc'"),
+        ("$16 if str(@device).startswith('cuda') else 4", 2.5, "must be a whole number, got 2.5"),
+        ("$min(8, os.cpu_count() or 1) if @amp else 0", -1, "must be at least 0, got -1"),
+        ("$str(@device).startswith('cuda')", "maybe", "must be True or False, got 'maybe'"),
+        ("$idist.get_rank() == 0", 2, "must be True or False, got 2"),
+        ("$4 if @classes == 5 else None", "WML", "must be a number, got 'WML'"),
+        ("$4 if @classes == 5 else None", None, ""),
+        ("$16 if @amp else 4", 8, ""),
+        ("$str(@device).startswith('cuda')", "FALSE", ""),
+        ("$os.path.join(@bundle_root, 'eval')", 3, ""),
+        ("$@network_def.to(@device)", "x", ""),
+        ("$[1, 2] if @amp else None", "x", ""),
+        ("$'a' if @amp else 'b'", 3, ""),
+        ("$no python", "x", ""),
+    ],
+)
+def test_an_expression_says_what_kind_it_yields(default, value, expected):
+    assert mistaken_values({"key": value}, {"key": default}) == ([f"key {expected}"] if expected else [])
+
+
 @pytest.mark.parametrize("text", ["false", "true", "False", "TRUE"])
 def test_switch_in_other_letters_is_what_it_says(text):
     files = {"train": {"amp": False}, "name": "x"}
@@ -161,6 +184,8 @@ def test_switch_in_other_letters_is_what_it_says(text):
 def test_switch_that_is_an_expression_in_the_file():
     files = {"amp": "$torch.cuda.is_available()", "name": "x"}
     assert switches_as_text({"amp": "false", "name": "False"}, files) == {"amp": False}
+    files = {"amp": "$str(@device).startswith('cuda')"}
+    assert switches_as_text({"amp": "FALSE"}, files) == {"amp": False}
 
 
 @pytest.mark.parametrize("value", [True, False, 0, "$@device.type == 'cuda'", "@other", "%other"])

@@ -1,0 +1,81 @@
+"""Slices of a volume that are far brighter or darker than all others, damaged or corrected wrongly.
+
+Bright ones would set the scale that percentiles give to the whole volume.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_FEWEST_SLICES = 8  # with contents, along an axis, that say what is usual
+_LEAST_SHARE, _MIDDLE_SHARE = 0.02, 0.25
+"""Of the contents of the fullest slice: smaller slices are the tips of the contents; next to larger ones, no slice of a
+brain is dark."""
+_TIMES = 1.7
+"""How far the level of a slice is from the usual one, and from those of the next slices. In 40 stripped volumes of the
+brain no slice had more than 1.42 times the usual level, and next slices differ by far less."""
+_MOST = 0.1  # of the slices; more are no exception
+_LEVEL = 95.0  # percentile of a slice's contents
+_SAMPLES = 20_000  # voxels of a slice that are looked at
+
+
+@dataclass(frozen=True)
+class OddSlices:
+    """Numbers of slices, from 0, along an axis; ``kind`` is ``"brighter"`` or ``"darker"`` (also without contents)."""
+
+    axis: int
+    numbers: tuple[int, ...]
+    kind: str
+
+
+def odd_slices(values: np.ndarray, mask: np.ndarray) -> list[OddSlices]:
+    """Slices that differ from all others by their level, the 95th percentile of their contents.
+
+    A slice is such a one when its level is 1.7 times the usual one along that axis or less than the usual one by that
+    factor, when it differs as much from the next slices, and when it is one of few. Where the contents begin and end
+    they may be dark.
+
+    Args:
+        values: X x Y x Z, finite, background 0.
+        mask: contents, bool of the same shape.
+    """
+    found = []
+    for axis in range(values.ndim):
+        kinds = _along(np.moveaxis(values, axis, 0), np.moveaxis(mask, axis, 0))
+        found += [OddSlices(axis, numbers, kind) for kind, numbers in kinds.items() if numbers]
+    return found
+
+
+def _along(values: np.ndarray, mask: np.ndarray) -> dict[str, tuple[int, ...]]:
+    counts = np.array([np.count_nonzero(part) for part in mask])
+    full = np.flatnonzero(counts >= max(1.0, _LEAST_SHARE * counts.max()))
+    if full.size < _FEWEST_SLICES:
+        return {}
+    between = np.arange(full[0], full[-1] + 1)
+    levels = np.array([_level(values[number][mask[number]]) if number in full else 0.0 for number in between])
+    usual = float(np.median(levels))
+    if usual <= 0:
+        return {}
+    middle = np.flatnonzero(counts[between] >= _MIDDLE_SHARE * counts.max())
+    middle = slice(middle[0], middle[-1] + 1)
+    bright, dark = levels > _TIMES * usual, levels * _TIMES < usual
+    darkness = 1 / np.maximum(levels, 1e-3 * usual)
+    return {
+        "brighter": _abrupt(between, levels, bright),
+        "darker": _abrupt(between[middle], darkness[middle], dark[middle]),
+    }
+
+
+def _abrupt(numbers: np.ndarray, levels: np.ndarray, is_odd: np.ndarray) -> tuple[int, ...]:
+    """The numbers of the odd ones, () where they are many or one of them differs little from the next good slice."""
+    if not is_odd.any() or is_odd.sum() > max(1.0, _MOST * numbers.size):
+        return ()
+    for place in np.flatnonzero(is_odd):
+        beside = [other for other in (place - 1, place + 1) if 0 <= other < numbers.size and not is_odd[other]]
+        if any(levels[place] <= _TIMES * levels[other] for other in beside):
+            return ()
+    return tuple(int(number) for number in numbers[is_odd])
+
+
+def _level(contents: np.ndarray) -> float:
+    return float(np.percentile(contents[:: max(1, contents.size // _SAMPLES)], _LEVEL))
