@@ -11,6 +11,7 @@ from shared_networks.blocks.any_size_head import AnySizeHead
 from shared_networks.blocks.dense_fusion import DenseFusion
 from shared_networks.blocks.detail_gate import DetailGate
 from shared_networks.nets.degradation_autoencoder import DegradationAutoencoder
+from shared_networks.utils.memory import return_freed_memory
 
 
 class RMRFusionNet(nn.Module):
@@ -109,7 +110,10 @@ class RMRFusionNet(nn.Module):
 
         With ``images_to_head`` both images come after them, B x 18 x spatial.
         """
-        return self._beside(self.fusion(self.encode(image)), image)
+        encoded = self.encode(image)
+        # The encoders' tensors leave gaps of other sizes than the fusion module asks for.
+        return_freed_memory()
+        return self._beside(self.fusion(encoded), image)
 
     def decode(self, fused_features: torch.Tensor) -> torch.Tensor:
         """Eq. 6, F = DE(features): what :meth:`encode_fuse` gives -> B x 1 x spatial, about [0, 1], not clamped.

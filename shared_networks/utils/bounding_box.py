@@ -16,4 +16,4 @@ def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
     """
     if not mask.any():
         return tuple(slice(0, length) for length in mask.shape)
-    return tuple(map(slice, *generate_spatial_bounding_box(mask[None], margin=margin)))
+    return tuple(map(slice, *generate_spatial_bounding_box(mask[None], margin=margin, allow_smaller=True)))

@@ -34,11 +34,11 @@ def rows_of(text):
     [
         (gesenet_ablation, "gesenet_ablation", "studies.md", 25),
         (gesenet_rivals, "gesenet_rivals_harvard_benchmark", "studies.md", 7),
-        (gesenet_rivals, "gesenet_rivals_harvard_test", "studies.md", 22),
+        (gesenet_rivals, "gesenet_rivals_harvard_test", "studies.md", 7),
         (gesenet_speed, "gesenet_speed", "speed.md", 15),
         (rmr_files, "rmr_files", "performance.md", 3),
         (rmr_image_quality, "rmr_image_quality", "results.md", 13),
-        (rmr_severity, "rmr_severity", "studies.md", 16),
+        (rmr_severity, "rmr_severity", "studies.md", 9),
     ],
 )
 def test_rows_of_the_page_are_those_of_the_figures(benchmark, stem, page, rows):

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from shared_networks.blocks import swin_encoder
+from shared_networks.blocks import dense_fusion, swin_encoder
+from shared_networks.blocks.dense_fusion import DenseFusion
 from shared_networks.blocks.slabs import in_slabs
 from shared_networks.blocks.swin_encoder import SwinEncoder
 
@@ -59,16 +60,22 @@ def test_gradients_and_exports_see_the_whole():
     assert set(network.seen) == {16}
 
 
-@pytest.mark.parametrize("size", [(41, 14, 9), (18, 15, 14)])
-def test_an_encoder_in_slabs_is_the_encoder(size, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "channels", "part", "size"),
+    [
+        (swin_encoder, 1, "head", (41, 14, 9)),
+        (swin_encoder, 1, "head", (18, 15, 14)),
+        (dense_fusion, 32, "last", (40, 9, 8)),
+    ],
+)
+def test_a_block_in_slabs_is_the_block(module, channels, part, size, monkeypatch):
     torch.manual_seed(0)
-    encoder, image = SwinEncoder().eval(), torch.rand(2, 1, *size)
+    block = (SwinEncoder() if module is swin_encoder else DenseFusion()).eval()
+    image, slabs = torch.rand(2, channels, *size), []
+    getattr(block, part).register_forward_pre_hook(lambda part, inputs: slabs.append(inputs[0]))
     with torch.no_grad():
-        whole = encoder(image)
-        monkeypatch.setattr(swin_encoder, "_SLAB", 1200)
-        slabs = []
-        hook = encoder.head.register_forward_pre_hook(lambda module, inputs: slabs.append(inputs[0].shape[2]))
-        cut = encoder(image)
-    hook.remove()
+        whole = block(image)
+        monkeypatch.setattr(module, "_SLAB", 1200)
+        cut = block(image)
     assert torch.allclose(cut, whole, atol=1e-5)
-    assert len(slabs) > 1 and max(slabs) < size[0]
+    assert len(slabs) > 2
