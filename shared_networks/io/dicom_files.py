@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +16,12 @@ VOLUME_SUFFIXES = (
 )
 _OTHER_SUFFIXES = (*PICTURE_SUFFIXES, *VOLUME_SUFFIXES, ".json", ".txt", ".xml", ".pdf", ".gz", ".zip", ".csv", ".db")
 # First elements that files without the 128 bytes of preamble begin with: group length, or the first ones of 0008.
+_FIRST_OF_IMAGE = (0x0000, 0x0001, 0x0005, 0x0006, 0x0008, 0x0016)
+_FIRST_IN_BIG_ENDIAN = tuple(struct.pack(">HH", 8, element) for element in _FIRST_OF_IMAGE)
 _FIRST_ELEMENTS = (
-    *(b"\2\0\0\0", b"\2\0\1\0", b"\2\0\2\0"),
-    *(b"\x08\0" + element for element in (b"\0\0", b"\1\0", b"\5\0", b"\6\0", b"\x08\0", b"\x16\0")),
+    *(struct.pack("<HH", 2, element) for element in (0, 1, 2)),
+    *(struct.pack("<HH", 8, element) for element in _FIRST_OF_IMAGE),
+    *_FIRST_IN_BIG_ENDIAN,
 )
 _DEEPEST = 4  # patient, study, series, and one more
 _MOST_TRIED = 8  # files of a folder that are looked into before it is taken to hold no DICOM
@@ -43,6 +47,13 @@ def is_dicom(path: Path) -> bool:
 def begins_as_dicom(start: bytes) -> bool:
     """Whether the first 132 bytes of a file are those of a DICOM file, with or without preamble."""
     return start[128:132] == b"DICM" or (len(start) >= 132 and start[:4] in _FIRST_ELEMENTS)
+
+
+def begins_in_big_endian(path: Path) -> bool:
+    """Whether a file is a data set in big endian without preamble."""
+    with path.open("rb") as stream:
+        start = stream.read(132)
+    return begins_as_dicom(start) and start[128:132] != b"DICM" and start[:4] in _FIRST_IN_BIG_ENDIAN
 
 
 def is_series_folder(folder: Path, several: bool = False) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from shared_networks.errors import InputError
-from shared_networks.io.dicom_files import dicom_folders, split_choice
+from shared_networks.io.dicom_files import begins_in_big_endian, dicom_folders, split_choice
 from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 
 _FRAMES = "0028|0008"
@@ -52,7 +52,9 @@ def list_series(path: Path) -> list[DicomSeries]:
     import itk
 
     if path.is_file():
-        return [_series_of("", [path])] if itk.GDCMImageIO.New().CanReadFile(str(path)) else []
+        # GDCM reads big endian without preamble, though it does not say so.
+        is_read = itk.GDCMImageIO.New().CanReadFile(str(path)) or begins_in_big_endian(path)
+        return [_series_of("", [path])] if is_read else []
     found: dict[str, list[Path]] = {}
     for folder in dicom_folders(path):
         names = itk.GDCMSeriesFileNames.New()

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path
 
 from shared_networks.errors import InputError
-from shared_networks.io.dicom_files import begins_as_dicom
+from shared_networks.io.dicom_files import begins_as_dicom, begins_in_big_endian
 
 # Value representations: with a length of four bytes, and of two.
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -31,7 +31,8 @@ def check_dicom_structure(path: Path) -> None:
     place, syntax = 132 if has_preamble else 0, ""
     in_meta = has_preamble or data[:2] == b"\2\0"
     # Without meta information nothing names the syntax: type letters behind the first tag do.
-    order, explicit, in_pixels = "<", in_meta or data[4:6] in _SHORT | _LONG, False
+    order = "<" if has_preamble or not begins_in_big_endian(path) else ">"
+    explicit, in_pixels = in_meta or data[4:6] in _SHORT | _LONG, False
     while place + 8 <= len(data):
         if in_meta and data[place : place + 2] != b"\2\0":
             in_meta = False

@@ -72,7 +72,7 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
         if value is None or _is_reference(value):
             continue
         parts = ReferenceResolver.split_id(key)
-        default = _yielded(look_up(files, parts))
+        default = _yielded(look_up(files, parts), files)
         expected = _expected_plain(value, default, len(parts) == 1)
         if not expected and len(parts) == 1 and parts[0] != ConfigParser.meta_key:
             expected = _expected_whole(value, default)
@@ -129,33 +129,41 @@ def _is_reference(value: Any) -> bool:
 
 
 def _is_switch(key: str, files: Mapping[str, Any]) -> bool:
-    return isinstance(_yielded(look_up(files, ReferenceResolver.split_id(key))), bool)
+    return isinstance(_yielded(look_up(files, ReferenceResolver.split_id(key)), files), bool)
 
 
-def _yielded(default: Any) -> Any:
+def _yielded(default: Any, files: Mapping[str, Any]) -> Any:
     """A value of the kind that an expression yields, such as 4 for ``"$16 if @amp else 4"``, as far as its form tells;
     the value itself where it is none, or tells nothing."""
     if not (isinstance(default, str) and default.startswith("$")):
         return default
+    names = re.sub(r"@(\w+)((?:(?:#|::)\w+)*)", lambda found: "part" if found[2] else found[1], default[1:])
     try:
-        expression = ast.parse(re.sub(r"[@%]+[\w#:]+", "reference", default[1:]), mode="eval").body
+        expression = ast.parse(names, mode="eval").body
     except SyntaxError:
         return default
     branches = [expression.body, expression.orelse] if isinstance(expression, ast.IfExp) else [expression]
-    kinds = [kind for kind in map(_kind_of, branches) if kind is not None]
+    kinds = [kind for kind in (_kind_of(branch, files) for branch in branches) if kind is not None]
     return kinds[-1] if kinds else default
 
 
-def _kind_of(expression: ast.expr) -> bool | int | float | None:
-    """A switch or a number like the one that a plain expression yields; None for others."""
-    if isinstance(expression, ast.Constant):
-        return expression.value if isinstance(expression.value, bool | int | float) else None
+def _kind_of(expression: ast.expr, files: Mapping[str, Any]) -> Any:
+    """A switch, a number or a list of numbers like what a plain expression yields; None for others."""
     if isinstance(expression, ast.Compare):
         return True
-    called = expression.func if isinstance(expression, ast.Call) else None
-    if isinstance(called, ast.Attribute) and called.attr in ("startswith", "is_available"):
-        return True
-    return 1 if isinstance(called, ast.Name) and called.id in ("min", "max", "len") else None
+    if isinstance(expression, ast.Call):
+        if isinstance(expression.func, ast.Attribute) and expression.func.attr in ("startswith", "is_available"):
+            return True
+        return 1 if isinstance(expression.func, ast.Name) and expression.func.id in ("min", "max", "len") else None
+    if isinstance(expression, ast.Name):
+        value = files.get(expression.id)
+    else:
+        try:
+            value = ast.literal_eval(expression)
+        except ValueError:
+            return None
+    is_list = isinstance(value, list) and bool(value) and all(map(is_number, value))
+    return value if is_list or isinstance(value, bool | int | float) else None
 
 
 def is_referred_to(key: str, config: Any) -> bool:

@@ -79,8 +79,8 @@ class LoadModalitiesd(LoadSourcesd):
             onto a regular grid, instead of refusing.
         overlay_value: label of the mask that is written over a map.
         brain_checks: warn about what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
-            ``expected_ranges``; and where values were cut off at 0, fill the furrows of the brain, see
-            :func:`shared_networks.io.background.with_cut_fluid`.
+            ``expected_ranges``; and where values were cut off at 0 and no brain mask was asked for, fill the furrows of
+            the brain, see :func:`shared_networks.io.background.with_cut_fluid`.
         expected_ranges: what the weights are used to; None is
             :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
         allow_missing: take form 4 too.
@@ -136,6 +136,11 @@ class LoadModalitiesd(LoadSourcesd):
         self.allow_missing = allow_missing
         self.auxiliary_key, self.auxiliary_of, self.auxiliary_value = auxiliary_key, auxiliary_of, auxiliary_value
 
+    @property
+    def _may_fill(self) -> bool:
+        """Whether the brain may be more than what is not 0: nobody said where it ends."""
+        return self.brain_checks and not getattr(self.prepare, "brain_mask", "")
+
     def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
         missing = missing_of(d[key]) if self.allow_missing else None
         load = self._load_pair if missing is None else self._load_single
@@ -170,7 +175,7 @@ class LoadModalitiesd(LoadSourcesd):
         if flat[0] != flat[1]:
             masks[flat.index(False)] &= masks[flat.index(True)]
         brain = masks[0] | masks[1]
-        if self.brain_checks and all(flat) and second is pair[1]:
+        if self._may_fill and all(flat) and second is pair[1]:
             brain = _with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
@@ -241,7 +246,7 @@ class LoadModalitiesd(LoadSourcesd):
         source.values[box] = shown * found.mask[box]
         zeros = found.values == 0
         mask = found.mask
-        if self.brain_checks and not found.remark:
+        if self._may_fill and not found.remark:
             mask = _with_cut_fluid(mask, [zeros], source, source.path.name)
         return mask, not found.remark, zeros
 

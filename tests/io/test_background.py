@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label, shift
 
+from shared_networks.clinical import PreparePair
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.io.background import (
@@ -148,6 +149,9 @@ def test_furrows_belong_to_the_brain_where_fluid_is_cut_off(tmp_path, holes, fil
         return
     other = LoadModalitiesd(brain_checks=False)({"image": paths})["brain"][0].numpy()
     assert np.array_equal(other, before)  # for brains only
+    nib.save(nib.Nifti1Image(before.astype(np.uint8), np.diag([1, 1, 1.5, 1])), tmp_path / "mask.nii.gz")
+    masked = LoadModalitiesd(prepare=PreparePair(brain_mask=str(tmp_path / "mask.nii.gz")))({"image": paths})
+    assert np.array_equal(masked["brain"][0].numpy(), before)  # a mask that was given is the brain
     assert found[furrow].all() and not found[~ball(15)].any()
     fact = "t1.nii.gz and flair.nii.gz: fluid inside the brain is 0 like the background (values cut off at 0?)"
     gained = np.count_nonzero(found & ~before) * 1.5 / 1000

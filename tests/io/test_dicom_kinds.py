@@ -7,6 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from shared_networks.clinical import PreparePair
@@ -128,6 +130,27 @@ def test_files_without_preamble(tmp_path, meta):
     (tmp_path / "s" / "IM0002").write_bytes(content[: len(content) - 40])
     with pytest.raises(InputError, match=r"element \(7fe0,0010\) says 84 bytes and 44 are left"):
         read_source(tmp_path / "s")
+
+
+def test_big_endian_without_preamble(tmp_path):
+    """A folder and one of its files; a truncated one is refused."""
+    folder = tmp_path / "s"
+    write_series(folder, voxels(), AXIAL, name="IM{number:04d}")
+    for path in folder.iterdir():
+        image = pydicom.dcmread(path)
+        image.PixelData = np.frombuffer(image.PixelData, "<i2").astype(">i2").tobytes()
+        content = DicomBytesIO()
+        content.is_little_endian, content.is_implicit_VR = False, False
+        write_dataset(content, Dataset(dict(image.items())))
+        path.write_bytes(content.getvalue())
+        assert path.read_bytes()[:2] == b"\0\x08"
+    is_series(folder, voxels())
+    single = read_source(folder / "IM0002")
+    assert np.array_equal(single.values[..., 0], voxels()[..., SHAPE[2] - 2])
+    content = (folder / "IM0002").read_bytes()
+    (folder / "IM0002").write_bytes(content[: len(content) - 40])
+    with pytest.raises(InputError, match=r"element \(7fe0,0010\) says 84 bytes and 44 are left"):
+        read_source(folder)
 
 
 def test_a_series_below_other_folders(tmp_path):

@@ -164,13 +164,19 @@ def test_value_of_the_same_kind_passes(key, value):
         ("$str(@device).startswith('cuda')", "FALSE", ""),
         ("$os.path.join(@bundle_root, 'eval')", 3, ""),
         ("$@network_def.to(@device)", "x", ""),
-        ("$[1, 2] if @amp else None", "x", ""),
+        ("$[1, 2] if @amp else None", "x", "must be a list such as [1, 2], got 'x'"),
+        ("$[1, 2, 4] if @amp else None", [1, 2], "must be a list of 3 numbers such as [1, 2, 4], got [1, 2]"),
+        ("$@intensity if @amp else None", "x", "must be a list such as [0.2, 0.85], got 'x'"),
+        ("$@intensity if @amp else None", [1, 1], ""),
+        ("$@intensity#0 if @amp else None", "x", ""),
+        ("$[*range(@classes)]", "x", ""),
         ("$'a' if @amp else 'b'", 3, ""),
         ("$no python", "x", ""),
     ],
 )
 def test_an_expression_says_what_kind_it_yields(default, value, expected):
-    assert mistaken_values({"key": value}, {"key": default}) == ([f"key {expected}"] if expected else [])
+    files = {"key": default, "intensity": [0.2, 0.85]}
+    assert mistaken_values({"key": value}, files) == ([f"key {expected}"] if expected else [])
 
 
 @pytest.mark.parametrize("text", ["false", "true", "False", "TRUE"])
