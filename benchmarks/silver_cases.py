@@ -4,7 +4,8 @@
 
 writes ``silver/<subject>/{t1,flair,label}.nii.gz`` and ``silver/datalist.json``: the validation items of ``--beside``,
 and its training items in rounds, each with five of the new cases between them; those with thin slices three times.
-What an automatic label does not know becomes 255, "not labelled", which no loss counts:
+For one fold of a cross-validation, ``--held_out a,b,c`` makes these subjects the validation items, and all others those
+of the training. What an automatic label does not know becomes 255, "not labelled", which no loss counts:
 
 - white matter that is bright on FLAIR, above the midpoint between the medians of WM and of lesions: the lesion masks
   are the bright core only;
@@ -86,20 +87,40 @@ def labelled_items(datalist: Path, section: str) -> list[dict]:
     ]
 
 
+def divided(lists: dict[str, list[dict]], held_out: list[str]) -> dict[str, list[dict]]:
+    """Training and validation items, divided anew where names of subjects are given.
+
+    Raises:
+        SystemExit: when a name is of none of them.
+    """
+    items = [item for section in ("training", "validation") for item in lists[section]]
+    unknown = set(held_out) - {item["subject"] for item in items}
+    if unknown:
+        raise SystemExit(f"no subject {', '.join(sorted(unknown))} in the training and validation items")
+    if not held_out:
+        return lists
+    return {
+        "training": [item for item in items if item["subject"] not in held_out],
+        "validation": [item for item in items if item["subject"] in held_out],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("datalist", type=Path)
     parser.add_argument("--section", default="silver_training")
     parser.add_argument("--beside", type=Path, required=True, help="list of the subjects with labels of their own")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--held_out", default="", help="names of subjects, with commas")
     options = parser.parse_args()
+    lists = {section: labelled_items(options.beside, section) for section in ("training", "validation")}
+    lists = divided(lists, options.held_out.split(",") if options.held_out else [])
     items = json.loads(options.datalist.read_text(encoding="utf-8"))[options.section]
     output = options.output.resolve()
     cases = [make_case(item, options.datalist.parent, output) for item in items]
-    training = mixed(labelled_items(options.beside, "training"), cases)
-    lists = {"training": training, "validation": labelled_items(options.beside, "validation")}
+    lists["training"] = mixed(lists["training"], cases)
     (output / "datalist.json").write_text(json.dumps(lists, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(cases)} cases in {output}, {len(training)} training items in its datalist.json")
+    print(f"{len(cases)} cases in {output}, {len(lists['training'])} training items in its datalist.json")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import silver_cases
-from benchmarks.silver_cases import CSF, GM, LESION, NOT_LABELLED, WM, mixed, sure_labels
+from benchmarks.silver_cases import CSF, GM, LESION, NOT_LABELLED, WM, divided, mixed, sure_labels
 from shared_networks.data import training_cases
 
 
@@ -32,6 +32,15 @@ def test_rounds_hold_every_labelled_item_and_thin_ones_three_times():
     names = [item["subject"] for item in mixed(labelled, silver)]
     assert {name: names.count(name) for name in names} == {"a": 6, "b": 2, "c": 2} | {f"s{n}": 1 for n in range(10)}
     assert names[:3] == ["a", "s0", "s3"]
+
+
+def test_subjects_held_out_are_the_validation_of_a_fold():
+    lists = {"training": [{"subject": "a"}, {"subject": "b"}], "validation": [{"subject": "c"}]}
+    assert divided(lists, []) == lists
+    fold = {"training": [{"subject": "a"}, {"subject": "c"}], "validation": [{"subject": "b"}]}
+    assert divided(lists, ["b"]) == fold
+    with pytest.raises(SystemExit, match="no subject x in the training and validation items"):
+        divided(lists, ["a", "x"])
 
 
 @pytest.fixture
