@@ -12,7 +12,8 @@ from shared_networks.inferers.overlapping_blocks import block_size
 
 _PROCESS = 0.75
 """Python, PyTorch, weights, one window of the head."""
-_RMR_VOLUME, _RMR_BLOCK = 0.25, 1.1
+_RMR_VOLUME, _RMR_BLOCK, _RMR_BEYOND = 0.25, 1.1, 0.45
+"""Of the volume; of a block up to a million voxels; of a block's further ones, which are convolved in slabs."""
 _SLICE, _SLICE_VOLUME = 1.9, 0.05
 
 
@@ -21,8 +22,9 @@ def rmr_peak(size: Sequence[int], block: Sequence[int], window: int) -> float:
 
     ``block`` is encoded at a time, padded up to multiples of ``window``, the side of the encoder's attention window.
     """
-    padded = math.prod(-(-side // window) * window for side in block)
-    return _PROCESS + (_RMR_VOLUME * math.prod(size) + _RMR_BLOCK * padded) / 1e6
+    padded = math.prod(-(-side // window) * window for side in block) / 1e6
+    of_block = _RMR_BLOCK * min(padded, 1.0) + _RMR_BEYOND * max(padded - 1.0, 0.0)
+    return _PROCESS + _RMR_VOLUME * math.prod(size) / 1e6 + of_block
 
 
 def rmr_block_voxels(size: Sequence[int], most: int, limit: float, window: int, overlap: int) -> int:
