@@ -8,13 +8,19 @@ from monai.bundle import ConfigParser
 from shared_networks.errors import InputError
 from shared_networks.runner.one_line_errors import reason_of
 
+_AUTOCAST = ("float16", "bfloat16")
+
 
 def check_devices(parser: ConfigParser) -> None:
     """Put a number on every device that a top-level key (``device``, ``..._device``) names, and take it back.
 
     Raises:
-        InputError: when a key names no device, or one that cannot be used on this machine.
+        InputError: when a key names no device, or one that cannot be used on this machine; or when ``amp_dtype`` names
+            no type that autocast computes in.
     """
+    kind = parser.get_parsed_content("amp_dtype") if "amp_dtype" in parser else _AUTOCAST[0]
+    if kind not in _AUTOCAST:
+        raise InputError(f"amp_dtype must be {' or '.join(_AUTOCAST)}, got {kind!r}.")
     for key in parser.get():
         if key != "device" and not key.endswith("_device"):
             continue

@@ -14,6 +14,7 @@ HEAD_WINDOW = (40.0, 80.0)
 """Centre and width of the usual window of the brain: 0 to 80 HU."""
 
 _AIR, _LOWEST = -1000.0, -1024.0
+_HIGHEST_OF_AIR = -930.0
 _NOT_CT = frozenset({"MR", "PT", "NM", "US", "PET", "SPECT", "MRI"})
 _MOST_OF_SOFT = 0.6  # between CSF and blood, of what is within 150 HU of water
 _MOST_SAMPLES = 2_000_000
@@ -31,8 +32,8 @@ def looks_like_hu(values: np.ndarray) -> bool:
     if sample.max() < 100:
         return _is_brain_in_air(sample)
     padding = sample < _LOWEST
-    air = np.count_nonzero((sample >= _LOWEST) & (sample < -930))
-    between = np.count_nonzero((sample >= -930) & (sample < -300))
+    air = np.count_nonzero((sample >= _LOWEST) & (sample < _HIGHEST_OF_AIR))
+    between = np.count_nonzero((sample >= _HIGHEST_OF_AIR) & (sample < -300))
     soft = np.count_nonzero((sample > -150) & (sample < 150))
     if air >= 0.02 * sample.size and soft >= 0.02 * sample.size and between <= air:
         return True
@@ -50,7 +51,7 @@ def looks_like_hu(values: np.ndarray) -> bool:
 
 def _is_brain_in_air(sample: np.ndarray) -> bool:
     """Whether values are a brain without skull and vessels, in HU, with air or padding around it."""
-    air, tissue = sample[sample < -930], sample[sample >= -930]
+    air, tissue = sample[sample < _HIGHEST_OF_AIR], sample[sample >= _HIGHEST_OF_AIR]
     if min(air.size, tissue.size) < 0.02 * sample.size or air.min() < _LOWEST:
         return False
     lowest, first, median, third = np.percentile(tissue, [1, 25, 50, 75])
@@ -112,6 +113,11 @@ class CtWindow:
         """
         known = source.modality or modality.upper()
         if known in _NOT_CT:
+            if self.kind != "off" and source.values.min() < _HIGHEST_OF_AIR and looks_like_hu(source.values):
+                source.warnings.append(
+                    f"{source.path.name}: looks like CT in Hounsfield units, but is said to be {known}; scaled by "
+                    "percentiles, which leaves the brain hardly any contrast: correct what it is said to be"
+                )
             return False
         name, is_hu = source.path.name, source.modality == "CT" or looks_like_hu(source.values)
         if not is_hu and self.kind != "off" and _looks_shifted(source.values):

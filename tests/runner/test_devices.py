@@ -32,6 +32,11 @@ def test_an_expression_that_fails():
     assert refusal(device="$1 / 0").startswith("device: ZeroDivisionError: division by zero (in $1 / 0); give")
 
 
+def test_the_type_of_autocast():
+    assert refusal(amp_dtype="float17") == "amp_dtype must be float16 or bfloat16, got 'float17'."
+    check_devices(ConfigParser({"amp_dtype": "$'bfloat16'"}))
+
+
 def test_cuda_where_there_is_none():
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")

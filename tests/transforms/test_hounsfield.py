@@ -112,6 +112,16 @@ def test_a_given_window():
         assert not CtWindow([40, 80])(source(NOT_HU["PET"], **facts), modality)
 
 
+@pytest.mark.parametrize(("facts", "modality", "said"), [({"modality": "PT"}, "", "PT"), ({}, "pet", "PET")])
+def test_ct_that_is_said_to_be_something_else_is_named(facts, modality, said):
+    given, plain = source(head(), **facts), source(NOT_HU["PET"], **facts)
+    assert not CtWindow()(given, modality) and np.array_equal(given.values, head())
+    assert f"looks like CT in Hounsfield units, but is said to be {said}" in given.warnings[0]
+    quiet = source(head(), **facts)
+    for window, one in ((CtWindow(), plain), (CtWindow("off"), quiet)):
+        assert not window(one, modality) and one.warnings == []
+
+
 def test_the_window_of_the_file():
     given = source(head(), modality="CT", window=(-20.0, 100.0))
     assert CtWindow("dicom")(given) and np.allclose(given.values, ((head() + 20) / 120).clip(0, 1), atol=1e-6)
