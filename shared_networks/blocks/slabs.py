@@ -10,7 +10,7 @@ import torch
 def in_slabs(
     function: Callable[..., torch.Tensor], inputs: Sequence[torch.Tensor], planes: int, halo: int, voxels: int
 ) -> torch.Tensor:
-    """``function(*inputs)``, computed slab by slab along the first spatial axis where no gradient is recorded.
+    """``function(*inputs)``, on a CPU computed slab by slab along the first spatial axis where no gradient is recorded.
 
     The tensors inside ``function`` are then those of a slab, not of the volume. The result is that of the whole volume
     up to rounding: each slab is computed with ``halo`` planes more on either side, which are cut off again, and the
@@ -22,14 +22,15 @@ def in_slabs(
         planes: where a volume may be cut: the X of the coarsest tensor, those inside ``function`` and the result too.
         halo: how far a voxel of the result looks along the axis, in such planes.
         voxels: largest number of voxels of a slab, halo not counted, in the finest input; but at least one plane.
-            Smaller volumes are computed in one piece, like those of a network that is traced or exported.
+            Smaller volumes are computed in one piece, like those on a GPU (where time counts more, and whose inference
+            goes over to smaller blocks when its memory is full) and of a network that is traced or exported.
 
     Returns:
         B x C x X x Y x Z, X a multiple of ``planes``.
     """
     finest = max(x.shape[0] * math.prod(x.shape[2:]) for x in inputs)
     exported = torch.jit.is_tracing() or torch.compiler.is_exporting()
-    if exported or torch.is_grad_enabled() or finest <= voxels:
+    if exported or torch.is_grad_enabled() or finest <= voxels or inputs[0].device.type == "cuda":
         return function(*inputs)
     # Equal slabs: a thin last one would be mostly halo.
     count = min(planes, -(-finest // voxels))

@@ -77,7 +77,7 @@ def case_row(
         "status": entry["status"],
         "flags": " ".join(case_flags(entry, report, highest_lesion_load, limits)),
         "seconds": entry.get("seconds", ""),
-        # A skipped case's reason says that it was done before; its remarks are in the report of then.
+        # A skipped case's reason says that it was done before; its remarks are in the report of that run.
         "warnings": report.get("warnings", "") if entry["status"] == CaseStatus.SKIPPED else entry["reason"],
         **report.get("inputs", {}),
     }

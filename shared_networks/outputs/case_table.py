@@ -17,7 +17,7 @@ class CaseTable:
 
     The file is comma-separated UTF-8, so that ``pandas.read_csv("cases.csv")`` and spreadsheets read it as it is. A run
     that is killed leaves the rows of what was done. A case that was done before gets its row from its report, and
-    ``seconds`` from the table of then; that way the table of the last run is that of all cases.
+    ``seconds`` from the table of that run; that way the table of the last run is that of all cases.
 
     :class:`shared_networks.handlers.BatchReport` calls :meth:`start`, :meth:`add` and :meth:`finish`.
 

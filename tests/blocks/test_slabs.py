@@ -1,5 +1,7 @@
 """A volume in slabs is the volume in one piece, and less of it is there at a time."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -58,6 +60,12 @@ def test_gradients_and_exports_see_the_whole():
     with torch.no_grad():
         torch.jit.trace(slabs, (coarse, fine), check_trace=False)
     assert set(network.seen) == {16}
+
+
+def test_a_gpu_computes_the_whole():
+    volume = SimpleNamespace(shape=(1, 2, 8, 4, 4), device=torch.device("cuda"))
+    with torch.no_grad():
+        assert in_slabs(lambda x: x, [volume], 8, halo=1, voxels=16) is volume
 
 
 @pytest.mark.parametrize(

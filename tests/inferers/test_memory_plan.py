@@ -14,6 +14,19 @@ from shared_networks.inferers.overlapping_blocks import block_size
 BRAIN = (146, 165, 135)
 
 
+@pytest.mark.parametrize(
+    ("size", "block", "estimate", "measured"),
+    [
+        ((64,) * 3, (64,) * 3, 1.193, 1.04),
+        ((96,) * 3, (96,) * 3, 2.006, 1.61),
+        ((96,) * 3, (70, 70, 96), 1.499, 1.41),
+        ((138, 157, 121), (138, 157, 121), 3.389, 2.79),
+    ],
+)
+def test_estimates_lie_above_what_was_measured(size, block, estimate, measured):
+    assert rmr_peak(size, block, 14) == pytest.approx(estimate, abs=1e-3) and estimate > measured
+
+
 @pytest.mark.parametrize("limit", [2.2, 2.5, 3.0, 4.0, 5.0, 8.0])
 def test_blocks_are_the_largest_below_the_limit(limit):
     most = rmr_block_voxels(BRAIN, 4_000_000, limit, 14, 28)
