@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
+from shared_networks.errors import InputError
 from shared_networks.io.source import Source
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.closing import closed
@@ -31,6 +33,7 @@ _CUT_IN_BOTH, _CUT_IN_ONE = 1e-3, 0.02
 In 20 clean pairs it was 2e-4 and 6.4e-3 at most."""
 _FEWEST_CUT = 100  # voxels; fewer are a chance
 _FURROW = 5.0  # mm, half the width of furrows that are filled then
+_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 _LARGEST_GAP, _GAP_SHARE, _MOST_GAPS = 16, 1e-4, 0.02
 """Gaps inside that are taken as background too: voxels of one, or its share of the contents, and share of them all."""
 
@@ -101,6 +104,19 @@ def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.nd
     return binary_fill_holes(closed(mask, spacing, _FURROW))
 
 
+def fill_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
+    """:func:`with_cut_fluid`, with a warning to the source where it adds something to the mask of the files ``names``."""
+    brain = with_cut_fluid(mask, zeros, voxel_sizes(source.affine))
+    gained = np.count_nonzero(brain) - np.count_nonzero(mask)
+    if gained:
+        volume = gained * float(voxel_sizes(source.affine).prod()) / 1000
+        source.warnings.append(
+            f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
+            "furrows at the surface were taken as brain too; give images whose low values were kept"
+        )
+    return brain
+
+
 def second_background(found: Foreground) -> float | None:
     """One value that most of the foreground's surface has, below everything else: a background of two values.
 
@@ -157,7 +173,8 @@ def clear_nan_outside(source: Source) -> bool:
     filled = np.where(nan, 0, values)
     if nan[edges].mean() >= _LEAST_NAN:
         contents = np.count_nonzero(~nan)
-        accepted = gaps.max() <= max(_LARGEST_GAP, _GAP_SHARE * contents) and gaps.sum() <= _MOST_GAPS * contents
+        accepted = gaps.max() <= max(_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
+_LARGEST_GAP, _GAP_SHARE * contents) and gaps.sum() <= _MOST_GAPS * contents
     else:
         background = _connected(~nan & (filled == filled[edges].min()), edges)
         touched = np.unique(parts[binary_dilation(background) & nan])
@@ -229,3 +246,20 @@ def _without_islands(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return binary_fill_holes((sizes >= _ISLAND * sizes.max())[parts] & mask)
+
+
+def refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
+    """NaN that was taken as the surroundings of one volume must not lie where the other one has its contents.
+
+    Raises:
+        InputError: when it covers more than a tenth of them.
+    """
+    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
+        if source.cleared is None or source.cleared.shape != contents.shape:
+            continue
+        lost = int(np.count_nonzero(source.cleared & contents))
+        if lost > _MOST_LOST * np.count_nonzero(contents):
+            raise InputError(
+                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
+                "(for example by 0) and try again."
+            )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared_networks.utils.bounding_box import bounding_box
+
 _FEWEST_SLICES = 8  # with contents, along an axis, that say what is usual
 _LEAST_SHARE, _MIDDLE_SHARE = 0.02, 0.25
 """Of the contents of the fullest slice: smaller slices are the tips of the contents; next to larger ones, no slice of a
@@ -40,13 +42,16 @@ def odd_slices(values: np.ndarray, mask: np.ndarray) -> list[OddSlices]:
         mask: contents, bool of the same shape.
     """
     found = []
+    box = bounding_box(mask)
+    values, mask = values[box], mask[box]
     for axis in range(values.ndim):
-        kinds = _along(np.moveaxis(values, axis, 0), np.moveaxis(mask, axis, 0))
-        found += [OddSlices(axis, numbers, kind) for kind, numbers in kinds.items() if numbers]
+        for kind, places in _along(np.moveaxis(values, axis, 0), np.moveaxis(mask, axis, 0)).items():
+            numbers = tuple(int(place) + box[axis].start for place in places)
+            found += [OddSlices(axis, numbers, kind)] if numbers else []
     return found
 
 
-def _along(values: np.ndarray, mask: np.ndarray) -> dict[str, tuple[int, ...]]:
+def _along(values: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     counts = np.array([np.count_nonzero(part) for part in mask])
     full = np.flatnonzero(counts >= max(1.0, _LEAST_SHARE * counts.max()))
     if full.size < _FEWEST_SLICES:
@@ -66,15 +71,15 @@ def _along(values: np.ndarray, mask: np.ndarray) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _abrupt(numbers: np.ndarray, levels: np.ndarray, is_odd: np.ndarray) -> tuple[int, ...]:
-    """The numbers of the odd ones, () where they are many or one of them differs little from the next good slice."""
-    if not is_odd.any() or is_odd.sum() > max(1.0, _MOST * numbers.size):
-        return ()
+def _abrupt(numbers: np.ndarray, levels: np.ndarray, is_odd: np.ndarray) -> np.ndarray:
+    """The numbers of the odd ones, none where they are many or one of them differs little from the next good slice."""
+    if is_odd.sum() > max(1.0, _MOST * numbers.size):
+        return numbers[:0]
     for place in np.flatnonzero(is_odd):
         beside = [other for other in (place - 1, place + 1) if 0 <= other < numbers.size and not is_odd[other]]
         if any(levels[place] <= _TIMES * levels[other] for other in beside):
-            return ()
-    return tuple(int(number) for number in numbers[is_odd])
+            return numbers[:0]
+    return numbers[is_odd]
 
 
 def _level(contents: np.ndarray) -> float:

@@ -11,7 +11,13 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import find_foreground, high_edges, second_background, with_cut_fluid
+from shared_networks.io.background import (
+    fill_cut_fluid,
+    find_foreground,
+    high_edges,
+    refuse_lost_contents,
+    second_background,
+)
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -35,8 +41,6 @@ from shared_networks.transforms.modality_checks import (
 )
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.number_checks import check_numbers
-
-_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 
 
 class LoadModalitiesd(LoadSourcesd):
@@ -162,7 +166,7 @@ class LoadModalitiesd(LoadSourcesd):
         """Image, foreground of each modality, brain, warnings, and the source whose grid they have."""
         pair, prepared = self._read_pair(value, self.modalities, _read_volume)
         masks, flat, zeros = map(list, zip(*map(self._check_and_scale, pair, self.modalities), strict=True))
-        _refuse_lost_contents(pair, masks)
+        refuse_lost_contents(pair, masks)
         first, second = pair
         if self.resample:
             second = resample_onto(first, second)
@@ -176,7 +180,7 @@ class LoadModalitiesd(LoadSourcesd):
             masks[flat.index(False)] &= masks[flat.index(True)]
         brain = masks[0] | masks[1]
         if self._may_fill and all(flat) and second is pair[1]:
-            brain = _with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
+            brain = fill_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
         remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
@@ -247,7 +251,7 @@ class LoadModalitiesd(LoadSourcesd):
         zeros = found.values == 0
         mask = found.mask
         if self._may_fill and not found.remark:
-            mask = _with_cut_fluid(mask, [zeros], source, source.path.name)
+            mask = fill_cut_fluid(mask, [zeros], source, source.path.name)
         return mask, not found.remark, zeros
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
@@ -281,32 +285,6 @@ class LoadModalitiesd(LoadSourcesd):
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed
-
-
-def _with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
-    """:func:`shared_networks.io.background.with_cut_fluid`, with a remark to the source."""
-    brain = with_cut_fluid(mask, zeros, voxel_sizes(source.affine))
-    gained = np.count_nonzero(brain) - np.count_nonzero(mask)
-    if gained:
-        volume = gained * float(voxel_sizes(source.affine).prod()) / 1000
-        source.warnings.append(
-            f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
-            "furrows at the surface were taken as brain too; give images whose low values were kept"
-        )
-    return brain
-
-
-def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
-    """NaN that was taken as the surroundings of one volume, but lies where the other one has its contents."""
-    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
-        if source.cleared is None or source.cleared.shape != contents.shape:
-            continue
-        lost = int(np.count_nonzero(source.cleared & contents))
-        if lost > _MOST_LOST * np.count_nonzero(contents):
-            raise InputError(
-                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
-                "(for example by 0) and try again."
-            )
 
 
 def _read_volume(path: Path) -> Source:
