@@ -105,7 +105,7 @@ def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.nd
 
 
 def fill_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
-    """:func:`with_cut_fluid`, with a warning to the source where it adds something to the mask of the files ``names``."""
+    """:func:`with_cut_fluid`, with a warning to the source where it adds to the mask of the files ``names``."""
     brain = with_cut_fluid(mask, zeros, voxel_sizes(source.affine))
     gained = np.count_nonzero(brain) - np.count_nonzero(mask)
     if gained:
@@ -173,8 +173,7 @@ def clear_nan_outside(source: Source) -> bool:
     filled = np.where(nan, 0, values)
     if nan[edges].mean() >= _LEAST_NAN:
         contents = np.count_nonzero(~nan)
-        accepted = gaps.max() <= max(_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
-_LARGEST_GAP, _GAP_SHARE * contents) and gaps.sum() <= _MOST_GAPS * contents
+        accepted = gaps.max() <= max(_LARGEST_GAP, _GAP_SHARE * contents) and gaps.sum() <= _MOST_GAPS * contents
     else:
         background = _connected(~nan & (filled == filled[edges].min()), edges)
         touched = np.unique(parts[binary_dilation(background) & nan])
