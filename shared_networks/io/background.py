@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.io.source import Source
@@ -80,8 +81,8 @@ def find_foreground(values: np.ndarray) -> Foreground:
     return Foreground(moved, ~exact)
 
 
-def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.ndarray) -> np.ndarray:
-    """A brain with the fluid of its furrows, where a noisy or clipped scan has 0 for fluid.
+def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
+    """A brain with the fluid of its furrows, where a noisy or clipped scan has 0 for fluid, with a remark.
 
     Enclosed, such fluid is a hole, which belongs to the brain anyway; many holes say that at the surface it cannot be
     told from the background. The furrows up to 10 mm wide are filled then; on the crowns of the gyri it stays lost.
@@ -89,7 +90,8 @@ def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.nd
     Args:
         mask: brain, bool of X x Y x Z, holes included; all outside it is background.
         zeros: where each image is exactly 0, bool of the same shape; one image or two.
-        spacing: mm between voxels along each axis.
+        source: gets the remark; its affine gives the size of voxels.
+        names: of the images, for the remark.
 
     Returns:
         The mask itself where values were not cut off.
@@ -98,7 +100,15 @@ def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.nd
     share = _CUT_IN_ONE if len(zeros) == 1 else _CUT_IN_BOTH
     if cut < max(_FEWEST_CUT, share * np.count_nonzero(mask)):
         return mask
-    return binary_fill_holes(closed(mask, spacing, _FURROW))
+    spacing = voxel_sizes(source.affine)
+    brain = binary_fill_holes(closed(mask, spacing, _FURROW))
+    volume = (np.count_nonzero(brain) - np.count_nonzero(mask)) * float(spacing.prod()) / 1000
+    if volume:
+        source.warnings.append(
+            f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
+            "furrows at the surface were taken as brain too; give images whose low values were kept"
+        )
+    return brain
 
 
 def second_background(found: Foreground) -> float | None:

@@ -132,14 +132,10 @@ class LoadModalitiesd(LoadSourcesd):
         self.lower, self.upper = lower, upper
         self.overlay_value = overlay_value
         self.brain_checks = brain_checks
+        self._may_fill = brain_checks and not getattr(prepare, "brain_mask", "")  # a mask says where the brain ends
         self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
         self.allow_missing = allow_missing
         self.auxiliary_key, self.auxiliary_of, self.auxiliary_value = auxiliary_key, auxiliary_of, auxiliary_value
-
-    @property
-    def _may_fill(self) -> bool:
-        """Whether the brain may be more than what is not 0: nobody said where it ends."""
-        return self.brain_checks and not getattr(self.prepare, "brain_mask", "")
 
     def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
         missing = missing_of(d[key]) if self.allow_missing else None
@@ -176,7 +172,7 @@ class LoadModalitiesd(LoadSourcesd):
             masks[flat.index(False)] &= masks[flat.index(True)]
         brain = masks[0] | masks[1]
         if self._may_fill and all(flat) and second is pair[1]:
-            brain = _with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
+            brain = with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
         remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
@@ -244,11 +240,10 @@ class LoadModalitiesd(LoadSourcesd):
         usual = usual_slices(source, found.values, found.mask)
         shown = normalise_volume(found.values[box], self.lower, self.upper, None if usual is None else usual[box])
         source.values[box] = shown * found.mask[box]
-        zeros = found.values == 0
-        mask = found.mask
-        if self._may_fill and not found.remark:
-            mask = _with_cut_fluid(mask, [zeros], source, source.path.name)
-        return mask, not found.remark, zeros
+        zeros, is_flat = found.values == 0, not found.remark
+        fills = is_flat and self._may_fill
+        mask = with_cut_fluid(found.mask, [zeros], source, source.path.name) if fills else found.mask
+        return mask, is_flat, zeros
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
         """What looks wrong but can be fused."""
@@ -281,19 +276,6 @@ class LoadModalitiesd(LoadSourcesd):
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed
-
-
-def _with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
-    """:func:`shared_networks.io.background.with_cut_fluid`, with a remark to the source."""
-    brain = with_cut_fluid(mask, zeros, voxel_sizes(source.affine))
-    gained = np.count_nonzero(brain) - np.count_nonzero(mask)
-    if gained:
-        volume = gained * float(voxel_sizes(source.affine).prod()) / 1000
-        source.warnings.append(
-            f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
-            "furrows at the surface were taken as brain too; give images whose low values were kept"
-        )
-    return brain
 
 
 def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
