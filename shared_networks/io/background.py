@@ -7,7 +7,6 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
-from shared_networks.errors import InputError
 from shared_networks.io.source import Source
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.closing import closed
@@ -33,7 +32,6 @@ _CUT_IN_BOTH, _CUT_IN_ONE = 1e-3, 0.02
 In 20 clean pairs it was 2e-4 and 6.4e-3 at most."""
 _FEWEST_CUT = 100  # voxels; fewer are a chance
 _FURROW = 5.0  # mm, half the width of furrows that are filled then
-_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 _LARGEST_GAP, _GAP_SHARE, _MOST_GAPS = 16, 1e-4, 0.02
 """Gaps inside that are taken as background too: voxels of one, or its share of the contents, and share of them all."""
 
@@ -83,8 +81,8 @@ def find_foreground(values: np.ndarray) -> Foreground:
     return Foreground(moved, ~exact)
 
 
-def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.ndarray) -> np.ndarray:
-    """A brain with the fluid of its furrows, where a noisy or clipped scan has 0 for fluid.
+def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
+    """A brain with the fluid of its furrows, where a noisy or clipped scan has 0 for fluid, with a remark.
 
     Enclosed, such fluid is a hole, which belongs to the brain anyway; many holes say that at the surface it cannot be
     told from the background. The furrows up to 10 mm wide are filled then; on the crowns of the gyri it stays lost.
@@ -92,7 +90,8 @@ def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.nd
     Args:
         mask: brain, bool of X x Y x Z, holes included; all outside it is background.
         zeros: where each image is exactly 0, bool of the same shape; one image or two.
-        spacing: mm between voxels along each axis.
+        source: gets the remark; its affine gives the size of voxels.
+        names: of the images, for the remark.
 
     Returns:
         The mask itself where values were not cut off.
@@ -101,15 +100,10 @@ def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], spacing: np.nd
     share = _CUT_IN_ONE if len(zeros) == 1 else _CUT_IN_BOTH
     if cut < max(_FEWEST_CUT, share * np.count_nonzero(mask)):
         return mask
-    return binary_fill_holes(closed(mask, spacing, _FURROW))
-
-
-def fill_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
-    """:func:`with_cut_fluid`, with a warning to the source where it adds to the mask of the files ``names``."""
-    brain = with_cut_fluid(mask, zeros, voxel_sizes(source.affine))
-    gained = np.count_nonzero(brain) - np.count_nonzero(mask)
-    if gained:
-        volume = gained * float(voxel_sizes(source.affine).prod()) / 1000
+    spacing = voxel_sizes(source.affine)
+    brain = binary_fill_holes(closed(mask, spacing, _FURROW))
+    volume = (np.count_nonzero(brain) - np.count_nonzero(mask)) * float(spacing.prod()) / 1000
+    if volume:
         source.warnings.append(
             f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
             "furrows at the surface were taken as brain too; give images whose low values were kept"
@@ -245,20 +239,3 @@ def _without_islands(mask: np.ndarray) -> np.ndarray:
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     return binary_fill_holes((sizes >= _ISLAND * sizes.max())[parts] & mask)
-
-
-def refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
-    """NaN that was taken as the surroundings of one volume must not lie where the other one has its contents.
-
-    Raises:
-        InputError: when it covers more than a tenth of them.
-    """
-    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
-        if source.cleared is None or source.cleared.shape != contents.shape:
-            continue
-        lost = int(np.count_nonzero(source.cleared & contents))
-        if lost > _MOST_LOST * np.count_nonzero(contents):
-            raise InputError(
-                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
-                "(for example by 0) and try again."
-            )

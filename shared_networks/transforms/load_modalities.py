@@ -11,13 +11,7 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import (
-    fill_cut_fluid,
-    find_foreground,
-    high_edges,
-    refuse_lost_contents,
-    second_background,
-)
+from shared_networks.io.background import find_foreground, high_edges, second_background, with_cut_fluid
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -41,6 +35,8 @@ from shared_networks.transforms.modality_checks import (
 )
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.number_checks import check_numbers
+
+_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 
 
 class LoadModalitiesd(LoadSourcesd):
@@ -136,14 +132,10 @@ class LoadModalitiesd(LoadSourcesd):
         self.lower, self.upper = lower, upper
         self.overlay_value = overlay_value
         self.brain_checks = brain_checks
+        self._may_fill = brain_checks and not getattr(prepare, "brain_mask", "")  # a mask says where the brain ends
         self.expected_ranges = BRAIN_RANGES if expected_ranges is None else dict(expected_ranges)
         self.allow_missing = allow_missing
         self.auxiliary_key, self.auxiliary_of, self.auxiliary_value = auxiliary_key, auxiliary_of, auxiliary_value
-
-    @property
-    def _may_fill(self) -> bool:
-        """Whether the brain may be more than what is not 0: nobody said where it ends."""
-        return self.brain_checks and not getattr(self.prepare, "brain_mask", "")
 
     def _load(self, d: dict[Hashable, Any], key: Hashable) -> None:
         missing = missing_of(d[key]) if self.allow_missing else None
@@ -166,7 +158,7 @@ class LoadModalitiesd(LoadSourcesd):
         """Image, foreground of each modality, brain, warnings, and the source whose grid they have."""
         pair, prepared = self._read_pair(value, self.modalities, _read_volume)
         masks, flat, zeros = map(list, zip(*map(self._check_and_scale, pair, self.modalities), strict=True))
-        refuse_lost_contents(pair, masks)
+        _refuse_lost_contents(pair, masks)
         first, second = pair
         if self.resample:
             second = resample_onto(first, second)
@@ -180,7 +172,7 @@ class LoadModalitiesd(LoadSourcesd):
             masks[flat.index(False)] &= masks[flat.index(True)]
         brain = masks[0] | masks[1]
         if self._may_fill and all(flat) and second is pair[1]:
-            brain = fill_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
+            brain = with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
         remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
@@ -248,11 +240,10 @@ class LoadModalitiesd(LoadSourcesd):
         usual = usual_slices(source, found.values, found.mask)
         shown = normalise_volume(found.values[box], self.lower, self.upper, None if usual is None else usual[box])
         source.values[box] = shown * found.mask[box]
-        zeros = found.values == 0
-        mask = found.mask
-        if self._may_fill and not found.remark:
-            mask = fill_cut_fluid(mask, [zeros], source, source.path.name)
-        return mask, not found.remark, zeros
+        zeros, is_flat = found.values == 0, not found.remark
+        fills = is_flat and self._may_fill
+        mask = with_cut_fluid(found.mask, [zeros], source, source.path.name) if fills else found.mask
+        return mask, is_flat, zeros
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
         """What looks wrong but can be fused."""
@@ -285,6 +276,19 @@ class LoadModalitiesd(LoadSourcesd):
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed
+
+
+def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
+    """NaN that was taken as the surroundings of one volume, but lies where the other one has its contents."""
+    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
+        if source.cleared is None or source.cleared.shape != contents.shape:
+            continue
+        lost = int(np.count_nonzero(source.cleared & contents))
+        if lost > _MOST_LOST * np.count_nonzero(contents):
+            raise InputError(
+                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
+                "(for example by 0) and try again."
+            )
 
 
 def _read_volume(path: Path) -> Source:

@@ -161,10 +161,11 @@ def test_furrows_belong_to_the_brain_where_fluid_is_cut_off(tmp_path, holes, fil
 
 def test_one_image_alone_may_have_more_zeros():
     values = furrowed(150)
-    mask, spacing = find_foreground(values).mask, np.ones(3)
-    assert with_cut_fluid(mask, [values == 0], spacing) is mask
-    assert with_cut_fluid(mask, [values == 0, values == 0], spacing).sum() > mask.sum() + 300
-    assert with_cut_fluid(mask, [values == 0, values == 1], spacing) is mask
+    mask, given = find_foreground(values).mask, source(values)
+    assert with_cut_fluid(mask, [values == 0], given, "t1.nii.gz") is mask
+    assert with_cut_fluid(mask, [values == 0, values == 1], given, "") is mask and given.warnings == []
+    assert with_cut_fluid(mask, [values == 0, values == 0], given, "both").sum() > mask.sum() + 300
+    assert given.warnings[0].startswith("both: fluid inside")
 
 
 def source(values):
