@@ -217,6 +217,18 @@ def test_pasted_lesions_are_those_of_the_training_cases(pasted, sources, dataset
     assert [donor["case"] for one in pasting for donor in one.donors] == sources
 
 
+@pytest.mark.parametrize("head", ["", "+head_unet", "+head_unetr"])
+def test_several_processes_know_of_weights_without_gradient(head):
+    """DistributedDataParallel waits for the gradient of every weight, unless it is told that some have none."""
+    parser = parse(BUNDLE, f"train{head}+multi_gpu_train")
+    network = parser.get_parsed_content("semantic_head")
+    size = [64, 64, 32] if head == "+head_unetr" else [32, 32, 16]
+    output = network(torch.rand(1, parser.get_parsed_content("head_channels"), *size))
+    output.sum().backward()
+    without = [name for name, weight in network.named_parameters() if weight.grad is None]
+    assert bool(without) == parser.get_parsed_content("has_unused_weights") == (head == "+head_unetr")
+
+
 @pytest.mark.parametrize(
     ("names", "batches"),
     [("train+paper", 2), ("train+released", 3)]
