@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.toy_data import FEW_VERSIONS
 from shared_networks.blocks.grouped_window_attention import GroupedWindowAttention
 from shared_networks.inferers import EncodeOnceInferer, FusionInferer
 from shared_networks.inferers.memory_fallback import on_processor
@@ -19,7 +20,6 @@ from tests.bundles.bundle_runs import (
     LIGHT_HEAD,
     TINY_PICTURES,
     TINY_VOLUMES,
-    VERSIONS,
     network_of,
     parse,
     read_table,
@@ -94,7 +94,7 @@ def test_evaluation_of_rmr_fusion(amp, largest, rmr_bundle, brains, light_checkp
 def test_both_stages_of_rmr_fusion(amp_dtype, rmr_bundle, brains, tmp_path, gpu):
     keys = {**TINY, **LIGHT, "dataset_dir": brains, "ckpt_dir": tmp_path, "amp_dtype": amp_dtype}
     run_workflow(rmr_bundle, ["train_autoencoder"], "train", output_dir=tmp_path / "1", **without(keys, LIGHT))
-    keys |= {"autoencoder_checkpoint": tmp_path / "autoencoder.pt", **VERSIONS}
+    keys |= {"autoencoder_checkpoint": tmp_path / "autoencoder.pt", **FEW_VERSIONS}
     workflow = run_workflow(rmr_bundle, ["train"], "train", output_dir=tmp_path / "2", **keys)
     assert workflow.parser.get_parsed_content("network_def").trainable_parameters()[0].is_cuda
     state = torch.load(tmp_path / "rmr_checkpoint_epoch=2.pt", weights_only=True)
@@ -114,7 +114,14 @@ def without(keys, others):
 
 @pytest.mark.full
 def test_two_stages_in_one_run(rmr_bundle, brains, tmp_path, gpu):
-    keys = {**TINY, **LIGHT, **VERSIONS, "dataset_dir": brains, "ckpt_dir": tmp_path, "output_dir": tmp_path / "eval"}
+    keys = {
+        **TINY,
+        **LIGHT,
+        **FEW_VERSIONS,
+        "dataset_dir": brains,
+        "ckpt_dir": tmp_path,
+        "output_dir": tmp_path / "eval",
+    }
     shared = ("num_workers",)
     keys |= {f"stage1#{key}": value for key, value in TINY.items() if key not in shared}
     run_workflow(rmr_bundle, ["two_stage"], "train", **keys)
@@ -128,7 +135,14 @@ def test_every_head_and_ablation_trains(overlay, amp_dtype, rmr_bundle, brains, 
     # A scale that fits from the first step: the one that is run must not be left out.
     monkeypatch.setattr(torch.cuda.amp, "GradScaler", partial(torch.cuda.amp.GradScaler, init_scale=256.0))
     torch.save(DegradationAutoencoder().state_dict(), tmp_path / "autoencoder.pt")
-    keys = {**TINY, **VERSIONS, "max_epochs": 1, "iterations_per_epoch": 1, "dataset_dir": brains, "val_interval": 2}
+    keys = {
+        **TINY,
+        **FEW_VERSIONS,
+        "max_epochs": 1,
+        "iterations_per_epoch": 1,
+        "dataset_dir": brains,
+        "val_interval": 2,
+    }
     keys |= {"autoencoder_checkpoint": tmp_path / "autoencoder.pt", "ckpt_dir": tmp_path, "checkpoint_handlers": []}
     overlays = [overlay] if overlay in HEADS else ["head_segresnet", overlay]
     keys |= {"amp_dtype": amp_dtype, "output_dir": tmp_path / "eval"}
