@@ -97,6 +97,8 @@ def draw(first: Values, second: Values, path: Path) -> None:
                 for row, name in enumerate(names)
                 if {name} <= ours.keys() & theirs.keys()
             ]
+            if not places:
+                continue
             axes.plot(*zip(*places, strict=True), marker, color=colour, label=condition, markersize=5)
             mean = sum(difference for difference, _ in places) / len(places)
             axes.axvline(mean, color=colour, linestyle=":", linewidth=1)

@@ -19,6 +19,8 @@ import nibabel
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.silver_cases import labelled_items
+
 OUTSIDE, CSF, GM, WM, LESION = 0, 1, 2, 3, 4
 TISSUES = {"outside": OUTSIDE, "CSF": CSF, "GM": GM, "WM": WM}
 RIM = 3.0
@@ -143,7 +145,7 @@ def main() -> None:
         make_case(maps[number % len(maps)], masks[chosen[number % len(masks)]], table, output, number)
         for number in range(options.count)
     ]
-    lists = json.loads(options.beside.read_text(encoding="utf-8"))
+    lists = {section: labelled_items(options.beside, section) for section in ("training", "validation")}
     lists["training"] = spread(lists["training"], cases)
     (output / "datalist.json").write_text(json.dumps(lists, indent=1) + "\n", encoding="utf-8")
     print(f"{len(cases)} cases in {output}, {len(lists['training'])} training items in its datalist.json")

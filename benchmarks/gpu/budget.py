@@ -1,10 +1,12 @@
 """Seconds: what every phase may take, and processes that keep to it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ SHARES = {
 """Seconds of part C after part A in a call of 540; what is left when a phase begins is shared among it and the later
 ones in these proportions. Part B takes what they leave."""
 CALLS = {"starting the machine": 60.0, "installing": 20.0, "first call": 540.0, "second call": 240.0}
-"""Seconds of the calls ``--parts AC`` and ``--parts B`` and of what comes before, on a machine lent for 900."""
+"""Seconds of the calls ``--parts AC`` and ``--parts B`` and of what comes before, of 900 in all."""
 
 _USED_FOR_STEPS = 0.7  # the rest goes to the start of the process, validation and checkpoints
 _EPOCHS = 10
@@ -70,7 +72,9 @@ class Budget:
             log.write(f"\n== {name}\n".encode())
             log.flush()
             running = [
-                subprocess.Popen([*self.start, *words], stdout=log, stderr=log, cwd=ROOT, env=environment)
+                subprocess.Popen(
+                    [*self.start, *words], stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True
+                )
                 for words in commands
             ]
             for process in running:
@@ -84,13 +88,21 @@ def _wait(process: subprocess.Popen, seconds: float) -> int | str:
     try:
         return process.wait(max(0.1, seconds))
     except subprocess.TimeoutExpired:
-        process.terminate()
+        _end(process)
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _end(process, kill=True)
         process.wait()
     return "out of time"
+
+
+def _end(process: subprocess.Popen, kill: bool = False) -> None:
+    """End the process and its children, such as torchrun's, which would stay on the GPU."""
+    if not hasattr(os, "killpg"):  # Windows
+        return process.kill() if kill else process.terminate()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
 
 
 def schedule(rate: float, seconds: float) -> dict[str, int]:

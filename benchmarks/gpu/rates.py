@@ -117,7 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = given.out / "rates"
     work.mkdir(parents=True, exist_ok=True)
     for (bundle, config), keys in recipes(given.brains, given.pairs, given.tiny).items():
-        row = steps_per_second(bundle, config, keys, given.device, given.seconds, work)
+        try:
+            row = steps_per_second(bundle, config, keys, given.device, given.seconds, work)
+        except Exception as fault:  # the others are measured all the same; part C takes one step a second for this one
+            row = {"what": f"{bundle.name} {config}", "error": f"{type(fault).__name__}: {fault}".splitlines()[0][:300]}
         print(row, flush=True)
         with (given.out / "rates.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

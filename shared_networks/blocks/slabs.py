@@ -28,12 +28,10 @@ def in_slabs(
     Returns:
         B x C x X x Y x Z, X a multiple of ``planes``.
     """
-    finest = max(x.shape[0] * math.prod(x.shape[2:]) for x in inputs)
-    exported = torch.jit.is_tracing() or torch.compiler.is_exporting()
-    if exported or torch.is_grad_enabled() or finest <= voxels or inputs[0].device.type == "cuda":
+    if in_one_piece(inputs, voxels):
         return function(*inputs)
     # Equal slabs: a thin last one would be mostly halo.
-    count = min(planes, -(-finest // voxels))
+    count = min(planes, -(-_finest(inputs) // voxels))
     cuts = [planes * index // count for index in range(count + 1)]
     total = torch.empty(0)
     for start, end in pairwise(cuts):
@@ -45,3 +43,14 @@ def in_slabs(
             total = part.new_empty(*part.shape[:2], planes * scale, *part.shape[3:])
         total[:, :, start * scale : end * scale] = part[:, :, (start - first) * scale : (end - first) * scale]
     return total
+
+
+def in_one_piece(inputs: Sequence[torch.Tensor], voxels: int) -> bool:
+    """Whether :func:`in_slabs` computes these tensors B x C_k x X_k x Y_k x Z_k as a whole."""
+    exported = torch.jit.is_tracing() or torch.compiler.is_exporting()
+    on_gpu = inputs[0].device.type != "cpu"
+    return exported or torch.is_grad_enabled() or on_gpu or _finest(inputs) <= voxels
+
+
+def _finest(inputs: Sequence[torch.Tensor]) -> int:
+    return max(x.shape[0] * math.prod(x.shape[2:]) for x in inputs)

@@ -17,7 +17,7 @@ _TIMES = 1.7
 """How far the level of a slice is from the usual one, and from those of the next slices. In 40 stripped volumes of the
 brain no slice had more than 1.42 times the usual level, and next slices differ by far less."""
 _MOST = 0.1  # of the slices; more are no exception
-_LEVEL = 95.0  # percentile of a slice's contents
+_LEVELS = (50.0, 95.0)  # percentiles of a slice's contents; a large lesion is bright in the second one alone
 _SAMPLES = 20_000  # voxels of a slice that are looked at
 
 
@@ -31,11 +31,11 @@ class OddSlices:
 
 
 def odd_slices(values: np.ndarray, mask: np.ndarray) -> list[OddSlices]:
-    """Slices that differ from all others by their level, the 95th percentile of their contents.
+    """Slices that differ from all others by their levels, the median and the 95th percentile of their contents.
 
-    A slice is such a one when its level is 1.7 times the usual one along that axis or less than the usual one by that
-    factor, when it differs as much from the next slices, and when it is one of few. Where the contents begin and end
-    they may be dark.
+    A slice is such a one when both levels are 1.7 times the usual ones along that axis or less than these by that
+    factor, when they differ as much from those of the next slices, and when it is one of few. Where the contents begin
+    and end they may be dark. A single slice, or a stack of few, has none.
 
     Args:
         values: X x Y x Z, finite, background 0.
@@ -45,6 +45,8 @@ def odd_slices(values: np.ndarray, mask: np.ndarray) -> list[OddSlices]:
     box = bounding_box(mask)
     values, mask = values[box], mask[box]
     for axis in range(values.ndim):
+        if min(np.delete(values.shape, axis)) < _FEWEST_SLICES:
+            continue  # what crosses this axis are lines of a few slices
         for kind, places in _along(np.moveaxis(values, axis, 0), np.moveaxis(mask, axis, 0)).items():
             numbers = tuple(int(place) + box[axis].start for place in places)
             found += [OddSlices(axis, numbers, kind)] if numbers else []
@@ -57,17 +59,20 @@ def _along(values: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     if full.size < _FEWEST_SLICES:
         return {}
     between = np.arange(full[0], full[-1] + 1)
-    levels = np.array([_level(values[number][mask[number]]) if number in full else 0.0 for number in between])
-    usual = float(np.median(levels))
-    if usual <= 0:
+    levels = np.array([_levels(values[number][mask[number]]) if number in full else [0.0, 0.0] for number in between])
+    usual = np.median(levels, axis=0)
+    if usual.min() <= 0:
         return {}
     middle = np.flatnonzero(counts[between] >= _MIDDLE_SHARE * counts.max())
     middle = slice(middle[0], middle[-1] + 1)
-    bright, dark = levels > _TIMES * usual, levels * _TIMES < usual
-    darkness = 1 / np.maximum(levels, 1e-3 * usual)
+    relative = levels / usual
+    brightness, darkness = relative.min(axis=1), 1 / np.maximum(relative.max(axis=1), 1e-3)
+    dark = darkness[middle] > _TIMES
+    # Air above the head, where the background is not 0.
+    ends = np.minimum.accumulate(dark) | np.minimum.accumulate(dark[::-1])[::-1]
     return {
-        "brighter": _abrupt(between, levels, bright),
-        "darker": _abrupt(between[middle], darkness[middle], dark[middle]),
+        "brighter": _abrupt(between, brightness, brightness > _TIMES),
+        "darker": _abrupt(between[middle], darkness[middle], dark & ~ends),
     }
 
 
@@ -82,5 +87,5 @@ def _abrupt(numbers: np.ndarray, levels: np.ndarray, is_odd: np.ndarray) -> np.n
     return numbers[is_odd]
 
 
-def _level(contents: np.ndarray) -> float:
-    return float(np.percentile(contents[:: max(1, contents.size // _SAMPLES)], _LEVEL))
+def _levels(contents: np.ndarray) -> np.ndarray:
+    return np.percentile(contents[:: max(1, contents.size // _SAMPLES)], _LEVELS)

@@ -144,7 +144,7 @@ def _yielded(default: Any, files: Mapping[str, Any]) -> Any:
         return default
     branches = [expression.body, expression.orelse] if isinstance(expression, ast.IfExp) else [expression]
     kinds = [kind for kind in (_kind_of(branch, files) for branch in branches) if kind is not None]
-    return kinds[-1] if kinds else default
+    return kinds[-1] if len({isinstance(kind, list) for kind in kinds}) == 1 else default
 
 
 def _kind_of(expression: ast.expr, files: Mapping[str, Any]) -> Any:
@@ -154,7 +154,7 @@ def _kind_of(expression: ast.expr, files: Mapping[str, Any]) -> Any:
     if isinstance(expression, ast.Call):
         if isinstance(expression.func, ast.Attribute) and expression.func.attr in ("startswith", "is_available"):
             return True
-        return 1 if isinstance(expression.func, ast.Name) and expression.func.id in ("min", "max", "len") else None
+        return 1 if isinstance(expression.func, ast.Name) and expression.func.id == "len" else None
     if isinstance(expression, ast.Name):
         value = files.get(expression.id)
     else:

@@ -25,7 +25,7 @@ class _Carved(NamedTuple):
 
 
 class RandPasteLesionsd(Randomizable, Transform):
-    """Paste lesions of a random other case into white matter, then scale the intensities anew.
+    """Paste lesions of a random case into white matter, then scale the intensities anew.
 
     As in CarveMix (Zhang et al., NeuroImage 271:120041, 2023), what is cut out of the donor is where the signed
     distance to the lesion lies below a random level: half of the time inside the lesion, which makes it smaller, half

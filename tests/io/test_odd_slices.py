@@ -54,6 +54,27 @@ def test_usual_volumes_have_none(values):
     assert odd_slices(values, values != 0) == []
 
 
+def test_air_above_a_head_with_noise_is_not_dark():
+    noise = np.abs(np.random.default_rng(0).normal(0, 20, brain().shape)).astype(np.float32) + 1
+    values = np.where(ball(), brain(), noise)
+    values = np.concatenate([values, noise[..., :4]], axis=2)
+    assert odd_slices(values, values != 0) == []
+
+
+def test_a_single_slice_and_a_stack_of_few_have_none():
+    values = brightened(0, [20])
+    assert odd_slices(values, values != 0) == [OddSlices(0, (20,), "brighter")]
+    assert odd_slices(values[:, :, 17:18], values[:, :, 17:18] != 0) == []
+
+
+def test_a_large_lesion_is_no_fault_of_its_slice():
+    values = brain()
+    place = np.flatnonzero(ball()[..., 18].any(axis=1))
+    values[place[4:14], 14:26, 18] = 2.2 * np.percentile(values[..., 18][ball()[..., 18]], 95)
+    assert (values[..., 18] > 1500).sum() > 0.05 * ball()[..., 18].sum()
+    assert odd_slices(values, values != 0) == []
+
+
 def test_real_brains_have_none(data_dir):
     names = ("open_ms-07", "mahdi_ms5-105465", "longitudinal-12s1")
     for case in (case for case in resolve_cases(dataset_dir=data_dir / "brain") if case["case"] in names):
