@@ -66,3 +66,11 @@ def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float], re
         "better": better,
         "subjects": len(both),
     }
+
+
+def difference_text(ours: Mapping[str, float | None], theirs: Mapping[str, float | None]) -> str:
+    """:func:`paired_difference` as a cell, e.g. ``+0.020 [+0.004, +0.038], 10 of 13``; '' without subjects."""
+    found = paired_difference(defined(ours), defined(theirs))
+    if found is None:
+        return ""
+    return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['better']} of {found['subjects']}"

@@ -50,6 +50,11 @@ def write_report(
     return result
 
 
+def fault_line(fault: BaseException) -> str:
+    """Class and first line of an error, for a row of a table; at most 300 characters."""
+    return f"{type(fault).__name__}: {fault}".splitlines()[0][:300]
+
+
 def print_report(main: Callable[[], dict], table: Callable[[dict], str]) -> None:
     """Run a benchmark as a command and print its report; bad input ends it with one line."""
     shorten_errors()

@@ -14,12 +14,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.case_values import defined, mean_over_cases, paired_difference, read_case_values
+from benchmarks.case_values import defined, difference_text, mean_over_cases, read_case_values
 from benchmarks.figures import COLOURS, MARKERS, save
 from benchmarks.report import markdown_table, print_report, write_report
+from benchmarks.rmr_study_plan import CONDITIONS
 from shared_networks.errors import InputError
 
-CONDITIONS = ("clean", "degraded")
 METRICS = {"Dice_CSF": "CSF", "Dice_GM": "GM", "Dice_WM": "WM", "Dice_WML": "WML", "Dice_mean": "mean"}
 TITLES = {"rmr_fusion": "RMR-Fusion", "head_alone": "its head alone"}
 
@@ -70,18 +70,11 @@ def table(result: Mapping[str, Any]) -> str:
         [
             "difference",
             condition,
-            *(_difference(first[condition][metric], second[condition][metric]) for metric in METRICS),
+            *(difference_text(first[condition][metric], second[condition][metric]) for metric in METRICS),
         ]
         for condition in CONDITIONS
     ]
     return markdown_table(["method", "input", *METRICS.values()], rows)
-
-
-def _difference(first: Mapping[str, float | None], second: Mapping[str, float | None]) -> str:
-    found = paired_difference(defined(first), defined(second))
-    if found is None:
-        return ""
-    return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['better']} of {found['subjects']}"
 
 
 def draw(first: Values, second: Values, path: Path) -> None:

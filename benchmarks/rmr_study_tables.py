@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.case_values import defined, mean_over_cases, paired_difference
+from benchmarks.case_values import defined, difference_text, mean_over_cases
 from benchmarks.report import markdown_table
 from benchmarks.rmr_study_plan import CONDITIONS, INSIDE_AND_ALONE
 
@@ -80,20 +80,13 @@ def _differences(heading: str, pairs: Sequence[tuple[str, Mapping[str, Any], Map
     rows = []
     for name, one, other in pairs:
         cells = [
-            _difference(one[condition].get(metric, {}), other[condition].get(metric, {}))
+            difference_text(one[condition].get(metric, {}), other[condition].get(metric, {}))
             for metric in compared.values()
             for condition in CONDITIONS
         ]
-        rows.append([name, *cells, _difference(drop(one), drop(other))])
+        rows.append([name, *cells, difference_text(drop(one), drop(other))])
     titles = [f"{title}, {condition}" for title in compared for condition in CONDITIONS]
     return markdown_table([heading, *titles, "drop"], rows)
-
-
-def _difference(ours: Mapping[str, float | None], theirs: Mapping[str, float | None]) -> str:
-    found = paired_difference(defined(ours), defined(theirs))
-    if found is None:
-        return ""
-    return f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], {found['better']} of {found['subjects']}"
 
 
 def _number(value: float, digits: int = 3) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.silver_cases import labelled_items
+from shared_networks.utils.bounding_box import bounding_box
 
 OUTSIDE, CSF, GM, WM, LESION = 0, 1, 2, 3, 4
 TISSUES = {"outside": OUTSIDE, "CSF": CSF, "GM": GM, "WM": WM}
@@ -51,7 +52,7 @@ def labels_of(ids: np.ndarray, table: dict) -> np.ndarray:
 
 def place_lesions(mask: nibabel.Nifti1Image, label: np.ndarray) -> np.ndarray:
     """The lesions of ``mask`` (MNI space) in the white matter of ``label`` (axes R, A, S), bool X x Y x Z."""
-    box = np.array([np.flatnonzero(label.any(axis=other))[[0, -1]] for other in ((1, 2), (0, 2), (0, 1))]).T
+    box = np.array([[side.start, side.stop - 1] for side in bounding_box(label > OUTSIDE)]).T
     scale = (MNI_BOX[1] - MNI_BOX[0]) / (box[1] - box[0])
     voxel_to_mni = nibabel.affines.from_matvec(np.diag(scale), MNI_BOX[0] - scale * box[0])
     matrix = np.linalg.inv(mask.affine) @ voxel_to_mni
@@ -102,7 +103,7 @@ def make_case(map_file: Path, mask_file: Path, table: dict, output: Path, seed: 
     ids = np.asarray(source.dataobj).astype(int)
     label = labels_of(ids, table)
     lesions = place_lesions(nibabel.load(mask_file), label)
-    box = ndimage.find_objects((label > OUTSIDE).astype(int))[0]
+    box = bounding_box(label > OUTSIDE)
     affine = source.affine @ nibabel.affines.from_matvec(np.eye(3), [side.start for side in box])
     subject = f"synthetic-{seed:02d}"
     folder = output / subject

@@ -18,6 +18,7 @@ from monai.bundle import ConfigWorkflow
 from benchmarks import GESENET, RMR
 from benchmarks.gpu.measure import peak_gib
 from benchmarks.machine import synchronise
+from benchmarks.report import fault_line
 from benchmarks.toy_data import FEW_VERSIONS, small_gesenet
 
 _WARM_UP = 5
@@ -119,8 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for (bundle, config), keys in recipes(given.brains, given.pairs, given.tiny).items():
         try:
             row = steps_per_second(bundle, config, keys, given.device, given.seconds, work)
-        except Exception as fault:  # the others are measured all the same; part C takes one step a second for this one
-            row = {"what": f"{bundle.name} {config}", "error": f"{type(fault).__name__}: {fault}".splitlines()[0][:300]}
+        except (Exception, SystemExit) as fault:  # the others are measured all the same
+            row = {"what": f"train {bundle.name} {config}", "error": fault_line(fault)}
         print(row, flush=True)
         with (given.out / "rates.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

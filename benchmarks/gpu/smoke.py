@@ -20,6 +20,7 @@ from monai.bundle import ConfigWorkflow
 
 from benchmarks import GESENET, RMR, ROOT
 from benchmarks.bundle_jobs import bundle_words
+from benchmarks.report import fault_line
 from benchmarks.toy_data import FEW_VERSIONS, write_toy_brains, write_toy_pictures
 from shared_networks.utils import missing_for_tensorrt
 
@@ -168,7 +169,7 @@ def _here(run: Run, keys: dict[str, Any], device: str, output: Path) -> str:
         (output / "errors.txt").open("a").write(f"{run.name}\n{traceback.format_exc()}\n")
         while fault.__cause__ is not None:
             fault = fault.__cause__
-        return f"{type(fault).__name__}: {fault}".splitlines()[0][:300]
+        return fault_line(fault)
     return ""
 
 

@@ -22,6 +22,7 @@ from benchmarks import GESENET, RMR
 from benchmarks.gpu.measure import ceilings, inference, precisions_of
 from benchmarks.gpu.rates import recipes, steps_per_second, versions_per_second
 from benchmarks.machine import hardware
+from benchmarks.report import fault_line
 from shared_networks.utils import missing_for_tensorrt, set_backends
 from shared_networks.utils.bundle_network import load_network
 
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             rows = measure()
         except (Exception, SystemExit) as error:
-            rows = {"what": "failed", "error": f"{type(error).__name__}: {error}"[:300]}
+            rows = {"what": "failed", "error": fault_line(error)}
         with (given.out / "timings.jsonl").open("a", encoding="utf-8") as file:
             for row in rows if isinstance(rows, list) else [rows]:
                 print(row, flush=True)

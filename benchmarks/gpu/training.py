@@ -19,10 +19,12 @@ _OVERRUN = 1.15
 
 
 def rates(out: Path) -> dict[str, float]:
-    """Steps/s of the shipped recipes as :mod:`benchmarks.gpu.rates` measured them, by ``bundle config``."""
+    """Steps/s of the shipped recipes as :mod:`benchmarks.gpu.rates` measured them, by ``bundle config``; those that
+    failed are left out.
+    """
     path = out / "rates.jsonl"
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines() if path.is_file() else [])
-    return {row["what"].removeprefix("train "): row["steps_per_s"] for row in rows}
+    return {row["what"].removeprefix("train "): row["steps_per_s"] for row in rows if "steps_per_s" in row}
 
 
 def train_and_judge(budget: Budget, given: argparse.Namespace, work: Path) -> None:

@@ -10,6 +10,7 @@ from benchmarks.gpu import pack, smoke, timings
 from benchmarks.gpu.__main__ import main
 from benchmarks.gpu.budget import CALLS, SHARES, SMOKE, WRITING, Budget, schedule
 from benchmarks.gpu.measure import Traffic, inference, median_seconds, precisions_of
+from benchmarks.gpu.rates import main as look_at_rates
 from benchmarks.gpu.report import write_report
 from benchmarks.gpu.training import carry_out, rates
 from benchmarks.toy_data import write_toy_brains, write_toy_pictures
@@ -68,6 +69,18 @@ def test_rates_are_read_by_bundle_and_config(tmp_path):
     lines = [json.dumps({"what": what, "steps_per_s": rate}) for what, rate in rows]
     (tmp_path / "rates.jsonl").write_text("\n".join(lines))
     assert rates(tmp_path) == {"a_bundle train": 3.0, "b_bundle train": 9.0}
+
+
+def test_a_recipe_whose_rate_fails_leaves_the_others_theirs(tmp_path, monkeypatch):
+    def measured(bundle, config, *_):
+        if config == "train_autoencoder":
+            raise RuntimeError("no memory\nmore of it")
+        return {"what": f"train {bundle.name} {config}", "steps_per_s": 2.0}
+
+    monkeypatch.setattr("benchmarks.gpu.rates.steps_per_second", measured)
+    look_at_rates(["--device", "cpu", "--out", str(tmp_path), "--brains", "BRAINS", "--pairs", str(tmp_path)])
+    assert 'RuntimeError: no memory"' in (tmp_path / "rates.jsonl").read_text().splitlines()[0]
+    assert rates(tmp_path) == {"rmr_fusion_bundle train": 2.0, "gesenet_bundle train": 2.0}
 
 
 def test_a_phase_is_stopped_at_its_limit_and_the_rest_goes_on(tmp_path):
