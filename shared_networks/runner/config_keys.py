@@ -4,7 +4,7 @@ import ast
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pydoc import locate
 from typing import Any
 
@@ -69,7 +69,7 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
     """
     found = []
     for key, value in given.items():
-        if value is None or _is_reference(value):
+        if value is None or is_reference(value):
             continue
         parts = ReferenceResolver.split_id(key)
         default = _yielded(look_up(files, parts), files)
@@ -118,13 +118,14 @@ def _expected_list(value: Any, default: list[Any]) -> str:
     of_texts = plain and all(isinstance(part, str) for part in default)
     if of_numbers and len(default) in (2, 3) and len(value) != len(default):
         return f"a list of {len(default)} numbers such as {example}"
-    is_good = (not of_numbers or all(is_number(part) or _is_reference(part) for part in value)) and (
+    is_good = (not of_numbers or all(is_number(part) or is_reference(part) for part in value)) and (
         not of_texts or all(isinstance(part, str) for part in value)
     )
     return "" if is_good else f"a list such as {example}"
 
 
-def _is_reference(value: Any) -> bool:
+def is_reference(value: Any) -> bool:
+    """Whether it is a text that MONAI resolves: a reference, an expression or a macro."""
     return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
@@ -155,6 +156,11 @@ def _kind_of(expression: ast.expr, files: Mapping[str, Any]) -> Any:
         if isinstance(expression.func, ast.Attribute) and expression.func.attr in ("startswith", "is_available"):
             return True
         return 1 if isinstance(expression.func, ast.Name) and expression.func.id == "len" else None
+    if isinstance(expression, ast.UnaryOp):
+        return _kind_of(expression.operand, files)
+    if isinstance(expression, ast.BinOp):
+        sides = [_kind_of(side, files) for side in (expression.left, expression.right)]
+        return sum(sides) if all(isinstance(side, int | float) for side in sides) else None
     if isinstance(expression, ast.Name):
         value = files.get(expression.id)
     else:
@@ -205,14 +211,20 @@ def look_up(config: Any, parts: Sequence[str]) -> Any:
     return config
 
 
+def component_callable(component: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """What a component of a configuration calls; None when it is not found."""
+    target = ConfigComponent(dict(component)).resolve_module_name()
+    found = locate(target) if isinstance(target, str) else target
+    return found if callable(found) else None
+
+
 def _argument_names(component: Mapping[str, Any]) -> list[str] | None:
     """Names the component's constructor takes; ``None`` when it takes any, or cannot be asked."""
-    target = ConfigComponent(dict(component)).resolve_module_name()
-    callable_ = locate(target) if isinstance(target, str) else None
-    if not callable(callable_):
+    target = component_callable(component)
+    if target is None:
         return None
     try:
-        parameters = inspect.signature(callable_).parameters.values()
+        parameters = inspect.signature(target).parameters.values()
     except ValueError:  # written in C, and says nothing
         return None
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
