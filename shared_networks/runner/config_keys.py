@@ -161,6 +161,8 @@ def _kind_of(expression: ast.expr, files: Mapping[str, Any]) -> Any:
     if isinstance(expression, ast.BinOp):
         sides = [_kind_of(side, files) for side in (expression.left, expression.right)]
         return sum(sides) if all(isinstance(side, int | float) for side in sides) else None
+    if isinstance(expression, ast.ListComp):
+        return _kind_of(expression.generators[0].iter, files)
     if isinstance(expression, ast.Name):
         value = files.get(expression.id)
     else:

@@ -112,7 +112,8 @@ WRONG = {
     "rmr_fusion:train+tune_encoders": [("encoder_learning_rate", "abc", "a number, got 'abc'")],
     "rmr_fusion:inference": [("memory_limit_gb", "lots", "a number, or None, got 'lots'")],
     "gesenet:train": [
-        ("crop_size", "abc", "a list of whole numbers or a whole number, got 'abc'"),
+        ("crop_size", "abc", "a list such as [128, 128], got 'abc'"),
+        ("crop_size", [], "a list of 2 numbers such as [128, 128], got []"),
         ("mask_upsampling", "cubic", "'transposed' or 'bilinear', got 'cubic'"),
     ],
     "gesenet:inference": [("mask_upsampling", "x", "'transposed' or 'bilinear', got 'x'")],

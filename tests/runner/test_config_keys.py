@@ -170,12 +170,19 @@ def test_value_of_the_same_kind_passes(key, value):
         ("$@intensity if @amp else None", [1, 1], ""),
         ("$@intensity#0 if @amp else None", "x", ""),
         ("$[*range(@classes)]", "x", ""),
+        ("$[side + 2 for side in @sizes]", "x", "must be a list such as [96, 64], got 'x'"),
+        ("$[side + 2 for side in @sizes]", [], "must be a list of 2 numbers such as [96, 64], got []"),
+        ("$[part for part in @names]", "x", ""),
+        ("$0.1 * @rate", "x", "must be a number, got 'x'"),
+        ("$@count + (@rate is not None)", 2.5, "must be a whole number, got 2.5"),
+        ("$-(-len(@names) // @count)", "x", "must be a number, got 'x'"),
+        ("$@names + ['b']", "x", ""),
         ("$'a' if @amp else 'b'", 3, ""),
         ("$no python", "x", ""),
     ],
 )
 def test_an_expression_says_what_kind_it_yields(default, value, expected):
-    files = {"key": default, "intensity": [0.2, 0.85]}
+    files = {"key": default, "intensity": [0.2, 0.85], "sizes": [96, 64], "names": ["a"], "rate": 0.5, "count": 3}
     assert mistaken_values({"key": value}, files) == ([f"key {expected}"] if expected else [])
 
 
