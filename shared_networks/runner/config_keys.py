@@ -12,6 +12,12 @@ from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
 from shared_networks.utils.number_checks import is_number
 
+_COUNTS = (
+    *("batch_size", "max_epochs", "iterations_per_epoch", "val_interval", "validation_every", "versions", "classes"),
+    "histogram_stride",
+)
+"""Settings of which 0 leaves nothing to do, or divides by it."""
+
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
     """Describe the override keys (``"mri"``, ``"train#trainer#max_epochs"``) that have no effect, in the given order.
@@ -57,8 +63,8 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
 
     Nothing would look at them until they are used, which may be in the middle of a run. References, expressions and
     None pass. Where the file holds an expression, its form says what kind it yields, if it does. Of the keys at the
-    top, which users set, numbers that are not negative in the files must not become so, and lists and dictionaries stay
-    what they are; a component's argument may have several forms.
+    top, which users set, numbers that are not negative in the files must not become so, nor counts 0; lists and
+    dictionaries stay what they are. A component's argument may have several forms.
 
     Args:
         given: override keys and values.
@@ -73,7 +79,7 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
             continue
         parts = ReferenceResolver.split_id(key)
         default = _yielded(look_up(files, parts), files)
-        expected = _expected_plain(value, default, len(parts) == 1)
+        expected = _expected_plain(key, value, default, len(parts) == 1)
         if not expected and len(parts) == 1 and parts[0] != ConfigParser.meta_key:
             expected = _expected_whole(value, default)
         if expected:
@@ -81,7 +87,7 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
     return found
 
 
-def _expected_plain(value: Any, default: Any, is_setting: bool) -> str:
+def _expected_plain(key: str, value: Any, default: Any, is_setting: bool) -> str:
     """What a value should be where the file holds a switch or a number; '' where it is that, or something else."""
     if isinstance(default, bool):
         is_one = value in (0, 1) if isinstance(value, int | float) else str(value).lower() in ("true", "false")
@@ -92,7 +98,8 @@ def _expected_plain(value: Any, default: Any, is_setting: bool) -> str:
         return "a number"
     if isinstance(default, int) and value != int(value):
         return "a whole number"
-    return "at least 0" if is_setting and default >= 0 > value else ""
+    least = 1 if is_setting and key in _COUNTS and default >= 1 else 0
+    return f"at least {least}" if is_setting and default >= 0 and value < least else ""
 
 
 def _expected_whole(value: Any, default: Any) -> str:

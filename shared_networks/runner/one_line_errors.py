@@ -1,5 +1,6 @@
 """Under MONAI's stock runner, end with one line that says what went wrong instead of a traceback."""
 
+import linecache
 import logging
 import re
 import sys
@@ -63,10 +64,15 @@ def reason_of(error: BaseException) -> str:
 def _is_refused_setting(error: BaseException) -> bool:
     """Whether a component of this package said, while it was made, that its arguments are none for it."""
     error, wrappers = _unwrapped(error)
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     is_making = any(text.startswith("Failed to instantiate") for text in wrappers)
-    own = any(module.startswith("shared_networks.") for module in modules[-1:])
-    return is_making and own and type(error) is ValueError
+    if not is_making or type(error) is not ValueError:
+        return False
+    # What Python raises in a line of this package says nothing of the arguments.
+    return any(
+        frame.f_globals.get("__name__", "").startswith("shared_networks.")
+        and linecache.getline(frame.f_code.co_filename, line).lstrip().startswith("raise ")
+        for frame, line in list(walk_tb(error.__traceback__))[-1:]
+    )
 
 
 def _unwrapped(error: BaseException) -> tuple[BaseException, list[str]]:

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 import tempfile
+from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
 from monai.bundle import ConfigParser
@@ -93,6 +94,19 @@ def test_what_a_component_says_of_its_arguments_needs_no_traceback(capsys):
     unraised = RuntimeError("Failed to instantiate component 'a'")
     unraised.__cause__ = ValueError("b")
     assert reason_of(unraised) == "ValueError: b (in component 'a')"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"), [("raise ValueError(\n        'bad')", ""), ("return int('bad'.upper())", "ValueError: ")]
+)
+def test_only_what_a_component_raises_itself_is_its_word(tmp_path, line, kind):
+    source = tmp_path / "made.py"
+    source.write_text(f"def make():\n    {line}\n")
+    specification = spec_from_file_location("shared_networks.made", source)
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    error = raised(lambda: ConfigParser({"a": {"_target_": module.make}}).get_parsed_content("a"))
+    assert reason_of(error).startswith(f"{kind}{'invalid literal' if kind else 'bad'}")
 
 
 def test_reason_of_an_error_inside_a_config():
