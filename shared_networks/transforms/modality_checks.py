@@ -81,7 +81,7 @@ def value_remarks(values: np.ndarray, name: str) -> list[str]:
     if values.size >= _MINIMUM and 1 < count < _FEWEST_VALUES:
         return [f"{name}: only {count} different values; is it a mask or a label map?"]
     if values.min() < 0 >= values.max():
-        return [f"{name}: no value is above 0; is it a negative? Multiply it by -1"]
+        return [f"{name}: no value is above 0; is it a negative, or were values moved?"]
     return []
 
 

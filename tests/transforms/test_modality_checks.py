@@ -41,5 +41,5 @@ def test_real_brains(data_dir):
 def test_negatives_and_label_maps_are_named():
     values = np.linspace(0, 100, 8000).reshape(20, 20, 20)
     assert value_remarks(values, "t1") == value_remarks(values - 50, "t1") == value_remarks(values * 0, "t1") == []
-    assert value_remarks(-values, "t1") == ["t1: no value is above 0; is it a negative? Multiply it by -1"]
+    assert value_remarks(-values, "t1") == ["t1: no value is above 0; is it a negative, or were values moved?"]
     assert value_remarks(np.round(values / 50), "t1") == ["t1: only 3 different values; is it a mask or a label map?"]
