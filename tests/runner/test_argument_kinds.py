@@ -31,8 +31,11 @@ class Part:
 
 
 class Unsure:
-    def __init__(self, rate: "NotImported") -> None:  # noqa: F821
+    def __init__(self, rate: float) -> None:
         pass
+
+
+Unsure.__init__.__annotations__["rate"] = "NotImported"  # as under TYPE_CHECKING
 
 
 def said(argument, value, target="Part"):
