@@ -1,10 +1,12 @@
 """What of a volume is background: connected to the edges of its box, low, flat; the rest is foreground, holes too."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
+from shared_networks.errors import InputError
 from shared_networks.io.source import Source
 from shared_networks.utils.bounding_box import bounding_box
 
@@ -24,6 +26,7 @@ _MOST_OF_SURFACE = 0.8
 _LEAST_SHARE, _LEAST_EDGE = 0.05, 0.5  # of the volume, and of the edges of its box, that a background has
 _ISLAND = 0.01  # of the largest part; smaller ones in a background that is not flat are ripples
 _LEAST_NAN = 0.2  # of the edges: more is a background of NaN
+_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 _LARGEST_GAP, _GAP_SHARE, _MOST_GAPS = 16, 1e-4, 0.02
 """Gaps inside that are taken as background too: voxels of one, or its share of the contents, and share of them all."""
 
@@ -140,6 +143,27 @@ def clear_nan_outside(source: Source) -> bool:
     inside = f", {int(gaps.sum())} of them in small gaps inside" if gaps.any() else ""
     source.warnings.append(f"{source.path.name}: {int(nan.sum())} NaN around the contents{inside} were set to 0")
     return True
+
+
+def refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
+    """Refuse NaN that was taken as the surroundings of one of two volumes, but lies where the other has its contents.
+
+    Args:
+        pair: both volumes, see :func:`clear_nan_outside`.
+        masks: foreground of each, bool; volumes of different shapes are not compared.
+
+    Raises:
+        InputError: one line with both files.
+    """
+    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
+        if source.cleared is None or source.cleared.shape != contents.shape:
+            continue
+        lost = int(np.count_nonzero(source.cleared & contents))
+        if lost > _MOST_LOST * np.count_nonzero(contents):
+            raise InputError(
+                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
+                "(for example by 0) and try again."
+            )
 
 
 def _edges(shape: tuple[int, ...]) -> np.ndarray:

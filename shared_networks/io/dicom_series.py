@@ -1,6 +1,5 @@
 """Find one DICOM series and where its slices lie, and refuse what would become a wrong volume."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from shared_networks.errors import InputError
+from shared_networks.io.dicom_damage import dicom_contents, refuse_damaged
 from shared_networks.io.dicom_files import begins_in_big_endian, dicom_folders, split_choice
 from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 
 _FRAMES = "0028|0008"
 _MOST_LISTED = 8
-_NUMBER = re.compile(r"\d+")
 _PIXELS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
 _FLOAT_PIXELS = (b"\xe0\x7f\x08\0OF", b"\xe0\x7f\x09\0OD")
 
@@ -101,7 +100,7 @@ def find_series(path: str | Path) -> DicomSeries:
         if len(wanted) != 1:
             raise InputError(f"{path}: {len(wanted)} series fit '{choice}'; there are: {listing}.")
         series = wanted
-    others = [one for one in every if one is not series[0]]
+    others = [one.files for one in every if one is not series[0]]
     if len(series) > 1:
         raise InputError(
             f"{path}: more than one DICOM series in the folder: {listing}; choose one by its number, description or "
@@ -109,7 +108,7 @@ def find_series(path: str | Path) -> DicomSeries:
         )
     if folder.is_dir():
         for below in {file.parent for file in series[0].files}:
-            _refuse_damaged(below, series[0], others, readable)
+            refuse_damaged(below, series[0].uid, series[0].sop_class, series[0].files, others, readable)
     return series[0]
 
 
@@ -223,64 +222,12 @@ def _texts(file: Path) -> dict[str, str]:
     }
 
 
-def _dicom_contents(folder: Path, but: Collection[Path] = ()) -> dict[Path, bytes]:
-    """Files in a folder that carry the DICOM preamble or are named .dcm, with their bytes."""
-    others = (file for file in sorted(folder.iterdir()) if file.is_file() and file not in but)
-    contents = {file: file.read_bytes() for file in others}
-    return {
-        file: content
-        for file, content in contents.items()
-        if content[128:132] == b"DICM" or file.suffix.lower() == ".dcm"
-    }
-
-
-def _refuse_damaged(
-    folder: Path, series: DicomSeries, others: Sequence[DicomSeries], readable: Collection[Path]
-) -> None:
-    """A file of the series that the reader passes over would be a missing slice, unnoticed at the ends of the stack.
-
-    An empty file has nothing but its name: one that is named like those of another series only belongs to that one.
-    """
-    own, foreign = _name_patterns(series), [pattern for other in others for pattern in _name_patterns(other)]
-    for file in sorted(folder.iterdir()):
-        if file in readable or not file.is_file() or file.stat().st_size:
-            continue
-        is_own = any(pattern.fullmatch(file.name) for pattern in own)
-        is_foreign = not is_own and any(pattern.fullmatch(file.name) for pattern in foreign)
-        if is_own or (file.suffix.lower() == ".dcm" and not is_foreign):
-            raise InputError(
-                f"{file}: the file is empty, and may belong to the DICOM series; copy it again, or take it away if it "
-                "is another one's."
-            )
-    for file, content in _dicom_contents(folder, readable).items():
-        if content and _names(content, series.uid) and _names(content[:1000], series.sop_class):
-            raise InputError(f"{file}: cannot be read, but belongs to the DICOM series; copy or export it again.")
-
-
-def _names(content: bytes, uid: str) -> bool:
-    """Whether the bytes of a file hold a UID, and not one that it is a part of."""
-    return re.search(rb"(?<![\d.])" + re.escape(uid.encode()) + rb"(?![\d.])", content) is not None
-
-
-def _name_patterns(series: DicomSeries) -> list[re.Pattern[str]]:
-    """How the files of a series are named: with any number where their numbers differ."""
-    numbers: dict[tuple[str, ...], list[list[str]]] = {}
-    for file in series.files:
-        numbers.setdefault(tuple(_NUMBER.split(file.name)), []).append(_NUMBER.findall(file.name))
-    patterns = []
-    for texts, found in numbers.items():
-        at_places = [set(place) for place in zip(*found, strict=True)]
-        fixed = [places.pop() if len(places) == 1 < len(found) else r"\d+" for places in at_places]
-        patterns.append("".join(map("".join, zip(map(re.escape, texts), [*fixed, ""], strict=True))))
-    return [re.compile(pattern) for pattern in patterns]
-
-
 def _why_nothing(folder: Path) -> str:
     """What to say about a folder, or a file, without a readable series."""
     if folder.is_file():
         return f"cannot be read as a DICOM image{how_stored([folder])}"
     contents = {
-        file: content for below in dicom_folders(folder) or [folder] for file, content in _dicom_contents(below).items()
+        file: content for below in dicom_folders(folder) or [folder] for file, content in dicom_contents(below).items()
     }
     if not any(contents.values()):
         return "cannot be read: no DICOM image is in the folder; give the folder that holds the slices themselves."

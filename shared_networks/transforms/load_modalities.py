@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import find_foreground, high_edges, second_background
+from shared_networks.io.background import find_foreground, high_edges, refuse_lost_contents, second_background
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -37,8 +37,6 @@ from shared_networks.transforms.modality_checks import (
 )
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.number_checks import check_numbers
-
-_MOST_LOST = 0.1  # of the other volume's contents: stripped by two tools, brains differ by less
 
 
 class LoadModalitiesd(LoadSourcesd):
@@ -160,7 +158,7 @@ class LoadModalitiesd(LoadSourcesd):
         """Image, foreground of each modality, brain, warnings, and the source whose grid they have."""
         pair, prepared = self._read_pair(value, self.modalities, _read_volume)
         masks, flat, zeros = map(list, zip(*map(self._check_and_scale, pair, self.modalities), strict=True))
-        _refuse_lost_contents(pair, masks)
+        refuse_lost_contents(pair, masks)
         first, second = pair
         if self.resample:
             second = resample_onto(first, second)
@@ -284,19 +282,6 @@ class LoadModalitiesd(LoadSourcesd):
             else:
                 label[values > 0] = self.overlay_value
         return on_grid_of(reference, label[None], label_filename=str(paths[0])), changed
-
-
-def _refuse_lost_contents(pair: Sequence[Source], masks: Sequence[np.ndarray]) -> None:
-    """NaN that was taken as the surroundings of one volume, but lies where the other one has its contents."""
-    for source, other, contents in ((pair[0], pair[1], masks[1]), (pair[1], pair[0], masks[0])):
-        if source.cleared is None or source.cleared.shape != contents.shape:
-            continue
-        lost = int(np.count_nonzero(source.cleared & contents))
-        if lost > _MOST_LOST * np.count_nonzero(contents):
-            raise InputError(
-                f"{source.path}: {lost} NaN or infinite values where {other.path.name} has its contents; replace them "
-                "(for example by 0) and try again."
-            )
 
 
 def _read_volume(path: Path) -> Source:
