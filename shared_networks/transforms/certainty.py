@@ -9,7 +9,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy, convert_to_tensor
 
 from shared_networks.metrics.lesions import lesion_components
-from shared_networks.transforms.split_segmentation import voxel_ml
+from shared_networks.transforms.lesion_rules import voxel_ml
 
 
 class SegmentationCertaintyd(MapTransform):
