@@ -1,5 +1,7 @@
 """Region mask module of GeSeNet (Li et al. 2023, Section III-C, Eq. 6 and 7, Fig. 3b-d and 4)."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -31,7 +33,11 @@ class RegionMaskGenerator(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 32, hidden_channels: int = 8, temperature: float = 0.5, upsampling: str = "transposed"
+        self,
+        in_channels: int = 32,
+        hidden_channels: int = 8,
+        temperature: float = 0.5,
+        upsampling: Literal["transposed", "bilinear"] = "transposed",
     ) -> None:
         super().__init__()
         if upsampling not in ("transposed", "bilinear"):
@@ -96,7 +102,11 @@ class RegionMask(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 32, temperature: float = 0.5, upsampling: str = "transposed", form: str = "masked"
+        self,
+        channels: int = 32,
+        temperature: float = 0.5,
+        upsampling: Literal["transposed", "bilinear"] = "transposed",
+        form: str = "masked",
     ) -> None:
         super().__init__()
         if form not in _FORMS:

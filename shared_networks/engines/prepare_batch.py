@@ -6,10 +6,24 @@ import torch
 from monai.engines import PrepareBatch
 from monai.utils import convert_to_tensor
 
+from shared_networks.errors import InputError
+
 
 def _plain(tensor: torch.Tensor, device: str | torch.device | None = None, non_blocking: bool = False) -> torch.Tensor:
     """Put a tensor on the device, without meta data, whose bookkeeping costs time in every operation."""
     return convert_to_tensor(tensor).to(device=device, non_blocking=non_blocking)
+
+
+def _network_input(batchdata: dict[str, torch.Tensor], key: str) -> torch.Tensor:
+    """What a batch holds under the key that a user set.
+
+    Raises:
+        InputError: when it holds no image of that name.
+    """
+    if not isinstance(batchdata.get(key), torch.Tensor):
+        known = " or ".join(name for name, value in batchdata.items() if isinstance(value, torch.Tensor))
+        raise InputError(f"input_key is {key!r}; expected one of what a batch holds: {known}.")
+    return batchdata[key]
 
 
 class PrepareFusionBatch(PrepareBatch):
@@ -34,7 +48,7 @@ class PrepareFusionBatch(PrepareBatch):
         target = _plain(batchdata["image"], device, non_blocking)
         seen = target
         if self.input_key != "image":
-            seen = _plain(batchdata[self.input_key], device, non_blocking)
+            seen = _plain(_network_input(batchdata, self.input_key), device, non_blocking)
         keywords = {"return_masks": True} if self.return_masks else {}
         return seen, target, (), keywords
 
@@ -103,7 +117,7 @@ class PrepareMutualReinforcingBatch(PrepareBatch):
 
         With features the input is B x 34 x spatial and the network's keywords are ``{"encoded": True}``.
         """
-        inputs = _plain(batchdata[self.input_key], device, non_blocking)
+        inputs = _plain(_network_input(batchdata, self.input_key), device, non_blocking)
         target = {"image": _plain(batchdata[self.image_key], device, non_blocking)}
         if self.label_key:
             target["label"] = _plain(batchdata[self.label_key], device, non_blocking)

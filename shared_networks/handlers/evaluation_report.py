@@ -18,6 +18,8 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 
+from shared_networks.errors import InputError
+from shared_networks.io.file_names import is_path
 from shared_networks.utils.atomic import atomic_text
 from shared_networks.utils.hashing import weights_entry
 
@@ -86,12 +88,39 @@ class EvaluationReport(ABC):
         return columns
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator, after its metrics."""
+        """Attach to an evaluator, after its metrics.
+
+        Raises:
+            InputError: when a name cannot be a part of a file name, or the files of this name are of other data.
+        """
+        self._check_names()
         engine.add_event_handler(Events.STARTED, self._reset)
         engine.add_event_handler(Events.ITERATION_STARTED, self._start_clock)
         engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._stop_clock)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._note_cases)
         engine.add_event_handler(Events.COMPLETED, self._write)
+
+    def _check_names(self) -> None:
+        """Before the run, whose result would be lost: ``a`` with ``b_c`` and ``a_b`` with ``c`` are one name."""
+        for key, name in (("data_name", self.data), ("method", self.method)):
+            if not name or is_path(name):
+                raise InputError(f"{key} is {name!r}; give a name that can be a part of a file name.")
+        file = self.output_dir / f"{self.stem}.json"
+        earlier = self._read(file)
+        if earlier and (earlier.get("data"), earlier.get("method")) != (self.data, self.method):
+            raise InputError(
+                f"{file} is of method {earlier.get('method')} on {earlier.get('data')}, not of {self.method} on "
+                f"{self.data}; give another data_name, method or output_dir."
+            )
+
+    @staticmethod
+    def _read(file: Path) -> dict[str, Any]:
+        """A summary; empty where there is none, or a file of something else."""
+        try:
+            summary = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return summary if isinstance(summary, dict) else {}
 
     def _reset(self, engine: Engine) -> None:
         self.cases.clear()
@@ -143,9 +172,6 @@ class EvaluationReport(ABC):
         """Of all methods on this data and with the keys of ``own``: data may have names that begin alike, and the other
         bundle may write here too."""
         for file in sorted(self.output_dir.glob(f"{glob.escape(self.data)}_*.json")):
-            try:
-                summary = json.loads(file.read_text("utf-8"))
-            except ValueError:  # a file of something else
-                continue
-            if isinstance(summary, dict) and summary.get("data") == self.data and own.keys() <= summary.keys():
+            summary = self._read(file)
+            if summary.get("data") == self.data and own.keys() <= summary.keys():
                 yield summary

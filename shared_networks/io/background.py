@@ -1,15 +1,12 @@
 """What of a volume is background: connected to the edges of its box, low, flat; the rest is foreground, holes too."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.io.source import Source
 from shared_networks.utils.bounding_box import bounding_box
-from shared_networks.utils.closing import closed
 
 _RIPPLE, _MOST_RIPPLE = 0.02, 0.15
 """How far from its level a background may be that is not flat, as a share of the 99th percentile of what is not
@@ -27,11 +24,6 @@ _MOST_OF_SURFACE = 0.8
 _LEAST_SHARE, _LEAST_EDGE = 0.05, 0.5  # of the volume, and of the edges of its box, that a background has
 _ISLAND = 0.01  # of the largest part; smaller ones in a background that is not flat are ripples
 _LEAST_NAN = 0.2  # of the edges: more is a background of NaN
-_CUT_IN_BOTH, _CUT_IN_ONE = 1e-3, 0.02
-"""Share of the brain that is exactly 0, though enclosed, from which values were cut off at 0: in both images, in one.
-In 21 clean pairs it was 4.1e-4 and 6.4e-3 at most."""
-_FEWEST_CUT = 100  # voxels; fewer are a chance
-_FURROW = 5.0  # mm, half the width of furrows that are filled then
 _LARGEST_GAP, _GAP_SHARE, _MOST_GAPS = 16, 1e-4, 0.02
 """Gaps inside that are taken as background too: voxels of one, or its share of the contents, and share of them all."""
 
@@ -79,36 +71,6 @@ def find_foreground(values: np.ndarray) -> Foreground:
                     "was taken as background; if that is wrong, set the background to 0",
                 )
     return Foreground(moved, ~exact)
-
-
-def with_cut_fluid(mask: np.ndarray, zeros: Sequence[np.ndarray], source: Source, names: str) -> np.ndarray:
-    """A brain with the fluid of its furrows, where a noisy or clipped scan has 0 for fluid, with a remark.
-
-    Enclosed, such fluid is a hole, which belongs to the brain anyway; many holes say that at the surface it cannot be
-    told from the background. The furrows up to 10 mm wide are filled then; on the crowns of the gyri it stays lost.
-
-    Args:
-        mask: brain, bool of X x Y x Z, holes included; all outside it is background.
-        zeros: where each image is exactly 0, bool of the same shape; one image or two.
-        source: gets the remark; its affine gives the size of voxels.
-        names: of the images, for the remark.
-
-    Returns:
-        The mask itself where values were not cut off.
-    """
-    cut = np.count_nonzero(np.logical_and.reduce([mask, *zeros]))
-    share = _CUT_IN_ONE if len(zeros) == 1 else _CUT_IN_BOTH
-    if cut < max(_FEWEST_CUT, share * np.count_nonzero(mask)):
-        return mask
-    spacing = voxel_sizes(source.affine)
-    brain = binary_fill_holes(closed(mask, spacing, _FURROW))
-    volume = (np.count_nonzero(brain) - np.count_nonzero(mask)) * float(spacing.prod()) / 1000
-    if volume:
-        source.warnings.append(
-            f"{names}: fluid inside the brain is 0 like the background (values cut off at 0?); {volume:.3g} ml of "
-            "furrows at the surface were taken as brain too; give images whose low values were kept"
-        )
-    return brain
 
 
 def second_background(found: Foreground) -> float | None:

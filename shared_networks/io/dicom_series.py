@@ -14,6 +14,7 @@ from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 
 _FRAMES = "0028|0008"
 _MOST_LISTED = 8
+_NUMBER = re.compile(r"\d+")
 _PIXELS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
 _FLOAT_PIXELS = (b"\xe0\x7f\x08\0OF", b"\xe0\x7f\x09\0OD")
 
@@ -90,8 +91,8 @@ def find_series(path: str | Path) -> DicomSeries:
     none or several of them, or when a file of the series is damaged.
     """
     folder, choice = split_choice(path)
-    series = list_series(folder)
-    readable = {file for one in series for file in one.files}
+    series = every = list_series(folder)
+    readable = {file for one in every for file in one.files}
     if not series:
         raise InputError(f"{folder}: {_why_nothing(folder)}")
     listing = listed(series)
@@ -100,6 +101,7 @@ def find_series(path: str | Path) -> DicomSeries:
         if len(wanted) != 1:
             raise InputError(f"{path}: {len(wanted)} series fit '{choice}'; there are: {listing}.")
         series = wanted
+    others = [one for one in every if one is not series[0]]
     if len(series) > 1:
         raise InputError(
             f"{path}: more than one DICOM series in the folder: {listing}; choose one by its number, description or "
@@ -107,7 +109,7 @@ def find_series(path: str | Path) -> DicomSeries:
         )
     if folder.is_dir():
         for below in {file.parent for file in series[0].files}:
-            _refuse_damaged(below, series[0], readable)
+            _refuse_damaged(below, series[0], others, readable)
     return series[0]
 
 
@@ -229,19 +231,40 @@ def _dicom_contents(folder: Path, but: Collection[Path] = ()) -> dict[Path, byte
     }
 
 
-def _refuse_damaged(folder: Path, series: DicomSeries, readable: Collection[Path]) -> None:
-    """A file of the series that the reader passes over would be a missing slice, unnoticed at the ends of the stack."""
-    named = {_without_numbers(file) for file in series.files}
-    for file in folder.iterdir():
-        if file not in readable and file.is_file() and not file.stat().st_size and _without_numbers(file) in named:
-            raise InputError(f"{file}: the file is empty, and named like those of the DICOM series; copy it again.")
+def _refuse_damaged(
+    folder: Path, series: DicomSeries, others: Sequence[DicomSeries], readable: Collection[Path]
+) -> None:
+    """A file of the series that the reader passes over would be a missing slice, unnoticed at the ends of the stack.
+
+    An empty file has nothing but its name: one that is named like those of another series only belongs to that one.
+    """
+    own, foreign = _name_patterns(series), [pattern for other in others for pattern in _name_patterns(other)]
+    for file in sorted(folder.iterdir()):
+        if file in readable or not file.is_file() or file.stat().st_size:
+            continue
+        is_own = any(pattern.fullmatch(file.name) for pattern in own)
+        is_foreign = not is_own and any(pattern.fullmatch(file.name) for pattern in foreign)
+        if is_own or (file.suffix.lower() == ".dcm" and not is_foreign):
+            raise InputError(
+                f"{file}: the file is empty, and may belong to the DICOM series; copy it again, or take it away if it "
+                "is another one's."
+            )
     for file, content in _dicom_contents(folder, readable).items():
-        if not content or (series.uid.encode() in content and series.sop_class.encode() in content[:1000]):
+        if content and series.uid.encode() in content and series.sop_class.encode() in content[:1000]:
             raise InputError(f"{file}: cannot be read, but belongs to the DICOM series; copy or export it again.")
 
 
-def _without_numbers(file: Path) -> str:
-    return re.sub(r"\d+", "0", file.name)
+def _name_patterns(series: DicomSeries) -> list[re.Pattern[str]]:
+    """How the files of a series are named: with any number where their numbers differ."""
+    numbers: dict[tuple[str, ...], list[list[str]]] = {}
+    for file in series.files:
+        numbers.setdefault(tuple(_NUMBER.split(file.name)), []).append(_NUMBER.findall(file.name))
+    patterns = []
+    for texts, found in numbers.items():
+        at_places = [set(place) for place in zip(*found, strict=True)]
+        fixed = [places.pop() if len(places) == 1 < len(found) else r"\d+" for places in at_places]
+        patterns.append("".join(map("".join, zip(map(re.escape, texts), [*fixed, ""], strict=True))))
+    return [re.compile(pattern) for pattern in patterns]
 
 
 def _why_nothing(folder: Path) -> str:

@@ -8,7 +8,9 @@ from monai.networks import one_hot
 from torch import nn
 
 from shared_networks.blocks.gradients import sobel_gradient_magnitude
+from shared_networks.errors import InputError
 from shared_networks.losses.precision import in_single_precision
+from shared_networks.utils.number_checks import check_number
 
 
 class VisualFusionLoss(nn.Module):
@@ -76,6 +78,7 @@ class MutualReinforcingLoss(nn.Module):
 
     Raises:
         ValueError: when every weight is 0.
+        InputError: when a class weight is no number of at least 0, or, in a call, when there is not one for each class.
     """
 
     def __init__(
@@ -97,6 +100,8 @@ class MutualReinforcingLoss(nn.Module):
         self.visual_loss = VisualFusionLoss(delta, intensity)
         self.dice_loss = MaskedDiceLoss(include_background=True, batch=batch_dice)
         self.ignore_label, self.auxiliary_of = ignore_label, auxiliary_of
+        for weight in () if class_weights is None else class_weights:
+            check_number("class_weights", weight, least=0)
         weights = None if class_weights is None else torch.as_tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
         self.parts: dict[str, torch.Tensor] = {}
@@ -154,6 +159,9 @@ class MutualReinforcingLoss(nn.Module):
     def _cross_entropy(self, log_probability: torch.Tensor, label: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         weight = known
         if self.class_weights is not None:
+            count, classes = len(self.class_weights), log_probability.shape[1]
+            if count != classes:
+                raise InputError(f"class_weights has {count} numbers; expected one for each of {classes} classes.")
             class_weights = self.class_weights.to(device=label.device, dtype=known.dtype)
             weight = known * class_weights[label]
         # At least 1 below the line: a batch without any classified voxel has entropy 0.

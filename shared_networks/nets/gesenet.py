@@ -1,5 +1,7 @@
 """GeSeNet, the fusion network (Li et al., IEEE TNNLS 2023, doi 10.1109/TNNLS.2023.3293274)."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -19,7 +21,7 @@ class _Branch(nn.Module):
         region_mask: bool,
         mask_before_edge: bool,
         temperature: float,
-        mask_upsampling: str,
+        mask_upsampling: Literal["transposed", "bilinear"],
         inference_form: str,
     ) -> None:
         super().__init__()
@@ -92,7 +94,7 @@ class GeSeNet(nn.Module):
         skip: bool = True,
         mask_before_edge: bool = False,
         temperature: float = 0.5,
-        mask_upsampling: str = "transposed",
+        mask_upsampling: Literal["transposed", "bilinear"] = "transposed",
         output_range: tuple[float, float] = (0.0, 1.0),
         inference_form: str = "masked",
         black_background: bool = False,

@@ -4,13 +4,19 @@ import ast
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pydoc import locate
 from typing import Any
 
 from monai.bundle import ConfigComponent, ConfigParser, ReferenceResolver
 
 from shared_networks.utils.number_checks import is_number
+
+_COUNTS = (
+    *("batch_size", "max_epochs", "iterations_per_epoch", "val_interval", "validation_every", "versions", "classes"),
+    "histogram_stride",
+)
+"""Settings of which 0 leaves nothing to do, or divides by it."""
 
 
 def unknown_keys(given: Iterable[str], files: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
@@ -57,8 +63,8 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
 
     Nothing would look at them until they are used, which may be in the middle of a run. References, expressions and
     None pass. Where the file holds an expression, its form says what kind it yields, if it does. Of the keys at the
-    top, which users set, numbers that are not negative in the files must not become so, and lists and dictionaries stay
-    what they are; a component's argument may have several forms.
+    top, which users set, numbers that are not negative in the files must not become so, nor counts 0; lists and
+    dictionaries stay what they are. A component's argument may have several forms.
 
     Args:
         given: override keys and values.
@@ -69,11 +75,11 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
     """
     found = []
     for key, value in given.items():
-        if value is None or _is_reference(value):
+        if value is None or is_reference(value):
             continue
         parts = ReferenceResolver.split_id(key)
         default = _yielded(look_up(files, parts), files)
-        expected = _expected_plain(value, default, len(parts) == 1)
+        expected = _expected_plain(key, value, default, len(parts) == 1)
         if not expected and len(parts) == 1 and parts[0] != ConfigParser.meta_key:
             expected = _expected_whole(value, default)
         if expected:
@@ -81,7 +87,7 @@ def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[
     return found
 
 
-def _expected_plain(value: Any, default: Any, is_setting: bool) -> str:
+def _expected_plain(key: str, value: Any, default: Any, is_setting: bool) -> str:
     """What a value should be where the file holds a switch or a number; '' where it is that, or something else."""
     if isinstance(default, bool):
         is_one = value in (0, 1) if isinstance(value, int | float) else str(value).lower() in ("true", "false")
@@ -92,7 +98,8 @@ def _expected_plain(value: Any, default: Any, is_setting: bool) -> str:
         return "a number"
     if isinstance(default, int) and value != int(value):
         return "a whole number"
-    return "at least 0" if is_setting and default >= 0 > value else ""
+    least = 1 if is_setting and key in _COUNTS and default >= 1 else 0
+    return f"at least {least}" if is_setting and default >= 0 and value < least else ""
 
 
 def _expected_whole(value: Any, default: Any) -> str:
@@ -118,13 +125,14 @@ def _expected_list(value: Any, default: list[Any]) -> str:
     of_texts = plain and all(isinstance(part, str) for part in default)
     if of_numbers and len(default) in (2, 3) and len(value) != len(default):
         return f"a list of {len(default)} numbers such as {example}"
-    is_good = (not of_numbers or all(is_number(part) or _is_reference(part) for part in value)) and (
+    is_good = (not of_numbers or all(is_number(part) or is_reference(part) for part in value)) and (
         not of_texts or all(isinstance(part, str) for part in value)
     )
     return "" if is_good else f"a list such as {example}"
 
 
-def _is_reference(value: Any) -> bool:
+def is_reference(value: Any) -> bool:
+    """Whether it is a text that MONAI resolves: a reference, an expression or a macro."""
     return isinstance(value, str) and value.startswith(("$", "@", "%"))
 
 
@@ -155,6 +163,13 @@ def _kind_of(expression: ast.expr, files: Mapping[str, Any]) -> Any:
         if isinstance(expression.func, ast.Attribute) and expression.func.attr in ("startswith", "is_available"):
             return True
         return 1 if isinstance(expression.func, ast.Name) and expression.func.id == "len" else None
+    if isinstance(expression, ast.UnaryOp):
+        return _kind_of(expression.operand, files)
+    if isinstance(expression, ast.BinOp):
+        sides = [_kind_of(side, files) for side in (expression.left, expression.right)]
+        return sum(sides) if all(isinstance(side, int | float) for side in sides) else None
+    if isinstance(expression, ast.ListComp):
+        return _kind_of(expression.generators[0].iter, files)
     if isinstance(expression, ast.Name):
         value = files.get(expression.id)
     else:
@@ -205,14 +220,20 @@ def look_up(config: Any, parts: Sequence[str]) -> Any:
     return config
 
 
+def component_callable(component: Mapping[str, Any]) -> Callable[..., Any] | None:
+    """What a component of a configuration calls; None when it is not found."""
+    target = ConfigComponent(dict(component)).resolve_module_name()
+    found = locate(target) if isinstance(target, str) else target
+    return found if callable(found) else None
+
+
 def _argument_names(component: Mapping[str, Any]) -> list[str] | None:
     """Names the component's constructor takes; ``None`` when it takes any, or cannot be asked."""
-    target = ConfigComponent(dict(component)).resolve_module_name()
-    callable_ = locate(target) if isinstance(target, str) else None
-    if not callable(callable_):
+    target = component_callable(component)
+    if target is None:
         return None
     try:
-        parameters = inspect.signature(callable_).parameters.values()
+        parameters = inspect.signature(target).parameters.values()
     except ValueError:  # written in C, and says nothing
         return None
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):

@@ -1,5 +1,6 @@
 """Under MONAI's stock runner, end with one line that says what went wrong instead of a traceback."""
 
+import linecache
 import logging
 import re
 import sys
@@ -50,14 +51,37 @@ def reason_of(error: BaseException) -> str:
     fault = find_input_error(error)
     if fault is not None:
         return _from_worker(str(fault))
-    place = ""
-    while isinstance(error, RuntimeError) and error.__cause__ and str(error).startswith(_WRAPPERS):
-        place = f" (in {_as_written(str(error))})"
-        error = error.__cause__
+    is_refused = _is_refused_setting(error)
+    error, wrappers = _unwrapped(error)
+    place = f" (in {_as_written(wrappers[-1])})" if wrappers else ""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     text = one_line(error)[:_LONGEST]
-    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
+    kind = "" if is_refused else f"{type(error).__name__}{': ' if text else ''}"
+    return f"{kind}{text}{place}"
+
+
+def _is_refused_setting(error: BaseException) -> bool:
+    """Whether a component of this package said, while it was made, that its arguments are none for it."""
+    error, wrappers = _unwrapped(error)
+    is_making = any(text.startswith("Failed to instantiate") for text in wrappers)
+    if not is_making or type(error) is not ValueError:
+        return False
+    # What Python raises in a line of this package says nothing of the arguments.
+    return any(
+        frame.f_globals.get("__name__", "").startswith("shared_networks.")
+        and linecache.getline(frame.f_code.co_filename, line).lstrip().startswith("raise ")
+        for frame, line in list(walk_tb(error.__traceback__))[-1:]
+    )
+
+
+def _unwrapped(error: BaseException) -> tuple[BaseException, list[str]]:
+    """The error inside MONAI's wrappers, and what these say, from the outermost one."""
+    wrappers = []
+    while isinstance(error, RuntimeError) and error.__cause__ and str(error).startswith(_WRAPPERS):
+        wrappers.append(str(error))
+        error = error.__cause__
+    return error, wrappers
 
 
 def shorten_errors() -> None:
@@ -94,7 +118,8 @@ def _from_worker(text: str) -> str:
 
 def _print_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     try:
-        details = "" if find_input_error(error) else _write_traceback(kind, error, traceback)
+        is_explained = find_input_error(error) or _is_refused_setting(error)
+        details = "" if is_explained else _write_traceback(kind, error, traceback)
     except OSError:  # nowhere to put it
         sys.__excepthook__(kind, error, traceback)
         return

@@ -20,6 +20,7 @@ from monai.bundle import (
 
 from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import split_choice
+from shared_networks.runner.argument_kinds import mistaken_arguments
 from shared_networks.runner.call_stack import calling_frames
 from shared_networks.runner.config_keys import is_referred_to, look_up, mistaken_values, switches_as_text, unknown_keys
 from shared_networks.runner.devices import check_devices
@@ -145,7 +146,9 @@ def _check_keys(
     # MONAI passes over a key that is None: its default would stay, and a mistyped one goes unnoticed.
     lost = {key: None for key, text in typed.items() if text == "None" and key not in {*given, *own, *ids}}
     meant, faults = as_typed(given, typed, files, paths)
-    faults += unknown_keys([*given, *lost], files, parser.get()) + mistaken_values(given, files)
+    faults += unknown_keys([*given, *lost], files, parser.get())
+    mistaken = mistaken_values(given, files)
+    faults += mistaken or mistaken_arguments(meant, parser.get())
     if faults:
         raise InputError("; ".join(faults))
     for key, meaning in (switches_as_text(given, files) | lost).items():

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
-from shared_networks.io.background import find_foreground, high_edges, second_background, with_cut_fluid
+from shared_networks.io.background import find_foreground, high_edges, second_background
 from shared_networks.io.file_names import file_kind, file_stem, header_beside
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, resample_onto
 from shared_networks.io.reading import Source, read_source
@@ -22,6 +22,7 @@ from shared_networks.io.source_pair import (
     on_grid_of,
     prepare_single,
 )
+from shared_networks.io.zeros_inside import holes_remark, with_cut_fluid
 from shared_networks.transforms.label_maps import LABEL_REMEDY, label_values
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume, usual_slices
 from shared_networks.transforms.modality_checks import (
@@ -171,8 +172,10 @@ class LoadModalitiesd(LoadSourcesd):
         if flat[0] != flat[1]:
             masks[flat.index(False)] &= masks[flat.index(True)]
         brain = masks[0] | masks[1]
-        if self._may_fill and all(flat) and second is pair[1]:
-            brain = with_cut_fluid(brain, zeros, first, " and ".join(source.path.name for source in pair))
+        if self.brain_checks and all(flat) and second is pair[1]:
+            names, images = " and ".join(source.path.name for source in pair), [first.values, second.values]
+            first.warnings += holes_remark(brain, zeros, images, first, names)
+            brain = with_cut_fluid(brain, zeros, images, first, names) if self._may_fill else brain
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
         remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
@@ -184,7 +187,9 @@ class LoadModalitiesd(LoadSourcesd):
         there = 1 - missing
         name, lost = self.modalities[there], self.modalities[missing]
         source, prepared = prepare_single(_read_volume(Path(value[there])), self.prepare, self.resample)
-        brain, *_ = self._check_and_scale(source, name)
+        brain, is_flat, zeros = self._check_and_scale(source, name)
+        if self.brain_checks and is_flat:
+            source.warnings += holes_remark(brain, [zeros], [source.values], source, source.path.name)
         pair = [source, absent(source)] if there == 0 else [absent(source), source]
         images = np.stack([one.values for one in pair]).astype(np.float32)
         image = on_grid_of(source, images, other_filename="", preparation=prepared, missing_modality=lost)
@@ -241,8 +246,9 @@ class LoadModalitiesd(LoadSourcesd):
         shown = normalise_volume(found.values[box], self.lower, self.upper, None if usual is None else usual[box])
         source.values[box] = shown * found.mask[box]
         zeros, is_flat = found.values == 0, not found.remark
-        fills = is_flat and self._may_fill
-        mask = with_cut_fluid(found.mask, [zeros], source, source.path.name) if fills else found.mask
+        mask = found.mask
+        if is_flat and self._may_fill:
+            mask = with_cut_fluid(mask, [zeros], [source.values], source, source.path.name)
         return mask, is_flat, zeros
 
     def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:

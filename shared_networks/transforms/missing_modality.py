@@ -1,7 +1,7 @@
 """One of two modalities is not there: for training that prepares a network for it, and for measuring what it costs."""
 
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.config import KeysCollection
@@ -25,7 +25,11 @@ class DropModalityd(MapTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, channel: int, brain_key: str = "", foreground_key: str = "foreground"
+        self,
+        keys: KeysCollection,
+        channel: Literal[0, 1],
+        brain_key: str = "",
+        foreground_key: str = "foreground",
     ) -> None:
         super().__init__(keys)
         self.brain_key = brain_key

@@ -6,6 +6,7 @@ from monai.data import MetaTensor
 from monai.engines import SupervisedTrainer
 
 from shared_networks.engines import PrepareFusionBatch, PrepareMutualReinforcingBatch, PrepareRefinementBatch
+from shared_networks.errors import InputError
 from shared_networks.losses import MutualReinforcingLoss, TwoLevelRefinementLoss
 
 
@@ -25,6 +26,15 @@ def test_a_disturbed_copy_is_the_input():
     inputs, target, _, keywords = PrepareFusionBatch(input_key="seen")(batch)
     assert torch.equal(inputs, batch["seen"]) and target is batch["image"]
     assert keywords == {}
+
+
+@pytest.mark.parametrize("prepare", [PrepareFusionBatch, PrepareMutualReinforcingBatch])
+@pytest.mark.parametrize("key", ["xx", "case", 3])
+def test_an_input_that_the_batch_does_not_hold_is_named(prepare, key):
+    batch = {"image": torch.rand(1, 2, 4, 4), "seen": torch.rand(1, 2, 4, 4), "case": ["a"]}
+    with pytest.raises(InputError) as caught:
+        prepare(input_key=key)(batch)
+    assert str(caught.value) == f"input_key is {key!r}; expected one of what a batch holds: image or seen."
 
 
 class TinyAutoencoder(torch.nn.Module):

@@ -8,6 +8,7 @@ import torch
 from ignite.engine import Engine
 from monai.engines import IterationEvents
 
+from shared_networks.errors import InputError
 from shared_networks.handlers import SegmentationEvaluationReport
 from tests.bundles.bundle_runs import read_table
 
@@ -93,3 +94,16 @@ def test_data_whose_names_begin_alike_and_other_files_stay_apart(tmp_path):
     assert "ours" in ours and "theirs" not in ours and "gesenet" not in ours
     assert "theirs" in (tmp_path / "tiny_test_comparison.md").read_text(encoding="utf-8")
     assert "ours" in (tmp_path / "tiny[1]_comparison.md").read_text(encoding="utf-8")
+
+
+def test_names_that_would_lose_a_result_are_refused_before_the_run(tmp_path):
+    evaluate(tmp_path, data="tiny", method="test_ours")
+    evaluate(tmp_path, data="tiny", method="test_ours")  # the same again
+    before = (tmp_path / "tiny_test_ours_clean.json").read_bytes()
+    with pytest.raises(InputError, match=r"tiny_test_ours_clean.json is of method test_ours on tiny, not of ours on"):
+        evaluate(tmp_path, data="tiny_test")
+    assert (tmp_path / "tiny_test_ours_clean.json").read_bytes() == before
+    for keys in ({"data": "a/b"}, {"data": ""}, {"method": ".."}):
+        with pytest.raises(InputError, match=r"(data_name|method) is '.*'; give a name that can be a part of a file"):
+            evaluate(tmp_path / "other", **keys)
+    assert not (tmp_path / "other").exists()

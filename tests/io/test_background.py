@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label, shift
 
-from shared_networks.clinical import PreparePair
 from shared_networks.data import resolve_cases
 from shared_networks.errors import InputError
 from shared_networks.io.background import (
@@ -17,7 +16,6 @@ from shared_networks.io.background import (
     find_foreground,
     high_edges,
     second_background,
-    with_cut_fluid,
 )
 from shared_networks.io.reading import read_source
 from shared_networks.io.source import Source
@@ -122,50 +120,6 @@ def test_what_fills_its_box_has_no_background():
 def test_a_single_slice_has_holes_too():
     values = brain()[:, :, 18:19]
     assert np.array_equal(find_foreground(values).mask, ball()[:, :, 18:19])
-
-
-def furrowed(holes, seed=0):
-    """A ball with furrows 6 voxels wide, cut in from the top, and ``holes`` enclosed voxels that are 0."""
-    values = np.where(ball(), np.random.default_rng(seed).uniform(300, 1000, SHAPE), 0).astype(np.float32)
-    values[17:23, :, 24:] = 0
-    inside = np.argwhere(ball(10) & (values > 0))
-    values[tuple(inside[:: len(inside) // holes][:holes].T)] = 0
-    return values
-
-
-@pytest.mark.parametrize(("holes", "filled"), [(8, False), (150, True)])
-def test_furrows_belong_to_the_brain_where_fluid_is_cut_off(tmp_path, holes, filled):
-    """Enclosed fluid that is 0 in both images says that the fluid at the surface is lost, too."""
-    paths = [str(tmp_path / f"{name}.nii.gz") for name in ("t1", "flair")]
-    for seed, path in enumerate(paths):
-        nib.save(nib.Nifti1Image(furrowed(holes, seed), np.diag([1, 1, 1.5, 1])), path)
-    loaded = LoadModalitiesd()({"image": paths})
-    found = loaded["brain"][0].numpy().astype(bool)
-    before = find_foreground(furrowed(holes)).mask
-    furrow = ball(11) & ~before
-    assert furrow.sum() > 300 and found[before].all()
-    if not filled:
-        assert np.array_equal(found, before) and "cut off" not in loaded["warning"]
-        return
-    other = LoadModalitiesd(brain_checks=False)({"image": paths})["brain"][0].numpy()
-    assert np.array_equal(other, before)  # for brains only
-    nib.save(nib.Nifti1Image(before.astype(np.uint8), np.diag([1, 1, 1.5, 1])), tmp_path / "mask.nii.gz")
-    masked = LoadModalitiesd(prepare=PreparePair(brain_mask=str(tmp_path / "mask.nii.gz")))({"image": paths})
-    assert np.array_equal(masked["brain"][0].numpy(), before)  # a mask that was given is the brain
-    assert found[furrow].all() and not found[~ball(15)].any()
-    fact = "t1.nii.gz and flair.nii.gz: fluid inside the brain is 0 like the background (values cut off at 0?)"
-    gained = np.count_nonzero(found & ~before) * 1.5 / 1000
-    assert f"{fact}; {gained:.3g} ml of furrows at the surface were taken as brain too" in loaded["warning"]
-    assert not loaded["image"].numpy()[:, found & ~before].any()
-
-
-def test_one_image_alone_may_have_more_zeros():
-    values = furrowed(150)
-    mask, given = find_foreground(values).mask, source(values)
-    assert with_cut_fluid(mask, [values == 0], given, "t1.nii.gz") is mask
-    assert with_cut_fluid(mask, [values == 0, values == 1], given, "") is mask and given.warnings == []
-    assert with_cut_fluid(mask, [values == 0, values == 0], given, "both").sum() > mask.sum() + 300
-    assert given.warnings[0].startswith("both: fluid inside")
 
 
 def source(values):

@@ -190,7 +190,7 @@ def text_only(folder):
     [
         (gap, r"missing or unevenly spaced \(6 mm between slices 2 and 3 of 4, elsewhere 3 mm\)"),
         (truncated_end, r"0001\.dcm: cannot be read"),
-        (empty_end, "0001: the file is empty, and named like those of the DICOM series"),
+        (empty_end, "0001: the file is empty, and may belong to the DICOM series; copy it again, or take it away"),
         (two_echoes, "5 slices of the DICOM series lie where another one lies"),
         (localiser, "slices in different directions"),
         (other_size, r"0002\.dcm: cannot be read|slices of different size"),
@@ -209,6 +209,28 @@ def test_bad_series_are_refused_in_one_line(tmp_path, spoil, message):
     with pytest.raises(InputError, match=message) as caught:
         read_source(folder)
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "empty", "refused"),
+    [
+        (("a{number}.dcm", "b{number}.dcm"), "b7.dcm", ["b"]),
+        (("series1-{number}", "series2-{number}"), "series2-7", ["b"]),
+        (("series1-{number}", "series2-{number}"), "series3-7", []),  # no ending, and named like neither
+        (("1.2.3.1{number}", "1.2.3.2{number}"), "1.2.3.27", ["a", "b"]),  # the last numbers differ in any case
+        (("{number}.dcm", "b{number}.dcm"), "other.dcm", ["a", "b"]),  # of a third one, or of these
+    ],
+)
+def test_an_empty_file_is_of_the_series_that_it_is_named_like(tmp_path, names, empty, refused):
+    for number, name in enumerate(names):
+        write_series(tmp_path, voxels(number), AXIAL, name=name, SeriesDescription="ab"[number])
+    (tmp_path / empty).write_bytes(b"")
+    for number, chosen in enumerate("ab"):
+        if chosen in refused:
+            with pytest.raises(InputError, match=f"{empty}: the file is empty, and may belong to the DICOM series"):
+                read_source(f"{tmp_path}#{chosen}")
+        else:
+            assert np.array_equal(read_source(f"{tmp_path}#{chosen}").values, voxels(number))
 
 
 @pytest.mark.parametrize("name", ["none", "note.txt"])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from shared_networks.errors import InputError
 from shared_networks.losses import MutualReinforcingLoss, VisualFusionLoss
 
 
@@ -157,3 +158,16 @@ def test_an_auxiliary_class_counts_with_its_class_where_nobody_marked_it(batch):
     assert loss(wide, {**target, "marked": torch.tensor([True, True])}).item() == pytest.approx(
         six(wide, target).item()
     )
+
+
+@pytest.mark.parametrize("weights", [[1.0, -1.0], [1.0, "a"], ["nan"]])
+def test_class_weights_that_are_none(weights):
+    with pytest.raises(InputError, match="class_weights must be"):
+        MutualReinforcingLoss(cross_entropy=1.0, class_weights=weights)
+
+
+def test_class_weights_of_another_count_are_refused():
+    loss = MutualReinforcingLoss(visual=0, eta=0, cross_entropy=1.0, class_weights=[1, 2])
+    target = {"image": torch.rand(1, 2, 4, 4, 4), "label": torch.zeros(1, 1, 4, 4, 4)}
+    with pytest.raises(InputError, match="class_weights has 2 numbers; expected one for each of 3 classes"):
+        loss(torch.rand(1, 4, 4, 4, 4), target)

@@ -89,6 +89,8 @@ SETTINGS = {
     "ratios": [1.0, 1.0, 1.0, 2.0],
     "subjects": [],
     "count": 3,
+    "batch_size": 4,
+    "max_epochs": 2,
     "limit": None,
     "shift": -1.5,
     "amp": False,
@@ -107,6 +109,8 @@ SETTINGS = {
         ("overlap", -0.1, "overlap must be at least 0, got -0.1"),
         ("count", 2.5, "count must be a whole number, got 2.5"),
         ("count", -1, "count must be at least 0, got -1"),
+        ("batch_size", 0, "batch_size must be at least 1, got 0"),
+        ("max_epochs", -1, "max_epochs must be at least 1, got -1"),
         ("size", 9.5, "size must be a list such as [160, 192, 16], got 9.5"),
         ("size", "96", "size must be a list such as [160, 192, 16], got '96'"),
         ("size", [96, "x", 2], "size must be a list such as [160, 192, 16], got [96, 'x', 2]"),
@@ -130,6 +134,9 @@ def test_value_of_another_kind_is_a_mistake(key, value, expected):
         ("overlap", None),
         ("count", 4.0),
         ("shift", -9),
+        ("count", 0),
+        ("batch_size", 1),
+        ("net#batch_size", 0),  # of a component, which says what it takes
         ("size", 96),
         ("size", (1, 2, 3)),
         ("size", ["@count", 2, "$1 + 1"]),
@@ -170,12 +177,19 @@ def test_value_of_the_same_kind_passes(key, value):
         ("$@intensity if @amp else None", [1, 1], ""),
         ("$@intensity#0 if @amp else None", "x", ""),
         ("$[*range(@classes)]", "x", ""),
+        ("$[side + 2 for side in @sizes]", "x", "must be a list such as [96, 64], got 'x'"),
+        ("$[side + 2 for side in @sizes]", [], "must be a list of 2 numbers such as [96, 64], got []"),
+        ("$[part for part in @names]", "x", ""),
+        ("$0.1 * @rate", "x", "must be a number, got 'x'"),
+        ("$@count + (@rate is not None)", 2.5, "must be a whole number, got 2.5"),
+        ("$-(-len(@names) // @count)", "x", "must be a number, got 'x'"),
+        ("$@names + ['b']", "x", ""),
         ("$'a' if @amp else 'b'", 3, ""),
         ("$no python", "x", ""),
     ],
 )
 def test_an_expression_says_what_kind_it_yields(default, value, expected):
-    files = {"key": default, "intensity": [0.2, 0.85]}
+    files = {"key": default, "intensity": [0.2, 0.85], "sizes": [96, 64], "names": ["a"], "rate": 0.5, "count": 3}
     assert mistaken_values({"key": value}, files) == ([f"key {expected}"] if expected else [])
 
 

@@ -4,13 +4,20 @@ import logging
 import re
 import sys
 import tempfile
+from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
 from monai.bundle import ConfigParser
 from monai.transforms import Compose, Lambda
 
 from shared_networks.errors import InputError
-from shared_networks.runner.one_line_errors import find_input_error, reason_of, runs_as_bundle_command, shorten_errors
+from shared_networks.runner.one_line_errors import (
+    _print_one_line,
+    find_input_error,
+    reason_of,
+    runs_as_bundle_command,
+    shorten_errors,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +73,40 @@ def raised(make):
 
 def expression(text):
     return raised(lambda: ConfigParser({"device": "x", "a": text}).get_parsed_content("a"))
+
+
+def test_what_a_component_says_of_its_arguments_needs_no_traceback(capsys):
+    """Its message names the argument; an error that it did not foresee keeps its kind and traceback."""
+    component = {"_target_": "shared_networks.losses.MutualReinforcingLoss", "intensity": [0]}
+    error = raised(lambda: ConfigParser({"a": component}).get_parsed_content("a"))
+    expected = (
+        "intensity must be two weights of at least 0, of T1 and FLAIR, got [0]. "
+        "(in component 'shared_networks.losses.MutualReinforcingLoss')"
+    )
+    assert reason_of(error) == expected
+    _print_one_line(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err == f"error: {expected}\n"
+    component["intensity"] = 3
+    error = raised(lambda: ConfigParser({"a": component}).get_parsed_content("a"))
+    assert reason_of(error).startswith("TypeError: object of type 'int' has no len()")
+    _print_one_line(type(error), error, error.__traceback__)
+    assert "\nthe traceback is in " in capsys.readouterr().err
+    unraised = RuntimeError("Failed to instantiate component 'a'")
+    unraised.__cause__ = ValueError("b")
+    assert reason_of(unraised) == "ValueError: b (in component 'a')"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"), [("raise ValueError(\n        'bad')", ""), ("return int('bad'.upper())", "ValueError: ")]
+)
+def test_only_what_a_component_raises_itself_is_its_word(tmp_path, line, kind):
+    source = tmp_path / "made.py"
+    source.write_text(f"def make():\n    {line}\n")
+    specification = spec_from_file_location("shared_networks.made", source)
+    module = module_from_spec(specification)
+    specification.loader.exec_module(module)
+    error = raised(lambda: ConfigParser({"a": {"_target_": module.make}}).get_parsed_content("a"))
+    assert reason_of(error).startswith(f"{kind}{'invalid literal' if kind else 'bad'}")
 
 
 def test_reason_of_an_error_inside_a_config():
