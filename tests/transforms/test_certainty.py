@@ -20,7 +20,9 @@ def logits_of(probability):
 
 
 def test_mean_probability_and_uncertain_volume_inside_the_brain():
-    output = MetaTensor(logits_of([0.0999, 0.1001, 0.5, 0.69, 0.71, 0.6]), affine=torch.diag(torch.tensor([1.0, 2, 5, 1])))
+    output = MetaTensor(
+        logits_of([0.0999, 0.1001, 0.5, 0.69, 0.71, 0.6]), affine=torch.diag(torch.tensor([1.0, 2, 5, 1]))
+    )
     brain = torch.tensor([1.0, 1, 1, 1, 1, 0]).reshape(1, 6, 1, 1)
     item = SegmentationCertaintyd()({"pred": output, "brain": brain})
     # Three voxels of 10 mm3 are between 0.1 and 0.7.
