@@ -40,7 +40,9 @@ class Rules(NamedTuple):
     smallest_lesion_ml: float = 0.02
 
 
-GRID = [Rules(*values) for values in itertools.product((0.5, 0.7, 0.85), (0.1, 0.2, 0.3), (1.5, 2.0, 2.5), (0.5, 0.75))]
+GRID = [
+    Rules(*values) for values in itertools.product((0.6, 0.7, 0.8, 0.9), (0.1, 0.2, 0.3), (1.5, 2.0, 2.5), (0.5, 0.75))
+]
 OTHERS = {
     "probability of at least 0.5": Rules(0.5),
     "at least 0.85": Rules(0.85),

@@ -31,7 +31,7 @@ class SegmentationCertaintyd(MapTransform):
         keys: KeysCollection = "pred",
         brain_key: str = "brain",
         lesion_class: int | None = 4,
-        uncertain: Sequence[float] = (0.1, 0.7),
+        uncertain: Sequence[float] = (0.2, 0.8),
         certainty_key: str = "certainty",
     ) -> None:
         super().__init__(keys)
