@@ -16,9 +16,10 @@ In 21 clean pairs it was 4.1e-4 and 6.4e-3 at most."""
 _FEWEST_CUT = 100  # voxels; fewer are a chance
 _FURROW = 5.0  # mm, half the width of furrows that are filled then
 _LEAST_HOLE_ML = 0.5  # a ball of 10 mm
-_SHARP = 0.75
+_SHARP = 0.6
 """How bright, next to a hole that was cut out, the image is in the median, as a share of its median. In 4 pairs it was
-0.96 and more beside balls and lesions that were set to 0, beside fluid that was cut off 0.51 and less in the T1."""
+0.96 and more beside balls and lesions that were set to 0 (less where they touch a ventricle), beside fluid that was
+cut off 0.51 and less in the T1."""
 
 
 def find_holes(

@@ -10,6 +10,7 @@ from monai.utils import convert_to_numpy, convert_to_tensor
 
 from shared_networks.metrics.lesions import lesion_components
 from shared_networks.transforms.lesion_rules import voxel_ml
+from shared_networks.utils.number_checks import check_number
 
 
 class SegmentationCertaintyd(MapTransform):
@@ -24,6 +25,9 @@ class SegmentationCertaintyd(MapTransform):
         lesion_class: class of the lesions; None leaves ``uncertain_lesion_ml`` out.
         uncertain: lowest and highest probability, the highest not included.
         certainty_key: where the numbers go.
+
+    Raises:
+        InputError: in the call, when the output has no such class.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class SegmentationCertaintyd(MapTransform):
             numbers = {"mean_probability": round(float(probability.amax(dim=0).mean()), 4)}
             if self.lesion_class is not None:
                 lowest, highest = self.uncertain
+                check_number("lesion_class", self.lesion_class, least=0, below=len(probability), whole=True)
                 lesion = probability[self.lesion_class]
                 voxels = int(((lesion >= lowest) & (lesion < highest)).sum())
                 numbers["uncertain_lesion_ml"] = round(voxels * voxel_ml(d[key]), 4)

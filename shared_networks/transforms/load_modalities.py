@@ -25,6 +25,7 @@ from shared_networks.io.source_pair import (
 from shared_networks.io.zeros_inside import holes_remark, with_cut_fluid
 from shared_networks.transforms.label_maps import LABEL_REMEDY, label_values
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume, usual_slices
+from shared_networks.transforms.mirror_check import mirror_remarks
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
     brain_remarks,
@@ -264,6 +265,7 @@ class LoadModalitiesd(LoadSourcesd):
             contents = brain & (images > 0).any(axis=0)  # holes are not deep
             if not brain.all() and look_swapped(*images, contents, voxel_sizes(affine)):
                 remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
+            remarks += mirror_remarks(images, affine, names)
         return remarks
 
     def _read_label(self, value: Any, reference: Source) -> tuple[MetaTensor, list[str]]:

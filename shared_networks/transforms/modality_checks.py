@@ -76,10 +76,12 @@ def look_swapped(t1: np.ndarray, flair: np.ndarray, brain: np.ndarray, spacing: 
 
 
 def value_remarks(values: np.ndarray, name: str) -> list[str]:
-    """A warning where a file's image holds so few different values that it may be a mask or a label map."""
+    """A warning where a file's image may be a mask or a label map, for its few different values, or a negative."""
     count = np.unique(values.flat[:: max(1, values.size // 1_000_000)]).size
     if values.size >= _MINIMUM and 1 < count < _FEWEST_VALUES:
         return [f"{name}: only {count} different values; is it a mask or a label map?"]
+    if values.min() < 0 >= values.max():
+        return [f"{name}: no value is above 0; is it a negative, or were values moved?"]
     return []
 
 

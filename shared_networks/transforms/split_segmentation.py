@@ -8,6 +8,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from shared_networks.transforms.lesion_rules import flair_brightness, lesions_by_rule, voxel_ml
+from shared_networks.utils.number_checks import check_number
 
 
 class SplitSegmentationd(MapTransform):
@@ -41,6 +42,7 @@ class SplitSegmentationd(MapTransform):
 
     Raises:
         ValueError: for a threshold outside (0, 1), a negative volume, or a share outside [0, 1].
+        InputError: in the call, when the output has no such lesion class.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class SplitSegmentationd(MapTransform):
             if self.lesion_class is None or not any(rules):
                 d[key] = logits.argmax(dim=0, keepdim=True).to(torch.uint8)
                 continue
+            check_number("lesion_class", self.lesion_class, least=0, below=len(logits), whole=True)
             probability = logits.float().softmax(dim=0)[self.lesion_class : self.lesion_class + 1]
             others = logits.clone()
             others[self.lesion_class] = -torch.inf

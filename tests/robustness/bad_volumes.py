@@ -241,6 +241,7 @@ WARNED = {
     "fine voxels": (both(brain(), brain(1), np.diag([0.3, 0.3, 1, 1])), "voxels of 0.3 x 0.3 x 1 mm, the network was"),
     "thick slices": (both(brain(), brain(1), np.diag([1.0, 1, 12, 1])), "trained with 0.7 to 8: resample them"),
     "wrapped numbers": (flair(values=WRAPPED), "all that 16 bit can hold; did larger ones wrap round"),
+    "negative": (flair(values=brain(1) - 2000 * (brain(1) > 0)), "no value is above 0; is it a negative"),
     "label map": (flair(values=(brain(1) // 250).astype(np.uint8)), "only 4 different values; is it a mask"),
     "no orientation": (no_orientation, "flair.nii: the header names no orientation"),
     "two orientations": (second(two_orientations), "sform and qform of the header are up to 40 mm apart"),
@@ -249,7 +250,6 @@ WARNED = {
 
 GOOD = {
     "plain": flair(),
-    "negative": flair(values=brain(1) - 2000 * (brain(1) > 0)),
     "large numbers": flair(values=brain(1) * np.float32(1e30)),
     "double": flair(values=brain(1).astype(np.float64)),
     "unsigned": flair(values=brain(1).astype(np.uint16)),

@@ -1,9 +1,9 @@
-"""Whether T1 and FLAIR are in their order."""
+"""Whether T1 and FLAIR are in their order, and are images."""
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from shared_networks.transforms.modality_checks import look_swapped
+from shared_networks.transforms.modality_checks import look_swapped, value_remarks
 
 
 def ball(radius=50, size=60, step=2):
@@ -36,3 +36,10 @@ def test_real_brains(data_dir):
             assert LoadModalitiesd(label_key="")(case)["warning"] == ""
             swapped = LoadModalitiesd(label_key="")({**case, "image": case["image"][::-1]})
             assert swapped["warning"] == "t1 and flair look swapped; check flair.nii.gz and t1.nii.gz"
+
+
+def test_negatives_and_label_maps_are_named():
+    values = np.linspace(0, 100, 8000).reshape(20, 20, 20)
+    assert value_remarks(values, "t1") == value_remarks(values - 50, "t1") == value_remarks(values * 0, "t1") == []
+    assert value_remarks(-values, "t1") == ["t1: no value is above 0; is it a negative, or were values moved?"]
+    assert value_remarks(np.round(values / 50), "t1") == ["t1: only 3 different values; is it a mask or a label map?"]

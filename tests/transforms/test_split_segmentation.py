@@ -4,7 +4,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from shared_networks.transforms import SplitSegmentationd
+from shared_networks.errors import InputError
+from shared_networks.transforms import SegmentationCertaintyd, SplitSegmentationd
 
 
 def test_label_is_the_largest_logit_and_fused_is_clamped():
@@ -128,3 +129,14 @@ def test_arguments_are_checked():
         SplitSegmentationd(smallest_lesion_ml=-1.0)
     with pytest.raises(ValueError, match=r"least_white_matter must be in \[0, 1\]"):
         SplitSegmentationd(least_white_matter=75)
+
+
+@pytest.mark.parametrize("lesion_class", [3, -1])
+def test_a_class_that_the_network_does_not_have(lesion_class):
+    item = {"pred": output_of(torch.rand(3, 2, 2, 2)), "brain": torch.ones(1, 2, 2, 2)}
+    for transform in (
+        SplitSegmentationd(lesion_class=lesion_class, lesion_threshold=0.5),
+        SegmentationCertaintyd("pred", "brain", lesion_class),
+    ):
+        with pytest.raises(InputError, match=f"lesion_class must be at least 0 and below 3, got {lesion_class}"):
+            transform(item)
