@@ -92,7 +92,6 @@ def find_series(path: str | Path) -> DicomSeries:
     """
     folder, choice = split_choice(path)
     series = every = list_series(folder)
-    readable = {file for one in every for file in one.files}
     if not series:
         raise InputError(f"{folder}: {_why_nothing(folder)}")
     listing = listed(series)
@@ -101,15 +100,15 @@ def find_series(path: str | Path) -> DicomSeries:
         if len(wanted) != 1:
             raise InputError(f"{path}: {len(wanted)} series fit '{choice}'; there are: {listing}.")
         series = wanted
-    others = [one for one in every if one is not series[0]]
     if len(series) > 1:
         raise InputError(
             f"{path}: more than one DICOM series in the folder: {listing}; choose one by its number, description or "
             f"UID, as in {folder}#{suggested_choice(series)}."
         )
     if folder.is_dir():
+        others = [one for one in every if one is not series[0]]
         for below in {file.parent for file in series[0].files}:
-            _refuse_damaged(below, series[0], others, readable)
+            _refuse_damaged(below, series[0], others)
     return series[0]
 
 
@@ -231,13 +230,12 @@ def _dicom_contents(folder: Path, but: Collection[Path] = ()) -> dict[Path, byte
     }
 
 
-def _refuse_damaged(
-    folder: Path, series: DicomSeries, others: Sequence[DicomSeries], readable: Collection[Path]
-) -> None:
+def _refuse_damaged(folder: Path, series: DicomSeries, others: Sequence[DicomSeries]) -> None:
     """A file of the series that the reader passes over would be a missing slice, unnoticed at the ends of the stack.
 
     An empty file has nothing but its name: one that is named like those of another series only belongs to that one.
     """
+    readable = {file for one in (series, *others) for file in one.files}
     own, foreign = _name_patterns(series), [pattern for other in others for pattern in _name_patterns(other)]
     for file in sorted(folder.iterdir()):
         if file in readable or not file.is_file() or file.stat().st_size:
