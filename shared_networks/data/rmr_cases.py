@@ -116,7 +116,11 @@ def _from_datalist(
 def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
     paths: Any = item if isinstance(item, str) else None
     if isinstance(item, Mapping):
-        paths = item.get("image", [item.get(name, item.get(name.lower())) for name in modalities])
+        named = [item.get(name, item.get(name.lower())) for name in modalities]
+        paths = item.get("image", named)
+        if "image" in item and any(named) and named != paths:
+            reason = f"{path}: an item names its images twice, by image and by {' and '.join(modalities)}; keep one."
+            return refused_item(number, reason, item)
     if isinstance(paths, str) and paths:
         first, second = modalities
         reason = f"{path}: one image, {paths[:100]}; expected one file for each of {first} and {second}: split it."

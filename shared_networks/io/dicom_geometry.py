@@ -65,6 +65,8 @@ def stack_geometry(path: str | Path, headers: Sequence[dict[str, str]]) -> tuple
             f"{path}: slices without position, orientation or pixel spacing; give the original series of the scanner."
         )
     positions, directions, spacings = (np.array(part) for part in zip(*places, strict=True))
+    if spacings.min() <= 0:
+        raise InputError(f"{path}: a pixel spacing of {spacings.min():g} mm; correct the headers, or export it again.")
     sizes = {(header.get(_ROWS), header.get(_COLUMNS)) for header in headers}
     if len(sizes) > 1 or not np.allclose(spacings, spacings[0], rtol=1e-3):
         raise InputError(f"{path}: slices of different size or pixel spacing in one series; give every part a folder.")

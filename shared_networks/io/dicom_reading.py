@@ -22,6 +22,12 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and what begins so
 _SLOPE, _INTERCEPT, _POSITION, _MODALITY = "0028|1053", "0028|1052", "0020|0032", "0008|0060"
 _NO_IMAGES = {"RTDOSE": "a distribution of dose", "SEG": "a segmentation"}
 """Modalities with pixels that are no image."""
+_UNUSUAL = {
+    **dict.fromkeys(("P", "PHASE", "PHASE MAP"), "a phase image"),
+    "PROJECTION IMAGE": "a projection",
+    "LOCALIZER": "a localiser",
+}
+"""What ImageType may say, from its third value on, of images that are rarely meant."""
 _NO_THICKNESS = "a single slice that states no thickness, which was taken as 1 mm"
 
 
@@ -85,6 +91,10 @@ def read_series(path: str | Path) -> DicomImage:
         )
     if len(series.files) == 1 and slice_thickness(header) is None:
         remarks.append(f"{path.name}: {_NO_THICKNESS}")
+    kinds = [part.upper() for part in first.get("ImageType", ())]
+    for kind, words in _UNUSUAL.items():
+        if kind in kinds[2:]:
+            remarks.append(f"{path.name}: {words}, as its header says (ImageType {kind}); is it the right series?")
     if series.copies:
         remarks.append(f"{path.name}: {series.copies} identical copies of slices were left out")
     if voxels.ndim == 3:

@@ -142,6 +142,9 @@ def locate_series(path: str | Path) -> tuple[DicomSeries, np.ndarray]:
                 f"{series.files[0]}."
             )
         raise InputError(f"{path}: several frames in one DICOM file; expected a series of single slices.")
+    patients = {header.get("0010|0020", "") for header in headers}
+    if len(patients) > 1:
+        raise InputError(f"{path}: slices of {len(patients)} patients in one DICOM series; give each of them a folder.")
     kept = _without_copies(series.files, headers)
     order, affine = stack_geometry(path, [headers[number] for number in kept])
     files = tuple(series.files[kept[number]] for number in order)
@@ -248,8 +251,13 @@ def _refuse_damaged(folder: Path, series: DicomSeries, others: Sequence[DicomSer
                 "is another one's."
             )
     for file, content in _dicom_contents(folder, readable).items():
-        if content and series.uid.encode() in content and series.sop_class.encode() in content[:1000]:
+        if content and _names(content, series.uid) and _names(content[:1000], series.sop_class):
             raise InputError(f"{file}: cannot be read, but belongs to the DICOM series; copy or export it again.")
+
+
+def _names(content: bytes, uid: str) -> bool:
+    """Whether the bytes of a file hold a UID, and not one that it is a part of."""
+    return re.search(rb"(?<![\d.])" + re.escape(uid.encode()) + rb"(?![\d.])", content) is not None
 
 
 def _name_patterns(series: DicomSeries) -> list[re.Pattern[str]]:

@@ -58,6 +58,8 @@ def check_run(
       the process with one line and exit code 1; a later error is printed as one line too. Paths are taken as they were
       typed, see :mod:`shared_networks.runner.typed_arguments`.
     - ``monai.bundle.run(...)`` or ``run_workflow(...)`` from Python: the same checks; :class:`InputError` is raised.
+    - MONAI's runner without ``initialize``, because a word of the command took its place: that word. The network
+      requires this function too, which is asked again then.
     - ``create_workflow(...)``: override keys only, because a workflow may be made to be looked at, not to be run.
     - ``ConfigWorkflow(...)``, ``ConfigParser``, MONAI Label's inference, ``verify_net_in_out``: nothing.
 
@@ -80,6 +82,9 @@ def check_run(
     frames = calling_frames()
     initialize = frames.get(ConfigWorkflow.initialize.__code__)
     creation = frames.get(create_workflow.__code__)
+    if initialize is None and ConfigWorkflow.run.__code__ in frames:
+        with _refusals_as_lines():
+            _refuse_lost_initialization(frames[ConfigWorkflow.run.__code__].f_locals["self"])
     if initialize is None or creation is None:
         return
     parser = initialize.f_locals["self"].parser
@@ -112,6 +117,16 @@ def check_keys(files: Mapping[str, Any], paths: Sequence[str] = ()) -> None:
     with _refusals_as_lines():
         workflow = frames[ConfigWorkflow.initialize.__code__].f_locals["self"]
         _check_keys(workflow, files, creation.f_locals["_args"], _typed(), paths)
+
+
+def _refuse_lost_initialization(workflow: ConfigWorkflow) -> None:
+    """A word that belongs to no key, such as the second file of a pattern that the shell filled in, becomes the id of
+    what MONAI runs first; where there is no such id, it runs nothing, not even these checks."""
+    if workflow.init_id and workflow.init_id not in workflow.parser:
+        raise InputError(
+            f"{workflow.init_id}: belongs to no --key; every key takes one value: put a pattern of files (*) or a name "
+            "with blanks in quotes."
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ReferenceResolver
@@ -57,8 +58,8 @@ def as_typed(
     """The overrides, with the text that was typed for every key that holds a text.
 
     A key holds a text when its value in the files is one, or an expression that joins a path; what joins a path must
-    not become ``None`` or empty. For texts that are no path, lists and dictionaries stay what Fire read (a label map
-    may be given as ``"{1: 2}"``); so do ``None`` and text in quotes.
+    not become ``None`` or empty, and ``~`` is the home folder. For texts that are no path, lists and dictionaries stay
+    what Fire read (a label map may be given as ``"{1: 2}"``); so do ``None`` and text in quotes.
 
     Args:
         given: override keys and values as MONAI got them.
@@ -80,7 +81,9 @@ def as_typed(
             faults.append(f"{key} was given without a value")
         elif value is None or (isinstance(value, str) and _QUOTED.fullmatch(text)):
             continue
-        elif not isinstance(value, list | dict | tuple) or text[:1] not in "[{(" or _is_path(key, default, known):
+        elif _is_path(key, default, known):
+            values[key] = _at_home(text)
+        elif not isinstance(value, list | dict | tuple) or text[:1] not in "[{(":
             values[key] = text
     # MONAI passes over a key that is None, and '' is the folder that the command runs in.
     lost = [
@@ -119,6 +122,16 @@ def _joins_path(default: Any) -> bool:
 
 def _is_path(key: str, default: str, known: set[str]) -> bool:
     return key in known or _joins_path(default) or key.endswith(_PATH_NAMES)
+
+
+def _at_home(text: str) -> str:
+    """A path whose ``~`` the shell left, behind ``=`` or in quotes, as it does elsewhere; one of that name stays."""
+    if not text.startswith("~") or Path(text).parts[0] in [entry.name for entry in Path().iterdir()]:
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:  # no such user
+        return text
 
 
 def _is_flag(word: str) -> bool:

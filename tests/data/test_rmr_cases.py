@@ -83,6 +83,12 @@ def test_one_modality_is_enough_when_allowed(tmp_path, touch):
         ["", str(tmp_path / "z.nii")],
     ]
     assert all("every item must hold the paths t1 and flair" in c["refused"] for c in resolve_cases(datalist=datalist))
+    datalist.write_text(
+        json.dumps([{"image": ["x.nii", "y.nii"], "t1": name, "flair": "y.nii"} for name in ("x.nii", "a")])
+    )
+    same, other = resolve_cases(datalist=datalist)
+    assert "refused" not in same and same["image"] == [str(tmp_path / name) for name in ("x.nii", "y.nii")]
+    assert "an item names its images twice, by image and by t1 and flair; keep one" in other["refused"]
     datalist.write_text(json.dumps([{"t1": ""}]))
     (case,) = resolve_cases(datalist=str(datalist), allow_missing=True)
     assert "every item must hold the paths" in case["refused"]

@@ -159,6 +159,15 @@ def no_position(folder):
     change(folder / "0002.dcm", ImagePositionPatient=None)
 
 
+def spacing_of_none(folder):
+    for path in folder.iterdir():
+        change(path, PixelSpacing=[-1, 1])
+
+
+def two_patients(folder):
+    change(folder / "0002.dcm", PatientID="P2")
+
+
 def frames(folder):
     for path in sorted(folder.iterdir())[1:]:
         path.unlink()
@@ -196,6 +205,8 @@ def text_only(folder):
         (other_size, r"0002\.dcm: cannot be read|slices of different size"),
         (other_spacing, "slices of different size or pixel spacing"),
         (no_position, "slices without position"),
+        (spacing_of_none, "a pixel spacing of -1 mm; correct the headers"),
+        (two_patients, "slices of 2 patients in one DICOM series; give each of them a folder"),
         (frames, "2 frames without position, a film and not a volume"),
         (unknown_compression, r"the pixels cannot be decoded \(transfer syntax 1\.2\.840\.10008\.1\.2\.4\.201\); if"),
         (no_images, "none of its 5 DICOM files can be read as an image"),
@@ -231,6 +242,36 @@ def test_an_empty_file_is_of_the_series_that_it_is_named_like(tmp_path, names, e
                 read_source(f"{tmp_path}#{chosen}")
         else:
             assert np.array_equal(read_source(f"{tmp_path}#{chosen}").values, voxels(number))
+
+
+def test_a_report_beside_whose_uid_begins_like_that_of_the_series_is_no_slice(tmp_path):
+    uid = "1.2.840.99999.4"
+    write_series(tmp_path, voxels(), AXIAL, SeriesInstanceUID=uid)
+    for number, other in enumerate([f"{uid}1", f"{uid}.2", f"1.{uid}"]):
+        shutil.copy(tmp_path / "0001.dcm", tmp_path / f"report{number}")
+        change(tmp_path / f"report{number}", SeriesInstanceUID=other, PixelData=None, Rows=None, Columns=None)
+    assert np.array_equal(read_source(tmp_path).values, voxels())
+    change(tmp_path / "report0", SeriesInstanceUID=uid)
+    with pytest.raises(InputError, match="report0: cannot be read, but belongs to the DICOM series"):
+        read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "remark"),
+    [
+        (
+            ["ORIGINAL", "PRIMARY", "P", "ND"],
+            "a phase image, as its header says (ImageType P); is it the right series?",
+        ),
+        (["DERIVED", "SECONDARY", "PROJECTION IMAGE"], "a projection, as its header says (ImageType PROJECTION IMAGE)"),
+        (["DERIVED", "PRIMARY", "M", "ND"], ""),
+        (["P"], ""),
+    ],
+)
+def test_series_that_are_rarely_meant_are_named(tmp_path, kinds, remark):
+    write_series(tmp_path / "t1", voxels(), AXIAL, ImageType=kinds)
+    found = read_source(tmp_path / "t1").warnings
+    assert [text.startswith(f"t1: {remark}") for text in found] == [True] * bool(remark)
 
 
 @pytest.mark.parametrize("name", ["none", "note.txt"])

@@ -168,6 +168,19 @@ def test_the_command_ends_with_one_line(config, given, as_command):
     assert "\n" not in str(caught.value)
 
 
+def test_a_word_that_takes_the_place_of_initialize(config, given, tmp_path):
+    """The second file of a pattern that a shell filled in; nothing would be checked, and the word never missed."""
+    content = json.loads(Path(config).read_text())
+    content["train"]["trainer"]["_requires_"] = "@check_run"
+    Path(config).write_text(json.dumps(content))
+    said = "b.png: belongs to no --key; every key takes one value: put a pattern of files (*) or a name with blanks in"
+    assert message_of(run_id="run", init_id="b.png", config_file=config, **given).startswith(said)
+    assert not (tmp_path / "result.txt").exists()
+    run("run", "imports", config_file=config, **given)  # another id of the config
+    run("run", "", config_file=config, **given)
+    assert (tmp_path / "result.txt").read_text() == "1"
+
+
 def test_looking_at_a_workflow_asks_for_no_data(config):
     assert create_workflow(config_file=config).parser["epochs"] == 1
     with pytest.raises(RuntimeError) as caught:
@@ -201,3 +214,11 @@ def test_stock_runner(config, given):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: unknown key 'epoch' (did you mean 'epochs'?)"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*_bundle/configs/*.json")), ids=lambda path: path.stem)
+def test_no_network_of_a_bundle_is_made_without_the_check(path):
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if "check_run" in config and "network_def" in config:
+        required = config["network_def"]["_requires_"]
+        assert (config["code_version"]["_requires_"] if required == "@code_version" else required) == "@check_run"

@@ -53,6 +53,25 @@ def test_a_path_is_what_was_typed(text, read):
     assert as_typed({"t1": read}, {"t1": text}, FILES, paths=["t1"]) == ({"t1": text}, [])
 
 
+def test_home_is_what_the_shell_left(monkeypatch, tmp_path):
+    """``--key=~/a`` reaches the program as it is, and would be a folder named ~."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "expanduser", lambda path: Path(str(path).replace("~", "/home/me", 1)))
+    for key, text, meant in (
+        ("output_dir", "~/a#1", "/home/me/a#1"),
+        ("output_dir", "~", "/home/me"),
+        ("t1", "~/a.nii", "/home/me/a.nii"),
+        ("output_dir", "a~/b", "a~/b"),
+        ("label_map", "~/a", "~/a"),  # no path
+    ):
+        assert as_typed({key: text}, {key: text}, FILES, paths=["t1"]) == (
+            {key: str(Path(meant)) if meant != "~/a" else meant},
+            [],
+        )
+    (tmp_path / "~").mkdir()
+    assert as_typed({"t1": "~/a"}, {"t1": "~/a"}, FILES, paths=["t1"]) == ({"t1": "~/a"}, [])
+
+
 @pytest.mark.parametrize(("given", "text"), [({}, "None"), ({"output_dir": ""}, "")])
 def test_a_path_that_would_become_another_one_is_refused(given, text):
     """MONAI leaves out what is None, so that the default would be written to."""
