@@ -16,6 +16,7 @@ from benchmarks import (
     rmr_flags,
     rmr_floor,
     rmr_image_quality,
+    rmr_lesion_rules,
     rmr_reliability,
     rmr_severity,
     rmr_speed,
@@ -38,6 +39,7 @@ def rows_of(text):
         (gesenet_speed, "gesenet_speed", "speed.md", 15),
         (rmr_files, "rmr_files", "performance.md", 3),
         (rmr_image_quality, "rmr_image_quality", "results.md", 13),
+        (rmr_lesion_rules, "rmr_lesion_rules", "performance.md", 8),
         (rmr_severity, "rmr_severity", "studies.md", 9),
     ],
 )
