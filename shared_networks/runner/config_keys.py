@@ -58,6 +58,23 @@ def switches_as_text(given: Mapping[str, Any], files: Mapping[str, Any]) -> dict
     }
 
 
+def whole_as_integers(given: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    """Whole numbers that were given as ``4.0`` or ``1e2`` where the files have integers; those of a list by their ids,
+    such as ``"size#0"``."""
+    found = {}
+    for key, value in given.items():
+        default = _yielded(look_up(files, ReferenceResolver.split_id(key)), files)
+        defaults = default if isinstance(default, list) else [default]
+        if defaults and all(isinstance(one, int) and not isinstance(one, bool) for one in defaults):
+            parts = (
+                {f"{key}#{number}": one for number, one in enumerate(value)}
+                if isinstance(value, list)
+                else {key: value}
+            )
+            found |= {id_: int(one) for id_, one in parts.items() if isinstance(one, float) and one.is_integer()}
+    return found
+
+
 def mistaken_values(given: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
     """Describe the values of another kind than the file's: text for a number, a number for a list, and the like.
 

@@ -22,7 +22,14 @@ from shared_networks.errors import InputError
 from shared_networks.io.dicom_files import split_choice
 from shared_networks.runner.argument_kinds import mistaken_arguments
 from shared_networks.runner.call_stack import calling_frames
-from shared_networks.runner.config_keys import is_referred_to, look_up, mistaken_values, switches_as_text, unknown_keys
+from shared_networks.runner.config_keys import (
+    is_referred_to,
+    look_up,
+    mistaken_values,
+    switches_as_text,
+    unknown_keys,
+    whole_as_integers,
+)
 from shared_networks.runner.devices import check_devices
 from shared_networks.runner.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
 from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
@@ -166,7 +173,7 @@ def _check_keys(
     faults += mistaken or mistaken_arguments(meant, parser.get())
     if faults:
         raise InputError("; ".join(faults))
-    for key, meaning in (switches_as_text(given, files) | lost).items():
+    for key, meaning in (switches_as_text(given, files) | whole_as_integers(given, files) | lost).items():
         # '' is a text's None, and a part that is made of others is left to overlays.
         if key in parser and parser[key] != "" and not isinstance(parser[key], dict | list):
             _set(parser, key, meaning)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from shared_networks.runner.config_keys import is_referred_to, mistaken_values, switches_as_text, unknown_keys
+from shared_networks.runner.config_keys import (
+    is_referred_to,
+    mistaken_values,
+    switches_as_text,
+    unknown_keys,
+    whole_as_integers,
+)
 
 FILES = {
     "epochs": 2,
@@ -191,6 +197,19 @@ def test_value_of_the_same_kind_passes(key, value):
 def test_an_expression_says_what_kind_it_yields(default, value, expected):
     files = {"key": default, "intensity": [0.2, 0.85], "sizes": [96, 64], "names": ["a"], "rate": 0.5, "count": 3}
     assert mistaken_values({"key": value}, files) == ([f"key {expected}"] if expected else [])
+
+
+def test_whole_numbers_are_integers_where_the_files_have_some():
+    files = {"epochs": 3, "rate": 0.5, "size": [8, 8], "amp": True, "workers": "$min(8, @epochs)", "part": {"a": 1}}
+    given = {"epochs": 1e2, "rate": 2.0, "size": [4.0, 4], "amp": 1.0, "workers": 2.0, "part#a": 5.0, "other": 1.0}
+    assert whole_as_integers(given, files | {"workers": "$8 if @amp else 4"}) == {
+        "epochs": 100,
+        "size#0": 4,
+        "workers": 2,
+        "part#a": 5,
+    }
+    assert all(type(value) is int for value in whole_as_integers(given, files).values())
+    assert whole_as_integers({"epochs": 2.5, "size": [1.5, 2]}, files) == {}
 
 
 @pytest.mark.parametrize("text", ["false", "true", "False", "TRUE"])

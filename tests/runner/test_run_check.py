@@ -92,6 +92,23 @@ def test_switch_in_lower_case_reaches_everything_that_refers_to_it(tmp_path, tex
     assert (tmp_path / "r.txt").read_text() == repr([meaning, not meaning, {"switch": meaning}])
 
 
+def test_whole_numbers_reach_everything_as_integers(tmp_path):
+    config = {
+        "result": "",
+        "epochs": 3,
+        "size": [8, 8],
+        "parts": {"_target_": "builtins.dict", "epochs": "@epochs", "size": "@size"},
+        "check_run": {"_target_": "shared_networks.runner.check_run"},
+        "initialize": ["@check_run"],
+        "imports": ["$from pathlib import Path"],
+        "run": ["$Path(@result).write_text(repr(@parts) + repr(@size[0]))"],
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    run(config_file=str(path), result=str(tmp_path / "r.txt"), epochs=1e2, size=[4.0, 5])
+    assert (tmp_path / "r.txt").read_text() == "{'epochs': 100, 'size': [4, 5]}4"
+
+
 def test_a_good_run_goes_through(config, given):
     run(config_file=config, **{"train#trainer#epochs": 7}, **given)
     assert Path(given["result"]).read_text() == "7"
