@@ -14,6 +14,8 @@ from shared_networks.utils.constant_cache import cached_constants
 
 # Windows in one call of the attention.
 _ON_CPU, _ON_GPU = 64, 512
+# Channels of a head that fill the registers of the CPU's fused kernel; heads of 8 take longer than heads of 16.
+_FULL_HEAD = 16
 
 
 class WindowMasks(NamedTuple):
@@ -150,11 +152,14 @@ class GroupedWindowAttention(WindowAttention):
         """WindowAttention.forward with a given bias (heads x n x n, mask included), the same for all windows."""
         windows, voxels, channels = x.shape
         qkv = self.qkv(x).reshape(windows, voxels, 3, self.num_heads, channels // self.num_heads)
+        fused, width = self.use_flash_attention and not torch.is_grad_enabled(), qkv.shape[-1]
+        if fused and width < _FULL_HEAD and x.device.type == "cpu":
+            qkv = F.pad(qkv, (0, _FULL_HEAD - width))
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if self.use_flash_attention and not torch.is_grad_enabled():
+        if fused:
             # Expanded over the windows here, the bias would be copied for each of them where CUDA's kernel aligns it.
             every = bias.to(query.dtype)[None]
-            seen = F.scaled_dot_product_attention(query, key, value, attn_mask=every, scale=self.scale)
+            seen = F.scaled_dot_product_attention(query, key, value, attn_mask=every, scale=self.scale)[..., :width]
         else:
             attention = self.softmax((query * self.scale) @ key.transpose(-2, -1) + bias)
             seen = self.attn_drop(attention).to(value.dtype) @ value

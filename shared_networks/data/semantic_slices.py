@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from monai.transforms import Orientation
 
-from shared_networks.data.case_list import members_of, path_in_list, read_datalist
+from shared_networks.data.case_list import path_in_list, read_datalist
+from shared_networks.data.gesenet_cases import pair_folders
 from shared_networks.data.tissue_classes import pair_tissue_classes
-from shared_networks.errors import InputError
+from shared_networks.errors import CaseStatus, InputError
 from shared_networks.io.file_names import file_kind
 from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import read_source
@@ -102,16 +103,18 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
     return items
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Pictures of a folder by name, whatever their type."""
-    return [path for path in members_of(folder) if file_kind(path) == "picture"]
-
-
-def _partner(path: Path, folder: Path) -> Path:
-    """The picture of the same name in another folder, of any type; one that does not exist where there is none."""
-    same = folder / path.name
-    named = [] if same.exists() else [other for other in _pictures(folder) if other.stem == path.stem]
-    return named[0] if len(named) == 1 else same
+def _pairs(folder: Path) -> list[tuple[Path, Path]]:
+    """Pictures of ``mri`` and those of the same name in ``other``, of any type."""
+    if not (folder / "mri").is_dir():
+        return []
+    pairs = []
+    for pair in pair_folders(folder / "mri", folder / "other"):
+        mri, other = pair["image"]
+        if mri and file_kind(mri) == "picture":
+            if CaseStatus.REFUSED in pair:
+                raise InputError(pair[CaseStatus.REFUSED])
+            pairs.append((Path(mri), Path(other)))
+    return pairs
 
 
 def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]], section: str) -> list[dict]:
@@ -125,19 +128,18 @@ def pair_slices(dataset_dir: str, validation_cases: Mapping[str, Sequence[str]],
     items: list[dict] = []
     for modality in _MODALITIES:
         folder = Path(dataset_dir) / modality / "train"
-        cases: dict[str, list[Path]] = {}
-        for path in _pictures(folder / "mri"):
-            cases.setdefault(re.sub(r"\d{3}$", "", path.stem), []).append(path)
+        cases: dict[str, list[tuple[Path, Path]]] = {}
+        for pair in _pairs(folder):
+            cases.setdefault(re.sub(r"\d{3}$", "", pair[0].stem), []).append(pair)
         held_out = {str(case) for case in validation_cases.get(modality, ())}
         for case, paths in cases.items():
             if (case in held_out) != (section == "validation"):
                 continue
-            mri = [_luminance(path) for path in paths]
-            other = [_luminance(_partner(path, folder / "other")) for path in paths]
+            mri, other = ([_luminance(path) for path in source] for source in zip(*paths, strict=True))
             if len({picture.shape for picture in mri + other}) != 1:
                 raise InputError(f"{folder}: case {case} has several sizes, expected one; crop or remove it.")
             labels = pair_tissue_classes(np.stack(mri), np.stack(other), modality)
-            for path, first, second, label in zip(paths, mri, other, labels, strict=True):
+            for (path, _), first, second, label in zip(paths, mri, other, labels, strict=True):
                 items += _with_mixtures(f"{modality}_{path.stem}", modality, first, second, label)
     return items
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shared_networks.errors import InputError
+from shared_networks.io.dicom_damage import how_stored
 from shared_networks.io.dicom_files import is_dicom, members_below, split_choice
 from shared_networks.io.dicom_frames import is_film, read_frames
 from shared_networks.io.dicom_geometry import MEASURED, numbers_of, slice_thickness
-from shared_networks.io.dicom_series import find_series, frame_count, header_of, how_stored, locate_series, pixels_of
+from shared_networks.io.dicom_series import find_series, frame_count, header_of, locate_series, pixels_of
 from shared_networks.io.header_checks import check_series_size
 
 if TYPE_CHECKING:

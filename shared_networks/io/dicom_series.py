@@ -1,6 +1,6 @@
 """Find one DICOM series and where its slices lie, and refuse what would become a wrong volume."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from shared_networks.errors import InputError
-from shared_networks.io.dicom_damage import dicom_contents, refuse_damaged
+from shared_networks.io.dicom_damage import refuse_damaged, why_nothing
 from shared_networks.io.dicom_files import begins_in_big_endian, dicom_folders, split_choice
 from shared_networks.io.dicom_geometry import GEOMETRY_TAGS, stack_geometry
 
 _FRAMES = "0028|0008"
 _MOST_LISTED = 8
-_PIXELS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
-_FLOAT_PIXELS = (b"\xe0\x7f\x08\0OF", b"\xe0\x7f\x09\0OD")
 
 
 @dataclass(frozen=True)
@@ -91,24 +89,23 @@ def find_series(path: str | Path) -> DicomSeries:
     """
     folder, choice = split_choice(path)
     series = every = list_series(folder)
-    readable = {file for one in every for file in one.files}
     if not series:
-        raise InputError(f"{folder}: {_why_nothing(folder)}")
+        raise InputError(f"{folder}: {why_nothing(folder)}")
     listing = listed(series)
     if choice:
         wanted = [one for one in series if choice in (one.uid, one.number, one.description)]
         if len(wanted) != 1:
             raise InputError(f"{path}: {len(wanted)} series fit '{choice}'; there are: {listing}.")
         series = wanted
-    others = [one.files for one in every if one is not series[0]]
     if len(series) > 1:
         raise InputError(
             f"{path}: more than one DICOM series in the folder: {listing}; choose one by its number, description or "
             f"UID, as in {folder}#{suggested_choice(series)}."
         )
     if folder.is_dir():
-        for below in {file.parent for file in series[0].files}:
-            refuse_damaged(below, series[0].uid, series[0].sop_class, series[0].files, others, readable)
+        found, others = series[0], [one.files for one in every if one is not series[0]]
+        for below in {file.parent for file in found.files}:
+            refuse_damaged(below, found.files, found.uid, found.sop_class, others)
     return series[0]
 
 
@@ -220,38 +217,3 @@ def _texts(file: Path) -> dict[str, str]:
         for key, value in elements.items()
         if not isinstance(value, pydicom.Sequence | bytes | None)
     }
-
-
-def _why_nothing(folder: Path) -> str:
-    """What to say about a folder, or a file, without a readable series."""
-    if folder.is_file():
-        return f"cannot be read as a DICOM image{how_stored([folder])}"
-    contents = {
-        file: content for below in dicom_folders(folder) or [folder] for file, content in dicom_contents(below).items()
-    }
-    if not any(contents.values()):
-        return "cannot be read: no DICOM image is in the folder; give the folder that holds the slices themselves."
-    return f"none of its {len(contents)} DICOM files can be read as an image{how_stored(contents)}"
-
-
-def how_stored(files: Collection[Path]) -> str:
-    """How the pixels of files are stored, and what to do about it."""
-    contents = [file.read_bytes() for file in files]
-    if any(tag in content for content in contents for tag in _FLOAT_PIXELS):
-        return ": the pixels are floating-point numbers; export whole numbers with a rescale slope, or NIfTI."
-    if not any(tag in content for content in contents for tag in _PIXELS):
-        return ": it holds no pixels (a report, a plan, structures?); give the images themselves."
-    kinds = sorted({kind for kind in (_transfer_syntax(content[:2000]) for content in contents) if kind})
-    if not kinds:
-        return "; copy or export it again."
-    how = f" (transfer syntax {', '.join(kinds)})"
-    return f"{how}; if they are compressed, export them uncompressed or decompress them first (gdcmconv --raw)."
-
-
-def _transfer_syntax(content: bytes) -> str:
-    """Transfer Syntax UID of a DICOM file, '' when there is none; its group is always explicit little endian."""
-    place = content.find(b"\x02\x00\x10\x00UI", 132, 2000)
-    if place < 0:
-        return ""
-    length = int.from_bytes(content[place + 6 : place + 8], "little")
-    return content[place + 8 : place + 8 + length].rstrip(b"\x00 ").decode("ascii", "replace")

@@ -9,7 +9,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy, convert_to_tensor
 
 from shared_networks.metrics.lesions import lesion_components
-from shared_networks.transforms.split_segmentation import voxel_ml
+from shared_networks.transforms.lesion_rules import voxel_ml
 from shared_networks.utils.number_checks import check_number
 
 
@@ -35,7 +35,7 @@ class SegmentationCertaintyd(MapTransform):
         keys: KeysCollection = "pred",
         brain_key: str = "brain",
         lesion_class: int | None = 4,
-        uncertain: Sequence[float] = (0.3, 0.85),
+        uncertain: Sequence[float] = (0.2, 0.8),
         certainty_key: str = "certainty",
     ) -> None:
         super().__init__(keys)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from nibabel.affines import voxel_sizes
 
 from shared_networks.errors import InputError
 from shared_networks.io.background import find_foreground, high_edges, refuse_lost_contents, second_background
@@ -25,13 +24,11 @@ from shared_networks.io.source_pair import (
 from shared_networks.io.zeros_inside import holes_remark, with_cut_fluid
 from shared_networks.transforms.label_maps import LABEL_REMEDY, label_values
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume, usual_slices
-from shared_networks.transforms.mirror_check import mirror_remarks
 from shared_networks.transforms.modality_checks import (
     BRAIN_RANGES,
     brain_remarks,
     kind_remarks,
-    look_swapped,
-    overlap_remarks,
+    pair_remarks,
     surface_remarks,
     value_remarks,
 )
@@ -177,7 +174,9 @@ class LoadModalitiesd(LoadSourcesd):
             brain = with_cut_fluid(brain, zeros, images, first, names) if self._may_fill else brain
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
-        remarks = [*first.warnings, *second.warnings, *self._remarks((first, second), masks, images)]
+        names, ranges = [source.path.name for source in (first, second)], self.expected_ranges
+        found = pair_remarks(images, masks, first.affine, names, self.modalities, ranges if self.brain_checks else None)
+        remarks = [*first.warnings, *second.warnings, *found]
         return image, masks, brain, remarks, first
 
     def _load_single(self, value: Sequence[Any]) -> tuple[MetaTensor, list[np.ndarray], np.ndarray, list[str], Source]:
@@ -249,22 +248,6 @@ class LoadModalitiesd(LoadSourcesd):
         if is_flat and self._may_fill:
             mask = with_cut_fluid(mask, [zeros], [source.values], source, source.path.name)
         return mask, is_flat, zeros
-
-    def _remarks(self, pair: Sequence[Source], foreground: Sequence[np.ndarray], images: np.ndarray) -> list[str]:
-        """What looks wrong but can be fused."""
-        names = [source.path.name for source in pair]
-        if np.array_equal(*images):
-            return [f"{' and '.join(self.modalities)} hold the same image"]
-        remarks = overlap_remarks(*foreground, names)
-        if self.brain_checks:
-            brain, affine = foreground[0] | foreground[1], pair[0].affine
-            remarks += brain_remarks(images, brain, affine, names, self.expected_ranges)
-            # With the skull, the depth below the surface says nothing.
-            contents = brain & (images > 0).any(axis=0)  # holes are not deep
-            if not brain.all() and look_swapped(*images, contents, voxel_sizes(affine)):
-                remarks.append(f"{' and '.join(self.modalities)} look swapped; check {' and '.join(names)}")
-            remarks += mirror_remarks(images, affine, names)
-        return remarks
 
     def _read_label(self, value: Any, reference: Source) -> tuple[MetaTensor, list[str]]:
         """1 x X x Y x Z uint8 on the reference's grid, and a warning for each file in which NaN became 0."""

@@ -7,6 +7,7 @@ from nibabel.affines import voxel_sizes
 from scipy.ndimage import distance_transform_edt
 
 from shared_networks.transforms.hounsfield import looks_like_hu
+from shared_networks.transforms.mirror_check import mirror_remarks
 
 BRAIN_RANGES: dict[str, list[float]] = {"spacing": [0.7, 8.0], "median": [0.3, 0.9], "brain_ml": [0.0, 2200.0]}
 """What the weights of RMR-Fusion are used to: voxel size in mm (training: 0.72 to 8), median of the scaled foreground
@@ -133,4 +134,30 @@ def brain_remarks(
                 f"{name}: the median of its range is {median:.2f}, far from training ({low:g} to {high:g}): outliers, "
                 "or another kind of image?"
             )
+    return remarks
+
+
+def pair_remarks(
+    images: np.ndarray,
+    foreground: Sequence[np.ndarray],
+    affine: np.ndarray,
+    names: Sequence[str],
+    modalities: Sequence[str],
+    ranges: Mapping[str, Sequence[float]] | None,
+) -> list[str]:
+    """Warnings about two images, 2 x X x Y x Z in [0, 1], that can be fused.
+
+    ``ranges`` are those of :func:`brain_remarks`; None for images that are no brains. ``names`` are of the files.
+    """
+    if np.array_equal(*images):
+        return [f"{' and '.join(modalities)} hold the same image"]
+    remarks = overlap_remarks(*foreground, names)
+    if ranges is not None:
+        brain = foreground[0] | foreground[1]
+        remarks += brain_remarks(images, brain, affine, names, ranges)
+        # With the skull, the depth below the surface says nothing.
+        contents = brain & (images > 0).any(axis=0)  # holes are not deep
+        if not brain.all() and look_swapped(*images, contents, voxel_sizes(affine)):
+            remarks.append(f"{' and '.join(modalities)} look swapped; check {' and '.join(names)}")
+        remarks += mirror_remarks(images, affine, names)
     return remarks

@@ -98,7 +98,7 @@ def test_bad_input_is_one_line_that_says_what_to_do(tmp_path):
         labelled_slices("test", dataset_dir=str(tmp_path))
     _pairs(tmp_path)
     (tmp_path / "CT" / "train" / "other" / "7002.png").unlink()
-    with pytest.raises(InputError, match=r"other/7002.png: file not found; check the path"):
+    with pytest.raises(InputError, match=r"mri/7002.png: no partner in .*other; expected an image named 7002 there"):
         labelled_slices("training", dataset_dir=str(tmp_path))
 
 

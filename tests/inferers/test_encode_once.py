@@ -38,6 +38,13 @@ class VoxelNetwork(nn.Module):
         return torch.cat([self.semantic_head(features), self.decode(features)], dim=1)
 
 
+class ThirdNetwork(VoxelNetwork):
+    """Logits of 1/3 as a convolution under autocast would return them."""
+
+    def semantic_head(self, features):
+        return torch.full_like(features[:, :1], 1 / 3).bfloat16()
+
+
 def swin_network():
     torch.manual_seed(0)
     head = SwinUNETR(in_channels=16, out_channels=3, feature_size=12, depths=(1, 1, 1, 1))
@@ -66,6 +73,19 @@ def test_a_window_over_the_whole_volume_is_the_network():
     # Windows change what the head sees, not the fused volume.
     assert torch.equal(slid[:, -1], expected[:, -1])
     assert not torch.allclose(slid[:, :-1], expected[:, :-1], atol=1e-3)
+
+
+def test_bfloat16_computes_in_it_and_blends_in_the_precision_of_the_input():
+    network, image = swin_network(), torch.rand(1, 2, 31, 17, 5)
+    with torch.no_grad():
+        exact = EncodeOnceInferer((32, 32, 32))(image, network)
+        lower = EncodeOnceInferer((32, 32, 32), cpu_bfloat16=True)(image, network)
+        # Two windows with the same logits: rounded once by the network, and not again by the blending.
+        slid = EncodeOnceInferer((16, 1, 1), cpu_bfloat16=True)(torch.rand(1, 2, 24, 1, 1), ThirdNetwork())
+    assert lower.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    # A value has 8 bits; after so many layers an error of some units in the last place is left.
+    assert 1e-4 < (lower - exact).abs().max() < 0.05 * exact.abs().max()
+    assert torch.allclose(slid[:, 0], torch.tensor(1 / 3).bfloat16().float().expand_as(slid[:, 0]), atol=1e-6)
 
 
 def test_windows_are_weighted_towards_their_middle():

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from monai.bundle import ConfigParser
 
 from shared_networks.runner.argument_kinds import mistaken_arguments
 from shared_networks.runner.config_keys import mistaken_values
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +34,8 @@ class Part:
 
 
 class Unsure:
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: "Decimal") -> None:
         pass
-
-
-Unsure.__init__.__annotations__["rate"] = "NotImported"  # as under TYPE_CHECKING
 
 
 def said(argument, value, target="Part"):

@@ -56,11 +56,11 @@ def test_a_path_is_what_was_typed(text, read):
 def test_home_is_what_the_shell_left(monkeypatch, tmp_path):
     """``--key=~/a`` reaches the program as it is, and would be a folder named ~."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Path, "expanduser", lambda path: Path(str(path).replace("~", "/users/me", 1)))
+    monkeypatch.setattr(Path, "expanduser", lambda path: Path(str(path).replace("~", "/me", 1)))
     for key, text, meant in (
-        ("output_dir", "~/a#1", "/users/me/a#1"),
-        ("output_dir", "~", "/users/me"),
-        ("t1", "~/a.nii", "/users/me/a.nii"),
+        ("output_dir", "~/a#1", "/me/a#1"),
+        ("output_dir", "~", "/me"),
+        ("t1", "~/a.nii", "/me/a.nii"),
         ("output_dir", "a~/b", "a~/b"),
         ("label_map", "~/a", "~/a"),  # no path
     ):

@@ -20,17 +20,19 @@ def logits_of(probability):
 
 
 def test_mean_probability_and_uncertain_volume_inside_the_brain():
-    output = MetaTensor(logits_of([0.1, 0.3001, 0.5, 0.84, 0.86, 0.6]), affine=torch.diag(torch.tensor([1.0, 2, 5, 1])))
+    output = MetaTensor(
+        logits_of([0.1999, 0.2001, 0.5, 0.79, 0.81, 0.6]), affine=torch.diag(torch.tensor([1.0, 2, 5, 1]))
+    )
     brain = torch.tensor([1.0, 1, 1, 1, 1, 0]).reshape(1, 6, 1, 1)
     item = SegmentationCertaintyd()({"pred": output, "brain": brain})
-    # Most probable: 0.9, 0.6999, 0.5, 0.84, 0.86; three voxels of 10 mm3 are between 0.3 and 0.85.
-    assert item["certainty"]["mean_probability"] == pytest.approx(np.mean([0.9, 0.6999, 0.5, 0.84, 0.86]), abs=1e-4)
+    # Three voxels of 10 mm3 are between 0.2 and 0.8.
+    assert item["certainty"]["mean_probability"] == pytest.approx(np.mean([0.8001, 0.7999, 0.5, 0.79, 0.81]), abs=1e-4)
     assert item["certainty"]["uncertain_lesion_ml"] == pytest.approx(0.03)
     assert item["pred"] is output
     # Background is one of the classes, also where the label map will not have it.
     output[0, 4] = 100.0
     changed = SegmentationCertaintyd()({"pred": output, "brain": brain})["certainty"]["mean_probability"]
-    assert changed == pytest.approx(np.mean([0.9, 0.6999, 0.5, 0.84, 1.0]), abs=1e-4)
+    assert changed == pytest.approx(np.mean([0.8001, 0.7999, 0.5, 0.79, 1.0]), abs=1e-4)
 
 
 def test_other_classes_and_an_empty_brain():

@@ -86,6 +86,26 @@ def test_lesions_whose_place_is_not_white_matter_become_what_is_there():
     assert labels[0, 0, 0].tolist() == [2, 2, 1, 1]
 
 
+def test_bright_voxels_have_a_threshold_of_their_own():
+    """Grey matter of 0.4, 0.5, 0.6 on FLAIR has a deviation of 0.148: bright is what lies above 0.797."""
+    flair = torch.tensor([0.4, 0.5, 0.6, 0.79, 0.81, 0.81, 0.9])
+    lesion = torch.tensor([0.0, 0.0, 0.0, 0.3, 0.3, 0.09, 0.75])
+    matter = torch.tensor([0.0, 0.0, 0.0, 0.6, 0.6, 0.6, 0.2])
+    probability = torch.stack([torch.zeros(7), torch.zeros(7), 1 - lesion - matter, matter, lesion]).view(5, 7, 1, 1)
+    item = {"pred": output_of(probability), "image": torch.stack([torch.zeros(7), flair]).view(2, 7, 1, 1)}
+
+    def labels(**keywords):
+        return SplitSegmentationd(lesion_threshold=0.7, **keywords)(item)["pred"].flatten().tolist()
+
+    assert labels() == [2, 2, 2, 3, 3, 3, 4]
+    assert labels(lesion_brightness=2.0, bright_lesion_threshold=0.1) == [2, 2, 2, 3, 4, 3, 4]
+    assert labels(lesion_brightness=2.0) == labels()
+    # A bright lesion needs no white matter.
+    assert labels(lesion_brightness=2.0, bright_lesion_threshold=0.1, least_white_matter=1.0)[4] == 4
+    item["image"] = torch.zeros(2, 7, 1, 1)
+    assert labels(lesion_brightness=2.0, bright_lesion_threshold=0.1) == labels()
+
+
 def test_without_background_the_next_class_is_taken():
     probability = torch.tensor([[0.8, 0.1, 0.6], [0.15, 0.7, 0.1], [0.05, 0.2, 0.3]]).view(3, 3, 1, 1)
     for lesion_class, threshold in ((None, None), (2, None), (2, 0.9)):
@@ -103,6 +123,8 @@ def test_without_a_lesion_class_the_largest_logit_decides():
 def test_arguments_are_checked():
     with pytest.raises(ValueError, match=r"lesion_threshold must be in \(0, 1\)"):
         SplitSegmentationd(lesion_threshold=1.5)
+    with pytest.raises(ValueError, match=r"bright_lesion_threshold must be in \(0, 1\)"):
+        SplitSegmentationd(bright_lesion_threshold=0.0)
     with pytest.raises(ValueError, match="smallest_lesion_ml must be at least 0"):
         SplitSegmentationd(smallest_lesion_ml=-1.0)
     with pytest.raises(ValueError, match=r"least_white_matter must be in \[0, 1\]"):
