@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from shared_networks.errors import InputError
 from shared_networks.io.header_checks import MOST_PIXELS, check_picture_size
+from shared_networks.io.png_structure import is_short_png
 from shared_networks.io.source import Source, split_colour
 
 # MPO is opened as JPEG. Without a list, Pillow would try every format it knows, some of which start other programs.
@@ -38,8 +39,9 @@ def read_picture(path: Path) -> Source:
     """
     # From memory: a file would be asked for as many bytes as a damaged header says, and room for them made first.
     Image.init()
+    content = path.read_bytes()
     try:
-        opened = Image.open(io.BytesIO(path.read_bytes()), formats=_FORMATS)
+        opened = Image.open(io.BytesIO(content), formats=_FORMATS)
     except UnidentifiedImageError as error:
         other = _other_tiff(path)
         if other is None:
@@ -47,6 +49,8 @@ def read_picture(path: Path) -> Source:
         return picture_source(path, *other)
     with opened as picture:
         check_picture_size(picture, path)
+        if is_short_png(content):
+            raise InputError(f"{path}: its rows end before the last one; copy or export it again.")
         _refuse_pages(picture, path)
         deep = any(";16" in str(tile.args) for tile in picture.tile)  # before getexif, which decodes a PNG
         is_deep = picture.mode in _COLOUR and max(_tiff_tag(picture, _BITS, (1,))) > 8
