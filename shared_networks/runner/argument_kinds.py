@@ -36,10 +36,10 @@ def mistaken_arguments(given: Mapping[str, Any], merged: Mapping[str, Any]) -> l
     for key, value in given.items():
         if value is None or is_reference(value):
             continue
-        for annotation in _annotations(key, merged):
-            if not _accepts(annotation, value):
-                found.append(f"{key} must be {_described(annotation)}, got {value!r}")
-                break
+        annotations = list(_annotations(key, merged))
+        # An overlay may give a key another kind: what it replaced stands unused beside what takes it.
+        if annotations and not any(_accepts(annotation, value) for annotation in annotations):
+            found.append(f"{key} must be {_described(annotations[0])}, got {value!r}")
     return found
 
 

@@ -75,7 +75,7 @@ def infer(rmr_bundle, checkpoint, tmp_path):
 def test_one_case_is_what_the_network_gives_on_the_input_grid(infer, write_case, network, checkpoint, name):
     affine = AFFINES[name]
     t1, flair = write_case(f"data/{name}", affine=affine)
-    out = infer(t1=t1, flair=flair) / name
+    out = infer(t1=t1, flair=flair, lesion_brightness=None) / name
     assert sorted(path.name for path in out.iterdir()) == [f"{name}_{ending}" for ending in CASE_FILES]
     item = Compose([LoadModalitiesd(label_key=""), Orientationd(["image", "brain"], axcodes="RAS", labels=None)])(
         {"image": [str(t1), str(flair)]}

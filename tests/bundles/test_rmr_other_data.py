@@ -42,13 +42,14 @@ def test_what_mrbrains_does_not_segment_is_background_in_a_perfect_evaluation(rm
     logits = 30.0 * torch.nn.functional.one_hot(label[0], 5).movedim(-1, 0)
     output = torch.cat([logits, torch.zeros(1, *raw.shape[1:])])
     parser = parse(rmr_bundle, "train+mrbrains+evaluate", lesion_white_matter=0.0)
-    found = parser.get_parsed_content("split")({"pred": output})["pred"]
+    item = {"pred": output, "image": torch.zeros(2, *raw.shape[1:])}
+    found = parser.get_parsed_content("split")(item)["pred"]
     assert torch.equal(found.long(), label)
     dice = parser.get_parsed_content("segmentation_metrics#Dice_WM#metric_fn")
     dice(y_pred=found[None], y=label[None])
     assert dice.aggregate().item() == 1.0
     # Without the overlay every voxel of the brain is one of the tissues.
-    tissue = parse(rmr_bundle, "train+evaluate").get_parsed_content("split")({"pred": output})["pred"]
+    tissue = parse(rmr_bundle, "train+evaluate").get_parsed_content("split")(item)["pred"]
     assert tissue.all()
 
 

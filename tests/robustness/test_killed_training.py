@@ -177,7 +177,7 @@ def test_full_disk_leaves_the_checkpoint_before(resident, one_epoch):
 
 def test_a_loss_that_is_no_number_leaves_the_checkpoint_before(resident, one_epoch):
     # Another setting is another training, which would not go on here.
-    more = {"loss_function#alpha": float("inf"), "resume_from#origin": "$None"}
+    more = {"loss_function#alpha": 1e300, "resume_from#origin": "$None"}
     error = end_of(resident, one_epoch, more=more)
     assert error.startswith("error: epoch 2, iteration 3: the loss is ")
     assert "(cases: CT_1" in error or "(cases: CT_2" in error

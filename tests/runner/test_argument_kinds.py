@@ -134,3 +134,12 @@ def test_keys_of_the_bundles(run):
         assert found == [f"{key} must be {expected}"]
     plain = {key: value for key, value in files.items() if not isinstance(value, dict)}
     assert mistaken_arguments(plain, files) == []  # the defaults are of their kinds
+
+
+def test_a_key_that_two_components_take_may_be_of_either_kind():
+    """``noise_std`` is a range in a training, and a number in the evaluation that lies over it."""
+    parts = [{"_target_": f"{__name__}.Part", "bounds": "@key"}, {"_target_": f"{__name__}.Part", "rate": "@key"}]
+    for value in (0.1, [0.0, 0.1]):
+        assert mistaken_arguments({"key": value}, {"key": value, "a": parts}) == []
+    (fault,) = mistaken_arguments({"key": "abc"}, {"key": "abc", "a": parts})
+    assert fault.startswith("key must be a list of 2 numbers, got")
