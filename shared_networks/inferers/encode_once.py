@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -105,7 +106,8 @@ class EncodeOnceInferer(Inferer):
 
         ways = [("", partial(compute, plain, network)), ("on the CPU, which is slower", on_cpu)]
         lower = self.cpu_bfloat16 and plain.device.type == "cpu"
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower):
+        # Where it is not asked for, an autocast of the caller's own stays in force.
+        with torch.autocast("cpu", dtype=torch.bfloat16) if lower else nullcontext():
             output = first_that_fits(ways, self.logger)
         return convert_to_dst_type(output, inputs, device=output.device)[0] if inputs is not plain else output
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
+from monai.utils import convert_to_tensor
 
 from shared_networks.transforms.lesion_rules import flair_brightness, lesions_by_rule, voxel_ml
 from shared_networks.utils.number_checks import check_number
@@ -27,7 +28,7 @@ class SplitSegmentationd(MapTransform):
         lesion_threshold: probability from which a voxel is lesion, in (0, 1); None for the largest logit.
         bright_lesion_threshold: the same for bright voxels, in (0, 1); only with ``lesion_threshold``.
         lesion_brightness: :func:`flair_brightness` above which a voxel is bright, and from which on a lesion stays
-            wherever it is; None where brightness does not count.
+            wherever it is, above 0; None where brightness does not count.
         smallest_lesion_ml: volume of the smallest lesion that stays, in ml; 0 keeps all.
         least_white_matter: share of a lesion's voxels whose most probable other class has to be white matter, in
             [0, 1], if it is not bright; 0 keeps all.
@@ -41,7 +42,8 @@ class SplitSegmentationd(MapTransform):
         image_key: what the network saw, 2 x X x Y x Z, FLAIR second; for the brightness.
 
     Raises:
-        ValueError: for a threshold outside (0, 1), a negative volume, or a share outside [0, 1].
+        ValueError: for a threshold outside (0, 1), a brightness that is not above 0, a negative volume, or a share
+            outside [0, 1].
         InputError: in the call, when the output has no such lesion class.
     """
 
@@ -68,6 +70,9 @@ class SplitSegmentationd(MapTransform):
         for name, value in thresholds.items():
             if value is not None and not 0.0 < value < 1.0:
                 raise ValueError(f"{name} must be in (0, 1) or None, got {value!r}.")
+        # A missing FLAIR has a brightness of 0 everywhere: nothing of it may count as bright.
+        if lesion_brightness is not None and not lesion_brightness > 0:
+            raise ValueError(f"lesion_brightness must be above 0 or None, got {lesion_brightness!r}.")
         if smallest_lesion_ml < 0:
             raise ValueError(f"smallest_lesion_ml must be at least 0, got {smallest_lesion_ml!r}.")
         if not 0.0 <= least_white_matter <= 1.0:
@@ -122,7 +127,7 @@ class SplitSegmentationd(MapTransform):
     def _brightness(self, data: Mapping[Hashable, Any], others: torch.Tensor) -> torch.Tensor | None:
         if self.lesion_brightness is None:
             return None
-        flair = torch.as_tensor(data[self.image_key][1:2]).to(others.device)
+        flair = convert_to_tensor(data[self.image_key][1:2], track_meta=False, device=others.device)
         return flair_brightness(flair, (others == self.grey_matter) & (flair > 0))
 
     def _kept(

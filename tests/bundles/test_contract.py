@@ -271,6 +271,9 @@ def test_the_terms_of_every_training_source_are_told(rmr_bundle):
     ("document", "pattern", "config", "key"),
     [
         ("inference.md", r"`--lesion_threshold` \((\S+)\)", "inference", "lesion_threshold"),
+        ("inference.md", r"`--bright_lesion_threshold` \((\S+)\)", "inference", "bright_lesion_threshold"),
+        ("inference.md", r"`--lesion_brightness` \((\S+)\)", "inference", "lesion_brightness"),
+        ("inference.md", r"`--lesion_white_matter` \((\S+)\)", "inference", "lesion_white_matter"),
         ("inference.md", r"`--smallest_lesion_ml` \((\S+)\)", "inference", "smallest_lesion_ml"),
         ("differences.md", r"(\d+ %) of the versions of a case are degraded", "train", "degraded_share"),
         ("differences.md", r"one modality is missing in (\d+ %)", "train", "modality_dropout"),
@@ -281,6 +284,18 @@ def test_documents_name_the_values_that_the_configs_have(document, pattern, conf
     (said,) = re.findall(pattern, (rmr_bundle / "docs" / document).read_text(encoding="utf-8"))
     value = float(said.removesuffix(" %")) / (100 if said.endswith("%") else 1)
     assert value == parse(rmr_bundle, config)[key]
+
+
+def test_inference_and_evaluation_have_the_same_rules_of_lesions(rmr_bundle):
+    config = parse(rmr_bundle, "inference")
+    certainty, split, *_ = config.get_parsed_content("postprocessing").transforms
+    evaluated = parse(rmr_bundle, "train+evaluate").get_parsed_content("split")
+    places = {"mask_key", "probability_key"}
+    assert {name for name, value in vars(evaluated).items() if value != vars(split)[name]} <= places
+    keys = ("bright_lesion_threshold", "lesion_brightness", "lesion_threshold", "smallest_lesion_ml")
+    assert all(vars(split)[key] == config[key] for key in keys)
+    # What is uncertain is what only one of the two thresholds takes.
+    assert certainty.uncertain == (split.bright_lesion_threshold, split.lesion_threshold)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ def test_bfloat16_computes_in_it_and_blends_in_the_precision_of_the_input():
     with torch.no_grad():
         exact = EncodeOnceInferer((32, 32, 32))(image, network)
         lower = EncodeOnceInferer((32, 32, 32), cpu_bfloat16=True)(image, network)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(EncodeOnceInferer((32, 32, 32))(image, network), lower)
         # Two windows with the same logits: rounded once by the network, and not again by the blending.
         slid = EncodeOnceInferer((16, 1, 1), cpu_bfloat16=True)(torch.rand(1, 2, 24, 1, 1), ThirdNetwork())
     assert lower.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")

@@ -106,6 +106,16 @@ def test_bright_voxels_have_a_threshold_of_their_own():
     assert labels(lesion_brightness=2.0, bright_lesion_threshold=0.1) == labels()
 
 
+def test_the_image_gives_its_values_and_not_its_meta_data():
+    probability = torch.tensor([[0.1, 0.1], [0.2, 0.2], [0.6, 0.1], [0.1, 0.6], [0.0, 0.0]]).view(5, 2, 1, 1)
+    affine = torch.diag(torch.tensor([2.0, 3.0, 4.0, 1.0], dtype=torch.float64))
+    image = MetaTensor(torch.rand(2, 2, 1, 1), affine=affine)
+    split = SplitSegmentationd(lesion_threshold=0.5, lesion_brightness=2.0, bright_lesion_threshold=0.1)
+    assert not isinstance(split({"pred": output_of(probability), "image": image})["pred"], MetaTensor)
+    kept = split({"pred": output_of(probability, 2 * affine), "image": image})["pred"]
+    assert torch.equal(kept.affine, 2 * affine)
+
+
 def test_without_background_the_next_class_is_taken():
     probability = torch.tensor([[0.8, 0.1, 0.6], [0.15, 0.7, 0.1], [0.05, 0.2, 0.3]]).view(3, 3, 1, 1)
     for lesion_class, threshold in ((None, None), (2, None), (2, 0.9)):
@@ -125,6 +135,9 @@ def test_arguments_are_checked():
         SplitSegmentationd(lesion_threshold=1.5)
     with pytest.raises(ValueError, match=r"bright_lesion_threshold must be in \(0, 1\)"):
         SplitSegmentationd(bright_lesion_threshold=0.0)
+    for brightness in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="lesion_brightness must be above 0 or None"):
+            SplitSegmentationd(lesion_brightness=brightness)
     with pytest.raises(ValueError, match="smallest_lesion_ml must be at least 0"):
         SplitSegmentationd(smallest_lesion_ml=-1.0)
     with pytest.raises(ValueError, match=r"least_white_matter must be in \[0, 1\]"):
