@@ -23,10 +23,10 @@ from monai.bundle import ConfigParser
 from benchmarks import RMR
 from benchmarks.machine import hardware
 from benchmarks.report import markdown_table, print_report, write_report
-from shared_networks.transforms.lesion_rules import flair_brightness, lesions_by_rule, voxel_ml
+from shared_networks.transforms.lesion_rules import lesion_evidence, lesions_by_rule, probable_lesions, voxel_ml
 from shared_networks.utils.weights import load_weights
 
-_LESION, _WHITE, _GREY = 4, 3, 2
+_LESION, _WHITE = 4, 3
 _FEW_ML = 3.0
 
 
@@ -34,7 +34,7 @@ class Rules(NamedTuple):
     """Keys of ``train.json``; a brightness of None does not count."""
 
     lesion_threshold: float
-    bright_lesion_threshold: float = 1.0
+    bright_lesion_threshold: float | None = None
     lesion_brightness: float | None = None
     lesion_white_matter: float = 0.0
     smallest_lesion_ml: float = 0.02
@@ -57,18 +57,20 @@ class Seen(NamedTuple):
     probability: np.ndarray
     white_matter: np.ndarray
     brightness: np.ndarray
+    brain: np.ndarray
     drawn: np.ndarray
     one_ml: float
 
 
 def found_lesions(seen: Seen, rules: Rules) -> np.ndarray:
     """The lesions, bool, X x Y x Z, as ``SplitSegmentationd`` finds them."""
-    lesion, least = seen.probability >= rules.lesion_threshold, rules.lesion_brightness
-    if least is not None:
-        lesion |= (seen.brightness > least) & (seen.probability >= rules.bright_lesion_threshold)
+    least = rules.lesion_brightness
+    thresholds = rules.lesion_threshold, rules.bright_lesion_threshold
+    lesion = probable_lesions(seen.probability, seen.brightness, *thresholds, least)
     brightness = None if least is None else seen.brightness
     size, share = rules.smallest_lesion_ml, rules.lesion_white_matter
-    return lesions_by_rule(lesion, seen.white_matter, brightness, seen.one_ml, size, share, least or 0.0)[0]
+    found = lesions_by_rule(lesion, seen.white_matter, brightness, seen.one_ml, size, share, least or 0.0)[0]
+    return found & seen.brain
 
 
 def scores(seen: Seen, rules: Rules) -> dict[str, float]:
@@ -105,22 +107,13 @@ def read_run(datalist: str, weights: Path, degrade: bool) -> Iterator[tuple[str,
         image = item["image"]
         output = inferer(image[None].as_tensor(), network)[0]
         logits = torch.cat([torch.full_like(output[:1], -torch.inf), output[1:-1]])
-        others = logits.clone()
-        others[_LESION] = -torch.inf
-        others = others.argmax(dim=0)
-        flair = image[1].as_tensor()
-        facts = torch.stack(
-            [
-                logits.softmax(dim=0)[_LESION],
-                (others == _WHITE).float(),
-                flair_brightness(flair, (others == _GREY) & (flair > 0)),
-            ]
-        )
+        evidence = lesion_evidence(logits, image[1:2].as_tensor(), _LESION)
+        facts = torch.cat([evidence.probability, evidence.others == _WHITE, evidence.brightness])
         one_ml, brain = voxel_ml(image), item["brain"][0].numpy() > 0
         image.set_array(facts)
         probability, white_matter, brightness = back.inverse({"image": image})["image"].numpy()
         drawn = item["label"][0].numpy() == _LESION
-        yield str(item["case"]), Seen(probability * brain, white_matter > 0, brightness, drawn, one_ml)
+        yield str(item["case"]), Seen(probability, white_matter > 0, brightness, brain, drawn, one_ml)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

@@ -1,9 +1,15 @@
-"""Training in bfloat16 on a CPU."""
+"""bfloat16 on a CPU."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from monai.inferers import SimpleInferer
+
+
+def bfloat16_on_cpu(asked: bool, device: torch.device) -> AbstractContextManager:
+    """Autocast to bfloat16 where it is asked for on a CPU; elsewhere an autocast of the caller's own stays in force."""
+    return torch.autocast("cpu", dtype=torch.bfloat16) if asked and device.type == "cpu" else nullcontext()
 
 
 class AutocastInferer(SimpleInferer):
@@ -20,5 +26,5 @@ class AutocastInferer(SimpleInferer):
 
     def __call__(self, inputs: torch.Tensor, network: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``network(inputs)``, in bfloat16 where the network computes in it."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.cpu_bfloat16 and inputs.device.type == "cpu"):
+        with bfloat16_on_cpu(self.cpu_bfloat16, inputs.device):
             return super().__call__(inputs, network, *args, **kwargs)

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from monai.inferers import Inferer, sliding_window_inference
 from monai.utils import convert_to_dst_type, fall_back_tuple
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from shared_networks.inferers.autocast import bfloat16_on_cpu
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 from shared_networks.inferers.memory_plan import rmr_block_voxels
 from shared_networks.inferers.overlapping_blocks import block_size, in_overlapping_blocks
@@ -105,9 +105,7 @@ class EncodeOnceInferer(Inferer):
                 return compute(plain.cpu(), network)
 
         ways = [("", partial(compute, plain, network)), ("on the CPU, which is slower", on_cpu)]
-        lower = self.cpu_bfloat16 and plain.device.type == "cpu"
-        # Where it is not asked for, an autocast of the caller's own stays in force.
-        with torch.autocast("cpu", dtype=torch.bfloat16) if lower else nullcontext():
+        with bfloat16_on_cpu(self.cpu_bfloat16, plain.device):
             output = first_that_fits(ways, self.logger)
         return convert_to_dst_type(output, inputs, device=output.device)[0] if inputs is not plain else output
 

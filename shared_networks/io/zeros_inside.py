@@ -55,11 +55,8 @@ def find_holes(
     return holes
 
 
-def holes_remark(
-    mask: np.ndarray, zeros: Sequence[np.ndarray], images: Sequence[np.ndarray], source: Source, names: str
-) -> list[str]:
+def holes_remark(holes: np.ndarray, source: Source, names: str) -> list[str]:
     """What to say about :func:`find_holes`, one text or none; ``names`` are those of the images."""
-    holes = find_holes(mask, zeros, images, source)
     volume = np.count_nonzero(holes) * float(voxel_sizes(source.affine).prod()) / 1000
     if not volume:
         return []
@@ -68,25 +65,25 @@ def holes_remark(
 
 
 def with_cut_fluid(
-    mask: np.ndarray, zeros: Sequence[np.ndarray], images: Sequence[np.ndarray], source: Source, names: str
+    mask: np.ndarray, zeros: Sequence[np.ndarray], holes: np.ndarray, source: Source, names: str
 ) -> np.ndarray:
     """A brain with the fluid of its furrows, where a noisy or clipped scan has 0 for fluid, with a remark.
 
     Enclosed, such fluid is a hole, which belongs to the brain anyway; many holes say that at the surface it cannot be
     told from the background. The furrows up to 10 mm wide are filled then; on the crowns of the gyri it stays lost.
-    What was cut out (:func:`find_holes`) says nothing of that.
+    What was cut out says nothing of that.
 
     Args:
         mask: brain, bool of X x Y x Z, holes included; all outside it is background.
         zeros: where each image is exactly 0, bool of the same shape; one image or two.
-        images: the images, of the same shape, at least 0.
+        holes: what was cut out, see :func:`find_holes`.
         source: gets the remark; its affine gives the size of voxels.
         names: of the images, for the remark.
 
     Returns:
         The mask itself where values were not cut off.
     """
-    cut = np.count_nonzero(np.logical_and.reduce([mask, *zeros]) & ~find_holes(mask, zeros, images, source))
+    cut = np.count_nonzero(np.logical_and.reduce([mask, *zeros]) & ~holes)
     share = _CUT_IN_ONE if len(zeros) == 1 else _CUT_IN_BOTH
     if cut < max(_FEWEST_CUT, share * np.count_nonzero(mask)):
         return mask

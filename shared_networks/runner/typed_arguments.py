@@ -5,6 +5,7 @@ Fire reads every value as Python where it can: ``2024_06_30`` becomes the number
 written with either.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -126,7 +127,7 @@ def _is_path(key: str, default: str, known: set[str]) -> bool:
 
 def _at_home(text: str) -> str:
     """A path whose ``~`` the shell left, behind ``=`` or in quotes, as it does elsewhere; one of that name stays."""
-    if not text.startswith("~") or Path(text).parts[0] in [entry.name for entry in Path().iterdir()]:
+    if not text.startswith("~") or os.path.lexists(Path(text).parts[0]):
         return text
     try:
         return str(Path(text).expanduser())

@@ -1,4 +1,6 @@
-"""What a lesion has to be beyond probable: large enough, and in white matter or bright on FLAIR."""
+"""What a lesion has to be: probable, the less so the brighter on FLAIR; large enough; in white matter or bright."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +32,47 @@ def flair_brightness(flair: torch.Tensor, grey_matter: torch.Tensor) -> torch.Te
     middle = values.median()
     spread = _DEVIATION * (values - middle).abs().median()
     return (flair.float() - middle) / spread if spread > 0 else torch.zeros_like(flair, dtype=torch.float32)
+
+
+class LesionEvidence(NamedTuple):
+    """What the rules go by; each 1 x X x Y x Z."""
+
+    probability: torch.Tensor
+    """Of lesions."""
+    others: torch.Tensor
+    """The most probable other class."""
+    brightness: torch.Tensor | None
+    """See :func:`flair_brightness`; None without FLAIR."""
+
+
+def lesion_evidence(
+    logits: torch.Tensor, flair: torch.Tensor | None, lesion_class: int, grey_matter: int = 2
+) -> LesionEvidence:
+    """The evidence in logits of J classes, J x X x Y x Z, and in FLAIR, 1 x X x Y x Z, background 0."""
+    others = logits.clone()
+    others[lesion_class] = -torch.inf
+    others = others.argmax(dim=0, keepdim=True)
+    brightness = None
+    if flair is not None:
+        brightness = flair_brightness(flair, (others == grey_matter) & (flair > 0))
+    return LesionEvidence(logits.float().softmax(dim=0)[lesion_class : lesion_class + 1], others, brightness)
+
+
+def probable_lesions(
+    probability: torch.Tensor,
+    brightness: torch.Tensor | None,
+    threshold: float,
+    bright_threshold: float | None,
+    least_brightness: float | None,
+) -> torch.Tensor:
+    """Voxels whose probability reaches the threshold, or that of bright voxels; bool, the same shape.
+
+    A brightness, threshold of bright voxels, or least brightness of None does not count.
+    """
+    lesion = probability >= threshold
+    if brightness is not None and bright_threshold is not None and least_brightness is not None:
+        lesion = lesion | ((brightness > least_brightness) & (probability >= bright_threshold))
+    return lesion
 
 
 def lesions_by_rule(

@@ -21,7 +21,7 @@ from shared_networks.io.source_pair import (
     on_grid_of,
     prepare_single,
 )
-from shared_networks.io.zeros_inside import holes_remark, with_cut_fluid
+from shared_networks.io.zeros_inside import find_holes, holes_remark, with_cut_fluid
 from shared_networks.transforms.label_maps import LABEL_REMEDY, label_values
 from shared_networks.transforms.load_sources import LoadSourcesd, normalise_volume, usual_slices
 from shared_networks.transforms.modality_checks import (
@@ -77,7 +77,7 @@ class LoadModalitiesd(LoadSourcesd):
         overlay_value: label of the mask that is written over a map.
         brain_checks: warn about what looks wrong for T1 and FLAIR of a brain: swapped, not skull-stripped, or outside
             ``expected_ranges``; and where values were cut off at 0 and no brain mask was asked for, fill the furrows of
-            the brain, see :func:`shared_networks.io.background.with_cut_fluid`.
+            the brain, see :func:`shared_networks.io.zeros_inside.with_cut_fluid`.
         expected_ranges: what the weights are used to; None is
             :data:`shared_networks.transforms.modality_checks.BRAIN_RANGES`.
         allow_missing: take form 4 too.
@@ -170,8 +170,9 @@ class LoadModalitiesd(LoadSourcesd):
         brain = masks[0] | masks[1]
         if self.brain_checks and all(flat) and second is pair[1]:
             names, images = " and ".join(source.path.name for source in pair), [first.values, second.values]
-            first.warnings += holes_remark(brain, zeros, images, first, names)
-            brain = with_cut_fluid(brain, zeros, images, first, names) if self._may_fill else brain
+            holes = find_holes(brain, zeros, images, first)
+            first.warnings += holes_remark(holes, first, names)
+            brain = with_cut_fluid(brain, zeros, holes, first, names) if self._may_fill else brain
         images = np.stack([first.values * masks[0], second.values * masks[1]]).astype(np.float32)
         image = on_grid_of(first, images, other_filename=str(second.path), preparation=prepared)
         names, ranges = [source.path.name for source in (first, second)], self.expected_ranges
@@ -187,7 +188,8 @@ class LoadModalitiesd(LoadSourcesd):
         source, prepared = prepare_single(_read_volume(Path(value[there])), self.prepare, self.resample)
         brain, is_flat, zeros = self._check_and_scale(source, name)
         if self.brain_checks and is_flat:
-            source.warnings += holes_remark(brain, [zeros], [source.values], source, source.path.name)
+            holes = find_holes(brain, [zeros], [source.values], source)
+            source.warnings += holes_remark(holes, source, source.path.name)
         pair = [source, absent(source)] if there == 0 else [absent(source), source]
         images = np.stack([one.values for one in pair]).astype(np.float32)
         image = on_grid_of(source, images, other_filename="", preparation=prepared, missing_modality=lost)
@@ -246,7 +248,8 @@ class LoadModalitiesd(LoadSourcesd):
         zeros, is_flat = found.values == 0, not found.remark
         mask = found.mask
         if is_flat and self._may_fill:
-            mask = with_cut_fluid(mask, [zeros], [source.values], source, source.path.name)
+            holes = find_holes(mask, [zeros], [source.values], source)
+            mask = with_cut_fluid(mask, [zeros], holes, source, source.path.name)
         return mask, is_flat, zeros
 
     def _read_label(self, value: Any, reference: Source) -> tuple[MetaTensor, list[str]]:

@@ -8,7 +8,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
-from shared_networks.transforms.lesion_rules import flair_brightness, lesions_by_rule, voxel_ml
+from shared_networks.transforms.lesion_rules import lesion_evidence, lesions_by_rule, probable_lesions, voxel_ml
 from shared_networks.utils.number_checks import check_number
 
 
@@ -103,18 +103,17 @@ class SplitSegmentationd(MapTransform):
                 d[key] = logits.argmax(dim=0, keepdim=True).to(torch.uint8)
                 continue
             check_number("lesion_class", self.lesion_class, least=0, below=len(logits), whole=True)
-            probability = logits.float().softmax(dim=0)[self.lesion_class : self.lesion_class + 1]
-            others = logits.clone()
-            others[self.lesion_class] = -torch.inf
-            others = others.argmax(dim=0, keepdim=True)
-            brightness = self._brightness(d, others)
+            flair = None
+            if self.lesion_brightness is not None:
+                flair = convert_to_tensor(d[self.image_key][1:2], track_meta=False, device=logits.device)
+            probability, others, brightness = lesion_evidence(logits, flair, self.lesion_class, self.grey_matter)
             if self.lesion_threshold is None:
                 lesion = logits.argmax(dim=0, keepdim=True) == self.lesion_class
             else:
-                lesion = probability >= self.lesion_threshold
-                if brightness is not None and self.bright_lesion_threshold is not None:
-                    bright = brightness > self.lesion_brightness
-                    lesion = lesion | (bright & (probability >= self.bright_lesion_threshold))
+                least = self.lesion_brightness
+                lesion = probable_lesions(
+                    probability, brightness, self.lesion_threshold, self.bright_lesion_threshold, least
+                )
             if self.smallest_lesion_ml or self.least_white_matter:
                 lesion, small = self._kept(d, lesion, others, brightness, voxel_ml(output))
                 if self.smallest_lesion_ml:
@@ -123,12 +122,6 @@ class SplitSegmentationd(MapTransform):
             if self.probability_key:
                 d[self.probability_key] = probability
         return d
-
-    def _brightness(self, data: Mapping[Hashable, Any], others: torch.Tensor) -> torch.Tensor | None:
-        if self.lesion_brightness is None:
-            return None
-        flair = convert_to_tensor(data[self.image_key][1:2], track_meta=False, device=others.device)
-        return flair_brightness(flair, (others == self.grey_matter) & (flair > 0))
 
     def _kept(
         self,

@@ -25,7 +25,7 @@ def test_lesions_are_those_of_the_bundle(rules):
     image = torch.rand(2, 12, 11, 10, generator=generator)
     split = SplitSegmentationd(
         lesion_threshold=rules.lesion_threshold,
-        bright_lesion_threshold=rules.bright_lesion_threshold if rules.lesion_brightness else None,
+        bright_lesion_threshold=rules.bright_lesion_threshold,
         lesion_brightness=rules.lesion_brightness,
         smallest_lesion_ml=rules.smallest_lesion_ml,
         least_white_matter=rules.lesion_white_matter,
@@ -38,7 +38,8 @@ def test_lesions_are_those_of_the_bundle(rules):
     logits[4] = -torch.inf
     others = logits.argmax(dim=0)
     brightness = flair_brightness(image[1], others == 2).numpy()
-    seen = Seen(probability, (others == 3).numpy(), brightness, expected.numpy(), 0.001)
+    brain = np.ones(expected.shape, bool)
+    seen = Seen(probability, (others == 3).numpy(), brightness, brain, expected.numpy(), 0.001)
     assert 0 < expected.sum() < expected.numel() and np.array_equal(found_lesions(seen, rules), expected.numpy())
     assert scores(seen, rules) == {"dice": 1.0, "volume_error": 0.0}
 
