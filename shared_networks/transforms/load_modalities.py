@@ -35,6 +35,9 @@ from shared_networks.transforms.modality_checks import (
 from shared_networks.utils.bounding_box import bounding_box
 from shared_networks.utils.number_checks import check_numbers
 
+_SHOWS_LESIONS = "flair"
+"""The modality without which lesions are hardly seen; see docs/one_modality.md of the RMR-Fusion bundle."""
+
 
 class LoadModalitiesd(LoadSourcesd):
     """Load both modalities of a case, check that they belong together, and put them in [0, 1].
@@ -194,6 +197,8 @@ class LoadModalitiesd(LoadSourcesd):
         images = np.stack([one.values for one in pair]).astype(np.float32)
         image = on_grid_of(source, images, other_filename="", preparation=prepared, missing_modality=lost)
         remarks = [f"{lost} is missing: fused volume and labels come from {name} alone", *source.warnings]
+        if lost.lower() == _SHOWS_LESIONS:
+            remarks[0] += "; lesions hardly show in it, so that few or none found says nothing"
         if self.brain_checks:
             shown = images[there : there + 1]
             remarks += brain_remarks(shown, brain, source.affine, [source.path.name], self.expected_ranges)
