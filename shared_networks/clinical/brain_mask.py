@@ -6,7 +6,7 @@ from scipy.ndimage import affine_transform, binary_fill_holes, distance_transfor
 from skimage.filters import threshold_otsu
 
 from shared_networks.errors import InputError
-from shared_networks.utils.closing import closed
+from shared_networks.utils.masks import closed
 
 _BRIDGES = 3.0  # mm: half the width of what is cut between brain and scalp (nerves, vessels, meninges)
 _FOLDS = 8.0  # mm: half the width of the furrows and ventricles that are filled
