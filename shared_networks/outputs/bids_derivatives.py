@@ -95,14 +95,12 @@ class BidsDataset(RunFile):
             "dataset_description.json": json.dumps(description, indent=2) + "\n",
             "README.md": _README,
         }
-        inside = folder.resolve().relative_to(self.folder.resolve()) if self._holds(folder) else Path()
-        if inside.parts:
-            files[".bidsignore"] = f"{inside.parts[0]}\n"  # with a slash behind it the validator reports the folder
+        place, other = self.folder.resolve(), folder.resolve()
+        if place in other.parents:
+            # With a slash behind it the validator reports the folder.
+            files[".bidsignore"] = f"{other.relative_to(place).parts[0]}\n"
         for name, text in files.items():
             atomic_text(self.folder / name, text)
-
-    def _holds(self, folder: Path) -> bool:
-        return folder.resolve().is_relative_to(self.folder.resolve())
 
 
 class SaveBidsDerivativesd(SaveSegmentedCased):

@@ -96,7 +96,9 @@ class RandPasteLesionsd(Randomizable, Transform):
                 centre = np.array([(side.start + side.stop - 1) // 2 for side in box])
                 carved, origin = self._carved(donor_image, donor_label, lesions == place + 1, box, donor_spacing)
                 carved = carved._replace(difference=carved.difference * gain[:, None, None, None])
-                target = self._target(centre, lesions.shape, label.shape, places, spacing)
+                # Cases are cropped to their brains, so that shapes are boxes.
+                wanted = centre / lesions.shape * label.shape + self.R.normal(0.0, self.moved, 3) / spacing
+                target = places[np.argmin((((places - wanted) * spacing) ** 2).sum(axis=1))]
                 self._paste(image, label, carved, centre - origin, target, donor_spacing, spacing)
         brain = np.asarray(d[self.mask_key])[0] > 0
         scaled = np.stack([scale_within(channel, brain, self.lower, self.upper) for channel in image])
@@ -129,18 +131,6 @@ class RandPasteLesionsd(Randomizable, Transform):
         return _Carved(pasted, (lesion & (distance <= level)).astype(float), difference), np.array(
             [side.start for side in crop]
         )
-
-    def _target(
-        self,
-        centre: np.ndarray,
-        donor_shape: tuple[int, ...],
-        shape: tuple[int, ...],
-        places: np.ndarray,
-        spacing: np.ndarray,
-    ) -> np.ndarray:
-        """Voxel of white matter where a lesion goes. Cases are cropped to their brains, so that shapes are boxes."""
-        wanted = centre / donor_shape * shape + self.R.normal(0.0, self.moved, 3) / spacing
-        return places[np.argmin((((places - wanted) * spacing) ** 2).sum(axis=1))]
 
     def _paste(
         self,
