@@ -159,11 +159,12 @@ class RandPasteLesionsd(Randomizable, Transform):
             return ndimage.map_coordinates(averaged, coordinates, order=1, mode="constant")
 
         allowed = np.isin(label[box], (self.white_matter, self.lesion))
-        share = sampled(carved.pasted) * allowed
+        weight = sampled(carved.pasted)
+        share = weight * allowed
         normal = label[box] == self.white_matter
         for channel, difference in zip(image, carved.difference, strict=True):
             here = channel[box]
             base = here[normal].mean() if normal.any() else here.mean()
-            pasted = sampled(carved.pasted * difference) / np.maximum(sampled(carved.pasted), 1e-6)
+            pasted = sampled(carved.pasted * difference) / np.maximum(weight, 1e-6)
             here += share * (base + pasted - here)
         label[box][(sampled(carved.lesion) > 0.5) & allowed] = self.lesion
