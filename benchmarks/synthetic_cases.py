@@ -20,7 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.silver_cases import labelled_items
-from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.masks import bounding_box
 
 OUTSIDE, CSF, GM, WM, LESION = 0, 1, 2, 3, 4
 TISSUES = {"outside": OUTSIDE, "CSF": CSF, "GM": GM, "WM": WM}

@@ -112,7 +112,8 @@ def build_release(bundle: str | Path, out: str | Path = "dist") -> Path:
     metadata = check_release(bundle)
     contents = {name: path.read_bytes() for name, path in release_files(bundle).items()}
     contents["README.md"] = model_card(metadata).encode()
-    contents[MANIFEST] = _manifest(contents)
+    lines = [f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents)]
+    contents[MANIFEST] = "".join(lines).encode()
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{bundle.name}_v{metadata['version']}.zip"
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -122,11 +123,6 @@ def build_release(bundle: str | Path, out: str | Path = "dist") -> Path:
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, contents[name], compresslevel=9)
     return target
-
-
-def _manifest(contents: Mapping[str, bytes]) -> bytes:
-    lines = [f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents)]
-    return "".join(lines).encode()
 
 
 def _is_by_product(name: PurePosixPath) -> bool:

@@ -6,7 +6,7 @@ from scipy.ndimage import affine_transform, binary_fill_holes, distance_transfor
 from skimage.filters import threshold_otsu
 
 from shared_networks.errors import InputError
-from shared_networks.utils.closing import closed
+from shared_networks.utils.masks import closed
 
 _BRIDGES = 3.0  # mm: half the width of what is cut between brain and scalp (nerves, vessels, meninges)
 _FOLDS = 8.0  # mm: half the width of the furrows and ventricles that are filled
@@ -51,14 +51,10 @@ def _opened_and_filled(values: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     if not count:
         raise InputError("no brain can be told from the rest of the head; give a mask made by another tool.")
     core = parts == np.bincount(parts.ravel())[1:].argmax() + 1
-    return binary_fill_holes(closed(tissue & (_distance(core, spacing) <= _BRIDGES), spacing, _FOLDS))
+    near = distance_transform_edt(~core, sampling=spacing) <= _BRIDGES
+    return binary_fill_holes(closed(tissue & near, spacing, _FOLDS))
 
 
 def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Distance in mm to what is outside; the border of the volume counts as inside."""
     return distance_transform_edt(mask, sampling=spacing)
-
-
-def _distance(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Distance in mm to what is inside."""
-    return distance_transform_edt(~mask, sampling=spacing)

@@ -80,7 +80,10 @@ def resolve_cases(
         cases = _chosen(_from_folder(Path(dataset_dir), modalities, allow_missing), section, dataset_dir)
     if not cases:
         raise InputError(f"{datalist or dataset_dir}: no cases found; expected volumes of {pair} for each case.")
-    return _named(cases, output)
+    items = [{"case": safe_name(case["subject"]), **case} for case in cases]
+    # A case whose name is taken is refused, or renamed where nothing is written.
+    (refuse_taken_names if output else number_taken_names)(items)
+    return items
 
 
 class ModalityCases(LazyCases):
@@ -181,10 +184,3 @@ def _chosen(
         there = ", ".join(sections) or "none"
         raise InputError(f"{where}: no section {wanted}; there is {there}: correct the section.")
     return [{**case, "section": name} for name, cases in found.items() for case in cases]
-
-
-def _named(cases: list[dict[str, Any]], output: bool) -> list[dict[str, Any]]:
-    """Give every case its name; a case whose name is taken is refused, or renamed where nothing is written."""
-    items = [{"case": safe_name(case["subject"]), **case} for case in cases]
-    (refuse_taken_names if output else number_taken_names)(items)
-    return items

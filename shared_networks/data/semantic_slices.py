@@ -16,6 +16,7 @@ from shared_networks.io.file_names import file_kind
 from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import read_source
 from shared_networks.io.source_pair import on_grid_of
+from shared_networks.transforms.healed_lesions import scale_within
 from shared_networks.transforms.label_maps import label_values, refuse_other_labels
 
 _MODALITIES = ("CT", "PET", "SPECT")
@@ -32,19 +33,11 @@ def _luminance(path: Path) -> np.ndarray:
     return source.values
 
 
-def _item(case: str, group: str, picture: np.ndarray, label: np.ndarray) -> dict:
-    return {
-        "case": case,
-        "modality": group,
-        "image": np.ascontiguousarray(picture, np.float32)[None],
-        "label": np.ascontiguousarray(label, np.uint8)[None],
-    }
-
-
 def _with_mixtures(case: str, group: str, first: np.ndarray, second: np.ndarray, label: np.ndarray) -> list[dict]:
     """Both sources and two plain fusions of them with one label: fused images are what the module will judge."""
     pictures = (first, second, np.maximum(first, second), (first + second) / 2)
-    return [_item(case, group, picture, label) for picture in pictures]
+    item = {"case": case, "modality": group, "label": np.ascontiguousarray(label, np.uint8)[None]}
+    return [item | {"image": np.ascontiguousarray(picture, np.float32)[None]} for picture in pictures]
 
 
 def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray]:
@@ -67,11 +60,8 @@ def _volumes(folder: Path, entry: Mapping) -> tuple[list[np.ndarray], np.ndarray
                 "grid and some content; resample or remove it."
             )
         check_same_grid(sources["t1"], source)
-    scaled = []
-    for key in ("t1", "flair"):
-        volume = volumes[key].astype(np.float32)
-        low, high = np.percentile(volume[volume > 0], _PERCENTILES)
-        scaled.append(np.clip((volume - low) / max(high - low, 1e-6), 0, 1) * (volume > 0))
+    images = [volumes[key].astype(np.float32) for key in ("t1", "flair")]
+    scaled = [scale_within(image, image > 0, *_PERCENTILES) for image in images]
     refuse_other_labels(label_values(sources["label"]), range(_LESION + 1), str(sources["label"].path))
     label = volumes["label"].round().astype(np.uint8)
     label[label == _LESION] = _WHITE

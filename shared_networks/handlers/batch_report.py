@@ -4,11 +4,10 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
@@ -18,22 +17,10 @@ from shared_networks.data.done_cases import DoneCases
 from shared_networks.errors import CaseStatus, InputError
 from shared_networks.utils.atomic import atomic_text, remove_abandoned
 from shared_networks.utils.folder_lock import folder_lock
+from shared_networks.utils.run_file import RunFile
 
 _SHARE = 0.05
 """Of the time of a run that goes into its report."""
-
-
-class RunFile(Protocol):
-    """A file beside the report that is about all cases: table, page, colour tables."""
-
-    def start(self, folder: Path, mark: str) -> None:
-        """Begin, before the first case, in a folder that exists; names end with ``mark`` where two runs share it."""
-
-    def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Take the cases that were decided since the last call."""
-
-    def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """End, with the entries of all cases, also when the run breaks off."""
 
 
 class BatchReport:

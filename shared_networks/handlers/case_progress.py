@@ -1,4 +1,4 @@
-"""Progress over cases."""
+"""From one case to the next: progress, and the memory that the one before leaves."""
 
 from collections.abc import Sized
 
@@ -6,6 +6,7 @@ from ignite.engine import Engine, Events
 from tqdm.auto import tqdm
 
 from shared_networks.data.case_log import CaseLog
+from shared_networks.utils.memory import return_freed_memory
 
 
 class CaseProgress:
@@ -37,3 +38,14 @@ class CaseProgress:
         if self.bar is not None:
             self._update(engine)
             self.bar.close()
+
+
+class ReturnMemory:
+    """Give freed memory back to the system before every case: those before had other sizes, and left gaps.
+
+    Inside a case memory is kept, see :func:`shared_networks.utils.memory.keep_freed_memory`.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.ITERATION_STARTED, return_freed_memory)

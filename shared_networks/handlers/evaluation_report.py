@@ -41,6 +41,9 @@ class EvaluationReport(ABC):
         checkpoint: weights of the network, whose name and hash are noted; of no meaning without parameters.
     """
 
+    row_names: tuple[str, ...]
+    """Names of the first columns."""
+
     def __init__(
         self,
         output_dir: str,
@@ -64,11 +67,6 @@ class EvaluationReport(ABC):
     @abstractmethod
     def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """First cells of an item's row, e.g. its case; must not be longer than :attr:`row_names`."""
-
-    @property
-    @abstractmethod
-    def row_names(self) -> tuple[str, ...]:
-        """Names of the first columns."""
 
     @property
     @abstractmethod

@@ -19,14 +19,11 @@ class FusionEvaluationReport(EvaluationReport):
     The arguments are those of :class:`EvaluationReport`; ``published`` holds ``{modality: {metric: value}}``.
     """
 
+    row_names = ("case", "modality")
+
     def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """Case and modality."""
         return str(item["case"]), str(item.get("modality", ""))
-
-    @property
-    def row_names(self) -> tuple[str, ...]:
-        """Names of the first columns."""
-        return "case", "modality"
 
     @property
     def stem(self) -> str:

@@ -27,6 +27,8 @@ class SegmentationEvaluationReport(EvaluationReport):
         shared: of :class:`EvaluationReport`; ``published`` holds ``{condition: {metric: value}}``.
     """
 
+    row_names = ("case",)
+
     def __init__(self, output_dir: str, method: str, data: str, condition: str = "clean", **shared: Any) -> None:
         super().__init__(output_dir, method, data, **shared)
         self.condition = condition
@@ -34,11 +36,6 @@ class SegmentationEvaluationReport(EvaluationReport):
     def describe(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """The case."""
         return (str(item["case"]),)
-
-    @property
-    def row_names(self) -> tuple[str, ...]:
-        """Name of the first column."""
-        return ("case",)
 
     @property
     def stem(self) -> str:

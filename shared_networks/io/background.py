@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.errors import InputError
 from shared_networks.io.source import Source
-from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.masks import bounding_box
 
 _RIPPLE, _MOST_RIPPLE = 0.02, 0.15
 """How far from its level a background may be that is not flat, as a share of the 99th percentile of what is not

@@ -47,15 +47,9 @@ def open_volume(path: Path) -> nib.spatialimages.SpatialImage:
     return (kind if plain == ".nii" else nib.MGHImage).from_file_map({"image": nib.FileHolder(str(path))})
 
 
-def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
-    """Refuse a NIfTI, Analyze or MGH file whose header asks for more voxels than the file holds, or than can be fused.
-
-    A compressed file is unpacked to its end, piece by piece, so that its checksum is compared too. Returns remarks for
-    the user. Raises InputError naming the file, what its header says and what the file holds, and what the reading
-    library raises for a damaged file.
-    """
-    shape = image.shape
-    if not shape or min(shape) < 1:
+def checked_count(shape: tuple[int, ...], path: Path) -> int:
+    """Voxels of a volume by the shape that its header says; InputError for none, and for more than can be fused."""
+    if min(shape, default=0) < 1:
         raise InputError(f"{path}: the header says shape {shape}; expected lengths of at least 1: export it again.")
     count = math.prod(shape)  # Python's numbers do not overflow
     if count > MOST_VOXELS:
@@ -63,6 +57,17 @@ def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[
             f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
             "it again if it is smaller."
         )
+    return count
+
+
+def check_nifti_size(image: nib.spatialimages.SpatialImage, path: Path) -> list[str]:
+    """Refuse a NIfTI, Analyze or MGH file whose header asks for more voxels than the file holds, or than can be fused.
+
+    A compressed file is unpacked to its end, piece by piece, so that its checksum is compared too. Returns remarks for
+    the user. Raises InputError naming the file, what its header says and what the file holds, and what the reading
+    library raises for a damaged file.
+    """
+    count = checked_count(image.shape, path)
     if isinstance(image, nib.Nifti1Image) and int(image.dataobj.offset) < image.header.sizeof_hdr:
         raise InputError(
             f"{path}: the header says that the voxels begin at byte {image.dataobj.offset}, inside it: export it again."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.masks import bounding_box
 
 _FEWEST_SLICES = 8  # with contents, along an axis, that say what is usual
 _LEAST_SHARE, _MIDDLE_SHARE = 0.02, 0.25

@@ -32,9 +32,11 @@ def read_source(path: str | Path) -> Source:
     path = Path(path)
     readers = {"picture": read_picture, "volume": read_volume, "series": _read_series}
     try:
-        if not split_choice(path)[0].exists():
+        place = split_choice(path)[0]
+        if not place.exists():
             raise InputError(f"{path}: file not found; check the path.")
-        _refuse_no_file(split_choice(path)[0])
+        if not (place.is_file() or place.is_dir()):  # a reader would wait for its contents without end
+            raise InputError(f"{place}: neither a file nor a folder (a pipe, a device?); save it as a file first.")
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty; copy or export it again.")
         kind = "volume" if header_beside(path) else file_kind(path)
@@ -72,16 +74,6 @@ def read_stacked_volume(path: str | Path) -> list[Source] | None:
     for source in sources:
         _check_values(source)
     return sources
-
-
-def _refuse_no_file(path: Path) -> None:
-    """Refuse a pipe, a socket or a device, for whose contents a reader would wait without end.
-
-    Raises:
-        InputError: when it is neither a file nor a folder.
-    """
-    if not (path.is_file() or path.is_dir()):
-        raise InputError(f"{path}: neither a file nor a folder (a pipe, a device?); save it as a file first.")
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -96,32 +96,23 @@ def picture_source(path: Path, pixels: np.ndarray, highest: float) -> Source:
 def _refuse_pages(picture: Image.Image, path: Path) -> None:
     """Several pages are refused, but for small copies: behind a JPEG as cameras store them (MPO), or in a TIFF."""
     count = getattr(picture, "n_frames", 1)
-    if count > 1 and picture.format == "TIFF" and _others_are_small(picture, count):
-        return
-    if count > 1 and not (picture.format == "MPO" and _frames_are_copies(picture, count)):
+    if count > 1 and not (picture.format in ("TIFF", "MPO") and _others_are_copies(picture, count)):
         raise InputError(f"{path}: {count} pages in one file; expected one picture, or a NIfTI volume.")
 
 
-def _others_are_small(picture: Image.Image, count: int) -> bool:
-    """Whether every page of a TIFF but the first says that it is another one at a reduced size."""
+def _others_are_copies(picture: Image.Image, count: int) -> bool:
+    """Whether every further page of a TIFF says that it is another one at a reduced size, or whether the further frames
+    of an MPO are thumbnails of the first one, or equal to it."""
+    first = np.asarray(picture) if picture.format == "MPO" else None
     try:
         for number in range(1, count):
             picture.seek(number)
-            if not int(picture.tag_v2.get(_KIND_OF_PAGE, 0)) & _REDUCED:
-                return False
-    finally:
-        picture.seek(0)
-    return True
-
-
-def _frames_are_copies(picture: Image.Image, count: int) -> bool:
-    """Whether the further frames of an MPO are thumbnails of the first one, or equal to it."""
-    try:
-        first = np.asarray(picture)
-        for number in range(1, count):
-            kind = picture.mpinfo[0xB002][number]["Attribute"]["MPType"]
-            picture.seek(number)
-            if "Thumbnail" not in kind and not np.array_equal(first, np.asarray(picture)):
+            if first is None:
+                is_copy = int(picture.tag_v2.get(_KIND_OF_PAGE, 0)) & _REDUCED
+            else:
+                kind = picture.mpinfo[0xB002][number]["Attribute"]["MPType"]
+                is_copy = "Thumbnail" in kind or np.array_equal(first, np.asarray(picture))
+            if not is_copy:
                 return False
     finally:
         picture.seek(0)

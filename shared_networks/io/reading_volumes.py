@@ -127,7 +127,8 @@ def _read_by_nibabel(path: Path) -> Voxels:
         raise InputError(f"{path}: complex values; save the magnitude as a real volume.")
     with np.errstate(over="ignore", invalid="ignore"):
         values = image.get_fdata(dtype=np.float32, caching="unchanged")
-    colours = _colours(image, values, is_bytes=stored == np.uint8 and not _is_scaled(image))
+    is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
+    colours = _colours(image, values, is_bytes=stored == np.uint8 and not is_scaled)
     if colours is None:
         return Voxels(values, affine, False, stored, remarks)
     kind = "8 bit" if values.max() > 1 else "0 to 1"
@@ -183,11 +184,6 @@ def _colours(image: Any, values: np.ndarray, is_bytes: bool) -> np.ndarray | Non
     elif not is_bytes and (values != np.round(values)).any():
         return None
     return values.reshape(*shape[:3], count)
-
-
-def _is_scaled(image: Any) -> bool:
-    """Whether the stored numbers are not the values."""
-    return (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
 
 
 def _read_by_itk(path: Path) -> Voxels:

@@ -1,6 +1,5 @@
 """What the text headers of NRRD and MetaImage say: data file, unit of length, size; ITK does not check all of it."""
 
-import math
 import re
 import zlib
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from shared_networks.errors import InputError
-from shared_networks.io.header_checks import MOST_VOXELS
+from shared_networks.io.header_checks import checked_count
 
 _HEADER = 2**16  # bytes of a text header that are looked at
 _DEFLATE = 1032  # most bytes that one byte can be unpacked to
@@ -63,25 +62,18 @@ def stated_scale(header: bytes) -> tuple[np.float32, np.float32]:
 
 def check_stated_size(path: Path, data: Path, header: bytes, shape: tuple[int, ...], voxel: int) -> None:
     """Refuse a header that asks for more than can be fused, or than the data file can hold."""
-    count = math.prod(shape)
-    if min(shape, default=0) < 1:
-        raise InputError(f"{path}: the header says shape {shape}; expected lengths of at least 1: export it again.")
-    if count > MOST_VOXELS:
-        raise InputError(
-            f"{path}: the header says {count} voxels; expected at most {MOST_VOXELS}: crop or resample it, or export "
-            "it again if it is smaller."
-        )
+    needed = checked_count(shape, path) * voxel
     in_words, is_zlib = IN_WORDS.search(header), _PACKED.search(header)
     is_packed = in_words or is_zlib or b"encoding: gz" in header.lower()
     end = _HEADER_END.search(header) if data == path else None
     held = data.stat().st_size - (end.end() if end else 0)
-    if count * voxel > held * (_DEFLATE if is_packed else 1):
+    if needed > held * (_DEFLATE if is_packed else 1):
         raise InputError(
-            f"{path}: cannot be read, the header says {count * voxel} bytes and {data.name} holds {held}; copy or "
+            f"{path}: cannot be read, the header says {needed} bytes and {data.name} holds {held}; copy or "
             "export it again."
         )
     if is_zlib and not in_words:
-        _check_packed(path, data, header, count * voxel)
+        _check_packed(path, data, header, needed)
 
 
 def _check_packed(path: Path, data: Path, header: bytes, needed: int) -> None:

@@ -7,8 +7,7 @@ from nibabel.affines import voxel_sizes
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from shared_networks.io.source import Source
-from shared_networks.utils.bounding_box import bounding_box
-from shared_networks.utils.closing import closed
+from shared_networks.utils.masks import bounding_box, closed
 
 _CUT_IN_BOTH, _CUT_IN_ONE = 1e-3, 0.02
 """Share of the brain that is exactly 0, though enclosed, from which values were cut off at 0: in both images, in one.

@@ -17,6 +17,7 @@ from shared_networks.io.file_names import file_stem
 from shared_networks.io.source_geometry import like_source
 from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
 from shared_networks.utils.atomic import atomic_files, atomic_text
+from shared_networks.utils.run_file import RunFile
 from shared_networks.visualize.label_names import name_labels
 from shared_networks.visualize.quality_control import class_colours
 
@@ -60,10 +61,8 @@ def bids_entities(case: str) -> dict[str, str]:
     return {"sub": plain if plain == case else plain + hashlib.sha256(case.encode()).hexdigest()[:8]}
 
 
-class BidsDataset:
+class BidsDataset(RunFile):
     """Writes what a data set of derivatives has beside its subjects: ``dataset_description.json``, ``README.md``.
-
-    :class:`shared_networks.handlers.BatchReport` calls :meth:`start`, :meth:`add` and :meth:`finish`.
 
     Args:
         folder: of the data set; made when missing.
@@ -75,12 +74,7 @@ class BidsDataset:
         self.source = str(source)
 
     def start(self, folder: Path, mark: str) -> None:
-        """Write both files; ``.bidsignore`` too when the other results lie inside.
-
-        Args:
-            folder: of the other results.
-            mark: not used.
-        """
+        """Write both files; ``.bidsignore`` too when ``folder``, of the other results, lies inside."""
         self.folder.mkdir(parents=True, exist_ok=True)
         description: dict[str, Any] = {
             "Name": "RMR-Fusion",
@@ -101,20 +95,12 @@ class BidsDataset:
             "dataset_description.json": json.dumps(description, indent=2) + "\n",
             "README.md": _README,
         }
-        inside = folder.resolve().relative_to(self.folder.resolve()) if self._holds(folder) else Path()
-        if inside.parts:
-            files[".bidsignore"] = f"{inside.parts[0]}\n"  # with a slash behind it the validator reports the folder
+        place, other = self.folder.resolve(), folder.resolve()
+        if place in other.parents:
+            # With a slash behind it the validator reports the folder.
+            files[".bidsignore"] = f"{other.relative_to(place).parts[0]}\n"
         for name, text in files.items():
             atomic_text(self.folder / name, text)
-
-    def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing: each case writes its own files."""
-
-    def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing."""
-
-    def _holds(self, folder: Path) -> bool:
-        return folder.resolve().is_relative_to(self.folder.resolve())
 
 
 class SaveBidsDerivativesd(SaveSegmentedCased):

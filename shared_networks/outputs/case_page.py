@@ -13,6 +13,7 @@ from shared_networks.errors import CaseStatus
 from shared_networks.io.file_names import safe_name
 from shared_networks.outputs.case_table import CaseTable
 from shared_networks.utils.atomic import atomic_text
+from shared_networks.utils.run_file import RunFile
 
 _PARTS = Path(__file__).parent / "page"
 _VIEWERS = (
@@ -38,15 +39,13 @@ def find_viewer() -> str:
     return ""
 
 
-class CasePage:
+class CasePage(RunFile):
     """Writes ``<output_dir>/index.html`` when a run ends.
 
     It has the table of the cases, flagged ones above, sortable, with thumbnails, and for each case a viewer of three
     planes with the sources, the fused volume and the labels (:class:`shared_networks.outputs.SavePreviewd` writes what
     it shows). Without a package that brings the viewer, and for a case without preview, the case's picture is shown,
     which lies beside the page in the case's folder. Everything else is in the page.
-
-    :class:`shared_networks.handlers.BatchReport` calls :meth:`start`, :meth:`add` and :meth:`finish`.
 
     Args:
         table: of the same run; it comes before the page.
@@ -63,11 +62,8 @@ class CasePage:
         self.logger = logging.getLogger(type(self).__name__)
 
     def start(self, folder: Path, mark: str) -> None:
-        """Say where the page goes; see :meth:`CaseTable.start`."""
+        """Say where the page goes; see :class:`RunFile`."""
         self.path = folder / f"index{mark}.html"
-
-    def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing: the page is written in the end."""
 
     def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Write the page from the table and the previews of the cases."""

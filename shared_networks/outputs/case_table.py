@@ -10,16 +10,15 @@ from shared_networks.errors import CaseStatus
 from shared_networks.outputs.case_row import case_row, row_columns
 from shared_networks.transforms.save_case import read_report
 from shared_networks.utils.atomic import atomic_path
+from shared_networks.utils.run_file import RunFile
 
 
-class CaseTable:
+class CaseTable(RunFile):
     """Writes ``<output_dir>/cases.csv``: a line of names, then a row for each case as soon as it is decided.
 
     The file is comma-separated UTF-8, so that ``pandas.read_csv("cases.csv")`` and spreadsheets read it as it is. A run
     that is killed leaves the rows of what was done. A case that was done before gets its row from its report, and
     ``seconds`` from the table of that run; that way the table of the last run is that of all cases.
-
-    :class:`shared_networks.handlers.BatchReport` calls :meth:`start`, :meth:`add` and :meth:`finish`.
 
     Args:
         inputs: names of the sources.
@@ -46,12 +45,7 @@ class CaseTable:
         self._seconds: dict[str, float] = {}
 
     def start(self, folder: Path, mark: str) -> None:
-        """Begin an empty table in a folder that exists.
-
-        Args:
-            folder: of the results.
-            mark: what the names of this run's files end with, '' unless another run reports into the folder.
-        """
+        """Begin an empty table."""
         self.path = folder / f"cases{mark}.csv"
         self._seconds = _seconds_of(self.path)
         self.rows = []

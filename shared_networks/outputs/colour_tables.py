@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.colors import to_rgb
 
 from shared_networks.utils.atomic import atomic_text
+from shared_networks.utils.run_file import RunFile
 from shared_networks.visualize.quality_control import class_colours
 
 
@@ -36,10 +36,8 @@ def colour_tables(class_names: Mapping[int, str]) -> dict[str, str]:
     return {name: "\n".join(lines) + "\n" for name, lines in tables.items()}
 
 
-class ColourTables:
+class ColourTables(RunFile):
     """Writes :func:`colour_tables` into ``<output_dir>/colour_tables/`` when a run starts.
-
-    :class:`shared_networks.handlers.BatchReport` calls :meth:`start`, :meth:`add` and :meth:`finish`.
 
     Args:
         class_names: one for each class, the background first and the lesions last.
@@ -53,9 +51,3 @@ class ColourTables:
         (folder / "colour_tables").mkdir(exist_ok=True)
         for name, text in self.tables.items():
             atomic_text(folder / "colour_tables" / name, text)
-
-    def add(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing."""
-
-    def finish(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing."""

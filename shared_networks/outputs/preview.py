@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool3d, adaptive_max_pool3d, interp
 from shared_networks.errors import CaseStatus
 from shared_networks.transforms.save_case import SaveSegmentedCased, plain_array
 from shared_networks.utils.atomic import atomic_text
-from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.masks import bounding_box
 from shared_networks.visualize.quality_control import class_colours, tint_classes
 
 _VOXEL_MM, _MOST_VOXELS = 2.0, 600_000

@@ -32,7 +32,7 @@ from shared_networks.transforms.modality_checks import (
     surface_remarks,
     value_remarks,
 )
-from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.masks import bounding_box
 from shared_networks.utils.number_checks import check_numbers
 
 _SHOWS_LESIONS = "flair"

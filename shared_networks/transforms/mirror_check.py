@@ -7,7 +7,7 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 
 from shared_networks.transforms.align_pictures import normalised_mutual_information
-from shared_networks.utils.bounding_box import bounding_box
+from shared_networks.utils.masks import bounding_box
 
 _BINS = 32
 _SIDE = 48  # voxels along an axis that are looked at; structures that two modalities share are larger

@@ -96,7 +96,9 @@ class RandPasteLesionsd(Randomizable, Transform):
                 centre = np.array([(side.start + side.stop - 1) // 2 for side in box])
                 carved, origin = self._carved(donor_image, donor_label, lesions == place + 1, box, donor_spacing)
                 carved = carved._replace(difference=carved.difference * gain[:, None, None, None])
-                target = self._target(centre, lesions.shape, label.shape, places, spacing)
+                # Cases are cropped to their brains, so that shapes are boxes.
+                wanted = centre / lesions.shape * label.shape + self.R.normal(0.0, self.moved, 3) / spacing
+                target = places[np.argmin((((places - wanted) * spacing) ** 2).sum(axis=1))]
                 self._paste(image, label, carved, centre - origin, target, donor_spacing, spacing)
         brain = np.asarray(d[self.mask_key])[0] > 0
         scaled = np.stack([scale_within(channel, brain, self.lower, self.upper) for channel in image])
@@ -130,18 +132,6 @@ class RandPasteLesionsd(Randomizable, Transform):
             [side.start for side in crop]
         )
 
-    def _target(
-        self,
-        centre: np.ndarray,
-        donor_shape: tuple[int, ...],
-        shape: tuple[int, ...],
-        places: np.ndarray,
-        spacing: np.ndarray,
-    ) -> np.ndarray:
-        """Voxel of white matter where a lesion goes. Cases are cropped to their brains, so that shapes are boxes."""
-        wanted = centre / donor_shape * shape + self.R.normal(0.0, self.moved, 3) / spacing
-        return places[np.argmin((((places - wanted) * spacing) ** 2).sum(axis=1))]
-
     def _paste(
         self,
         image: np.ndarray,
@@ -169,11 +159,12 @@ class RandPasteLesionsd(Randomizable, Transform):
             return ndimage.map_coordinates(averaged, coordinates, order=1, mode="constant")
 
         allowed = np.isin(label[box], (self.white_matter, self.lesion))
-        share = sampled(carved.pasted) * allowed
+        weight = sampled(carved.pasted)
+        share = weight * allowed
         normal = label[box] == self.white_matter
         for channel, difference in zip(image, carved.difference, strict=True):
             here = channel[box]
             base = here[normal].mean() if normal.any() else here.mean()
-            pasted = sampled(carved.pasted * difference) / np.maximum(sampled(carved.pasted), 1e-6)
+            pasted = sampled(carved.pasted * difference) / np.maximum(weight, 1e-6)
             here += share * (base + pasted - here)
         label[box][(sampled(carved.lesion) > 0.5) & allowed] = self.lesion

@@ -109,7 +109,7 @@ class SaveFusedSegmentationd(SaveSegmentedCased):
         endings = ["fused.nii.gz", "seg.nii.gz", "qc.png"]
         endings += ["lesion_probability.nii.gz"] if self.probability_key in d else []
         endings += ["report.json"]
-        small = d.get(self.small_key)
+        small, regions = d.get(self.small_key), self.region_classes
         settings = json.dumps(self.settings, sort_keys=True)
         meta = d[self.image_key].meta
         inputs = self.source_files(meta, self.modalities)
@@ -127,7 +127,7 @@ class SaveFusedSegmentationd(SaveSegmentedCased):
             },
             **compute_volume_report(label, affine, self.class_names),
             **({"small_lesions": small} if small else {}),
-            **self._regions(label, affine),
+            **({} if regions is None else {"lesions_by_region": lesions_by_region(label, affine, regions)}),
             **({"certainty": d[self.certainty_key]} if self.certainty_key in d else {}),
             **self._quality(d, missing),
             "preparation": json.loads(meta.get("preparation") or "{}"),
@@ -150,8 +150,3 @@ class SaveFusedSegmentationd(SaveSegmentedCased):
             if modality != missing
         }
         return {"image_quality": scores}
-
-    def _regions(self, label: np.ndarray, affine: np.ndarray) -> dict[str, Any]:
-        if self.region_classes is None:
-            return {}
-        return {"lesions_by_region": lesions_by_region(label, affine, self.region_classes)}

@@ -15,7 +15,7 @@ from monai.networks import trt_compiler
 
 from shared_networks.utils import missing_for_tensorrt
 from shared_networks.utils.optional_packages import missing_packages
-from tests.bundles.bundle_runs import config_files, parse, refusal_of
+from tests.bundles.bundle_runs import SMALL_HEAD, config_files, parse, refusal_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLES = ["gesenet_bundle", "rmr_fusion_bundle"]
@@ -93,9 +93,8 @@ def test_gesenet_gets_an_engine_for_any_size_with_masks(monkeypatch, tmp_path):
 
 def test_rmr_fusion_gets_an_engine_for_the_head_at_its_window(monkeypatch, tmp_path):
     """With a small head in its place: the shipped one takes minutes."""
-    head = {"_target_": "UNet", "spatial_dims": 3, "in_channels": "@head_channels", "out_channels": "@head_classes"}
-    head |= {"channels": [4, 8], "strides": [2]}
-    parser = parse(ROOT / "rmr_fusion_bundle", OVERLAY, semantic_head=head, head_divisor=2)
+    small = {key: SMALL_HEAD[key] for key in ("semantic_head", "head_divisor")}
+    parser = parse(ROOT / "rmr_fusion_bundle", OVERLAY, **small)
     network = parser.get_parsed_content("network").eval()
     features = torch.rand(1, 18, 11, 8, 5, generator=torch.Generator().manual_seed(0))
     session, _ = run_what_tensorrt_would_get(

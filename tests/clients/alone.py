@@ -1,6 +1,7 @@
 """Run as a program by the tests: use a built bundle by MONAI's clients where nothing of the repository can be imported.
 
 ``python alone.py BUNDLE_FOLDER SETTINGS_JSON`` in an empty folder; prints ``all steps done`` when every step went well.
+``python alone.py JSON``, a list of ``[bundle folder, overrides]``, infers with one after the other in one process.
 """
 
 import contextlib
@@ -56,8 +57,20 @@ def main(bundle: Path, settings: dict) -> None:
     assert not missing, missing
 
 
+def infer_with_each(runs: list) -> None:
+    """Infer with several unpacked bundles."""
+    from monai.bundle import run
+
+    for folder, overrides in runs:
+        config = str(Path(folder, "configs", "inference.json"))
+        run("inferring", config_file=config, bundle_root=folder, logging_file=False, **overrides)
+
+
 if __name__ == "__main__":
     assert importlib.util.find_spec("shared_networks") is None
     with contextlib.redirect_stdout(sys.stderr):
-        main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+        if len(sys.argv) == 2:
+            infer_with_each(json.loads(sys.argv[1]))
+        else:
+            main(Path(sys.argv[1]), json.loads(sys.argv[2]))
     print("all steps done")

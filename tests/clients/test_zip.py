@@ -125,7 +125,7 @@ def test_both_bundles_in_one_process_share_the_code_of_one_version(tmp_path):
     for path in (tmp_path / "apps").rglob("*.nii.gz"):
         cut(path, path)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, str(HERE / "together.py"), json.dumps(runs)]
+    command = [sys.executable, str(HERE / "alone.py"), json.dumps(runs)]
     environment["CUDA_VISIBLE_DEVICES"] = ""
     settings = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment}
     done = subprocess.run(command, **settings)

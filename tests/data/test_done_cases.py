@@ -66,6 +66,11 @@ def test_other_settings_and_the_switch_do_it_again(done, keys):
     assert "skipped" not in done[1](**keys)
 
 
+def test_another_version_of_the_package_does_it_again(done, monkeypatch):
+    monkeypatch.setattr("shared_networks.__version__", "9.9.9")
+    assert done[1]().keys() == {"inputs_sha256", "fingerprint"}
+
+
 def test_swapped_images_and_other_names_are_other_cases(done):
     item, identify = done
     prints = {identify()["fingerprint"]}

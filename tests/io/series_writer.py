@@ -15,10 +15,7 @@ def write_series(folder, voxels, affine, name="{number:04d}.dcm", slopes=None, s
 
     ``slopes`` holds a RescaleSlope for every slice; further attributes go into every header.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    matrix = LPS @ affine
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    directions = matrix[:3, :3] / spacing
+    matrix, spacing, directions = geometry(affine)
     uid, frame, study = generate_uid(), generate_uid(), study or generate_uid()
     for number in range(voxels.shape[2]):
         image = Dataset()
@@ -41,13 +38,27 @@ def write_series(folder, voxels, affine, name="{number:04d}.dcm", slopes=None, s
         if slopes is not None:
             image.RescaleSlope, image.RescaleIntercept = f"{slopes[number]:.10g}", "0"
         image.PixelData = np.ascontiguousarray(voxels[:, :, number].T.astype("<i2")).tobytes()
-        for key, value in attributes.items():
-            setattr(image, key, value)
-        image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         # from the last slice to the first, so that the order of names is not that of positions
-        image.save_as(folder / name.format(number=voxels.shape[2] - number), enforce_file_format=True)
+        save(image, folder / name.format(number=voxels.shape[2] - number), **attributes)
     return str(uid)
+
+
+def geometry(affine):
+    """Voxel to world (LPS), and of it the sizes and the directions of voxels."""
+    matrix = LPS @ affine
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    return matrix, spacing, matrix[:3, :3] / spacing
+
+
+def save(image, path, **attributes):
+    """Write a file with further attributes; returns its path."""
+    for key, value in attributes.items():
+        setattr(image, key, value)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save_as(path, enforce_file_format=True)
+    return path
 
 
 def change(path, **attributes):
@@ -73,9 +84,7 @@ def items(*entries):
 
 def multi_frame(path, values, affine, sop_class=ENHANCED_MR, slopes=None, order=None, **attributes):
     """One file of all slices, as enhanced MR or as reconstructed NM."""
-    matrix = LPS @ affine
-    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    directions = matrix[:3, :3] / spacing
+    matrix, spacing, directions = geometry(affine)
     count = values.shape[2]
     order = list(range(count)) if order is None else order
     image = Dataset()
@@ -118,10 +127,4 @@ def multi_frame(path, values, affine, sop_class=ENHANCED_MR, slopes=None, order=
             )
         )
     image.PixelData = np.ascontiguousarray(values[:, :, order].T.astype("<i2")).tobytes()
-    for key, value in attributes.items():
-        setattr(image, key, value)
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save_as(path, enforce_file_format=True)
-    return path
+    return save(image, path, **attributes)

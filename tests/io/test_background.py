@@ -24,8 +24,11 @@ from shared_networks.transforms import LoadModalitiesd
 SHAPE = (40, 44, 36)
 
 
-def ball(radius=14, shape=SHAPE):
-    axes = np.meshgrid(*(np.arange(length) - length / 2 for length in shape), indexing="ij")
+def ball(radius=14, shape=SHAPE, place=(0, 0, 0)):
+    """Around the middle of a volume, or that many voxels from it."""
+    axes = np.meshgrid(
+        *(np.arange(length) - length / 2 - moved for length, moved in zip(shape, place, strict=True)), indexing="ij"
+    )
     return sum(axis**2 for axis in axes) <= radius**2
 
 

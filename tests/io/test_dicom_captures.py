@@ -3,14 +3,14 @@
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from shared_networks.errors import InputError
 from shared_networks.io.reading import read_source
 from shared_networks.io.source import split_colour
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd
-from tests.io.series_writer import MR_IMAGE, change
+from tests.io.series_writer import MR_IMAGE, change, save
 
 PLACE = {"ImagePositionPatient": [0, 0, 0], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1]}
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -29,12 +29,7 @@ def capture(path, pixels, **attributes):
     bits = 8 * pixels.dtype.itemsize
     image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = bits, bits, bits - 1, 0
     image.PixelData = pixels.tobytes()
-    for key, value in attributes.items():
-        setattr(image, key, value)
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.save_as(path, enforce_file_format=True)
-    return path
+    return save(image, path, **attributes)
 
 
 def test_a_colour_capture_is_a_picture(tmp_path, noise, write_picture):

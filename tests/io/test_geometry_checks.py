@@ -10,6 +10,7 @@ from scipy.ndimage import affine_transform
 from shared_networks.errors import InputError
 from shared_networks.io.geometry_checks import check_affine, check_same_grid, placed_like, resample_onto
 from shared_networks.io.reading import Source
+from tests.robustness.file_maker import changed, turned
 
 
 def volume(affine, shape=(8, 9, 10), name="mri.nii.gz", values=None):
@@ -17,26 +18,17 @@ def volume(affine, shape=(8, 9, 10), name="mri.nii.gz", values=None):
     return Source(Path(name), values, affine=np.array(affine, dtype=np.float64), normalised=True)
 
 
-def changed(row, column, value, base=None):
-    matrix = np.diag([1.0, 1.0, 2.0, 1.0]) if base is None else base.copy()
-    matrix[row, column] = value
-    return matrix
-
-
 BASE = np.diag([1.0, 1.0, 2.0, 1.0])
-ANGLE = np.deg2rad(5)
-TURN = np.eye(4)
-TURN[:2, :2] = [[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]]
 
 
 def test_good_affines_pass():
-    for affine in (BASE, TURN @ BASE, np.diag([-0.9, -0.9, 6.5, 1])):
+    for affine in (BASE, turned(5, BASE), np.diag([-0.9, -0.9, 6.5, 1])):
         check_affine(volume(affine))
     check_affine(Source(Path("a.png"), np.ones((2, 2)), normalised=True))
 
 
 def test_rounding_of_headers_passes():
-    check_same_grid(volume(TURN @ BASE), volume((TURN @ BASE).astype(np.float32), name="b"))
+    check_same_grid(volume(turned(5, BASE)), volume(turned(5, BASE).astype(np.float32), name="b"))
     check_same_grid(volume(BASE), volume(BASE + 1e-4, name="b"))
 
 
@@ -50,7 +42,7 @@ def test_pictures_and_volumes_do_not_mix():
 
 
 def test_resampling_agrees_with_scipy():
-    other_affine = TURN @ np.diag([2.0, 1.5, 1.0, 1.0])
+    other_affine = turned(5, np.diag([2.0, 1.5, 1.0, 1.0]))
     other_affine[:3, 3] = [1.0, -2.0, 0.5]
     other = volume(other_affine, (12, 14, 16), "pet.nii.gz")
     moved = resample_onto(volume(BASE), other)
@@ -69,7 +61,7 @@ def test_resampling_leaves_a_common_grid_alone():
 
 
 def test_resampled_colour_is_neutral_outside():
-    other = volume(changed(0, 3, 4.0), name="pet.nii.gz", values=np.ones((8, 9, 10), np.float32))
+    other = volume(changed((0, 3), 4.0, BASE), name="pet.nii.gz", values=np.ones((8, 9, 10), np.float32))
     other.chroma = np.full((2, 8, 9, 10), 200.0, np.float32)
     moved = resample_onto(volume(BASE), other)
     assert np.allclose(moved.chroma[:, :4], 128.0) and np.allclose(moved.chroma[:, 4:], 200.0)
@@ -78,7 +70,7 @@ def test_resampled_colour_is_neutral_outside():
 
 def test_volumes_without_overlap_are_refused():
     with pytest.raises(InputError, match="do not overlap"):
-        resample_onto(volume(BASE), volume(changed(0, 3, 500.0), name="ct.nii.gz"))
+        resample_onto(volume(BASE), volume(changed((0, 3), 500.0, BASE), name="ct.nii.gz"))
 
 
 def test_picture_is_resized():
@@ -91,15 +83,19 @@ def test_picture_is_resized():
     assert np.allclose(moved.values[:, [0, -1]], expected[[0, -1]], atol=0.02)
 
 
-FAR = changed(0, 3, 500.0)
+FAR = changed((0, 3), 500.0, BASE)
 
 
 @pytest.mark.parametrize(
     ("affine", "shape", "ways"),
     [
-        (changed(0, 3, 2.0), (8, 9, 10), ["--align True registers", "--resample True goes by the headers alone"]),
+        (
+            changed((0, 3), 2.0, BASE),
+            (8, 9, 10),
+            ["--align True registers", "--resample True goes by the headers alone"],
+        ),
         (FAR, (8, 9, 10), ["--align True registers"]),
-        (changed(0, 3, 2.0), (8, 9, 2), ["--resample True goes by the headers alone"]),
+        (changed((0, 3), 2.0, BASE), (8, 9, 2), ["--resample True goes by the headers alone"]),
         (FAR, (8, 9, 2), []),
         (np.eye(4), (8, 9, 10), ["--resample True"]),  # no place: taken as lying voxel on voxel
     ],

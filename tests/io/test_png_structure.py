@@ -13,14 +13,15 @@ from shared_networks.io.png_structure import is_short_png, stated_png_bytes
 from shared_networks.io.reading import read_source
 
 
-def png_of(rows: bytes, width: int, height: int, depth: int = 8, colour: int = 0, interlaced: int = 0) -> bytes:
-    """A PNG with these rows, filter bytes included, whatever its header says."""
+def png_of(rows: bytes, width: int, height: int, depth: int = 8, colour: int = 0, *further: tuple) -> bytes:
+    """A PNG with these rows, filter bytes included, whatever its header says; ``further`` chunks come before them."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), *further, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Pictures of every kind become H x W with rows as in the picture, in [0, 1]; bad_pictures.py has bad ones."""
 
 import struct
-import zlib
 
 import itk
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from shared_networks.errors import InputError
 from shared_networks.io.reading import read_source
+from tests.io.test_png_structure import png_of
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
@@ -128,7 +128,6 @@ def test_jpeg_is_turned_upright(tmp_path, orientation):
 
 @pytest.mark.parametrize("orientation", [1, 6, 8])
 def test_16_bit_colour_tiff_is_turned_upright(tmp_path, orientation):
-
     upright = np.random.default_rng(0).integers(0, 65536, (6, 9, 3), dtype=np.uint16)
     tag = (274, "H", 1, orientation, True)
     tifffile.imwrite(tmp_path / "a.tif", stored_as(upright, orientation), photometric="rgb", extratags=[tag])
@@ -180,7 +179,6 @@ def test_deep_jpeg_2000(tmp_path):
 
 
 def test_signed_tiff_is_white_at_its_own_highest_value(tmp_path):
-
     for kind in (np.int8, np.int16):
         highest = np.iinfo(kind).max
         pixels = np.random.default_rng(0).integers(0, highest + 1, (6, 9)).astype(kind)
@@ -195,7 +193,6 @@ def test_signed_tiff_is_white_at_its_own_highest_value(tmp_path):
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64])
 def test_half_and_double_precision_tiff(tmp_path, kind):
-
     pixels = np.random.default_rng(0).random((6, 9)).astype(kind)
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels)
@@ -213,7 +210,6 @@ def test_half_and_double_precision_tiff(tmp_path, kind):
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_16_bit_colour_tiff_however_it_is_stored(tmp_path, planar, order):
-
     pixels = np.random.default_rng(0).integers(0, 65536, (6, 5, 3), dtype=np.uint16)
     stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar, byteorder=order)
@@ -223,7 +219,6 @@ def test_16_bit_colour_tiff_however_it_is_stored(tmp_path, planar, order):
 
 @pytest.mark.parametrize(("kind", "order"), [(np.uint16, ">"), (np.uint16, "<"), (np.int16, "<"), (np.uint8, ">")])
 def test_tiff_in_which_0_is_white_is_inverted(tmp_path, kind, order):
-
     highest = np.iinfo(kind).max
     pixels = np.random.default_rng(0).integers(0, highest, (6, 9), endpoint=True).astype(kind)
     for bigtiff in (False, True):
@@ -234,7 +229,6 @@ def test_tiff_in_which_0_is_white_is_inverted(tmp_path, kind, order):
 
 
 def test_floating_point_colour_tiff(tmp_path):
-
     pixels = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     source = read_source(tmp_path / "a.tif")
@@ -245,7 +239,6 @@ def test_floating_point_colour_tiff(tmp_path):
 
 
 def test_small_copies_in_a_tiff_do_not_count(tmp_path, noise):
-
     pixels = noise((16, 18))
     for subfile, said in ((1, ""), (0, "2 pages in one file")):
         with tifffile.TiffWriter(tmp_path / "a.tif") as file:
@@ -302,14 +295,8 @@ def test_opacity_is_not_inverted_with_the_grey_of_a_tiff(tmp_path, kind):
 
 def write_png(path, pixels, colour_type, *chunks):
     """16-bit PNG, which Pillow does not write but in grey."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    size = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, colour_type, 0, 0, 0)
-    parts = [(b"IHDR", size), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    path.write_bytes(png_of(rows, pixels.shape[1], pixels.shape[0], 16, colour_type, *chunks))
     return path
 
 

@@ -11,16 +11,9 @@ from shared_networks.io.background import find_foreground
 from shared_networks.io.source import Source
 from shared_networks.io.zeros_inside import find_holes, with_cut_fluid
 from shared_networks.transforms import LoadModalitiesd
+from tests.io.test_background import SHAPE, ball
 
 SAMPLE = Path(__file__).parents[2] / "rmr_fusion_bundle" / "sample_data"
-SHAPE = (40, 44, 36)
-
-
-def ball(radius=14, shape=SHAPE, place=(0, 0, 0)):
-    axes = np.meshgrid(
-        *(np.arange(length) - length / 2 - moved for length, moved in zip(shape, place, strict=True)), indexing="ij"
-    )
-    return sum(axis**2 for axis in axes) <= radius**2
 
 
 def furrowed(holes, seed=0):

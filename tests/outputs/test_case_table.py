@@ -130,6 +130,19 @@ def test_what_could_not_be_appended_is_written_in_the_end(tmp_path, monkeypatch)
     assert list(read(tmp_path)) == ["a", "b"]
 
 
+def test_a_full_disk_in_the_end_leaves_the_table_as_it_was(tmp_path, monkeypatch, caplog):
+    table = run(tmp_path, [[{"case": "p1"}]])
+    before = (tmp_path / "cases.csv").read_bytes()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    table.finish([{"case": name, "status": "ok", "reason": ""} for name in ("p1", "p2")])
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["cases.csv"] and "cannot be written" in caplog.text
+    assert (tmp_path / "cases.csv").read_bytes() == before
+
+
 def test_pandas_reads_it_without_options(tmp_path):
     pandas = pytest.importorskip("pandas")
     write_report(tmp_path, "p1")

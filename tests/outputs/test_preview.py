@@ -68,6 +68,12 @@ def test_a_lesion_of_one_voxel_stays_visible_in_its_place():
     assert preview["classes"][-1]["colour"] == "#ff0000"
 
 
+def test_between_two_classes_is_no_third_one():
+    label = np.where(np.indices((40, 12, 14))[0] < 21, 1, 3)
+    preview = make_preview({"fused": np.full(label.shape, 0.5)}, label, np.eye(4), NAMES)
+    assert np.unique(volume_of(decode(preview["labels"]), preview["slices"])).tolist() == [1, 3]
+
+
 def test_it_is_cut_to_the_brain_and_stays_small():
     image = np.zeros((200, 200, 200), np.float32)
     ramp = np.linspace(0.2, 0.8, 160)

@@ -87,3 +87,15 @@ class FileMaker:
         path = self.path(name)
         Image.fromarray(np.asarray(pixels)).save(path, **keys)
         return path
+
+
+def items_of(tables, cases, maker, keys):
+    """Write the files of ``cases`` ((status, name), ...) and return items of a data list.
+
+    ``tables``: status -> name -> (maker of files, message). ``keys``: what the item calls its images and its name.
+    """
+    items = []
+    for number, (status, name) in enumerate(cases):
+        first, second, *_ = tables[status][name][0](maker, f"c{number}")
+        items.append(dict(zip(keys, (str(first), str(second), f"{status} {name}"), strict=True)))
+    return items

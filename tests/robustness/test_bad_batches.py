@@ -12,8 +12,7 @@ from PIL import Image
 from shared_networks.runner.one_line_errors import find_input_error
 from tests.bundles.bundle_runs import CASE_FILES, COLOUR_TABLES, RUN_FILES, SMALL_HEAD, network_of, run_workflow
 from tests.robustness import bad_pictures, bad_volumes
-from tests.robustness.case_tables import items_of
-from tests.robustness.file_maker import FileMaker, brain
+from tests.robustness.file_maker import FileMaker, brain, items_of
 
 HOSTILE = "../../evil/../x"
 HEADER = dict.fromkeys(("PatientName", "PatientID", "SeriesDescription"), HOSTILE)

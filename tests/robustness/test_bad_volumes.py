@@ -1,4 +1,4 @@
-"""Every case of T1 and FLAIR that can go wrong, as a real file, through `python -m shared_networks.check`."""
+"""`python -m shared_networks.check` for volumes: names, labels and masks."""
 
 import json
 import re
@@ -9,12 +9,7 @@ import pytest
 from shared_networks import check
 from shared_networks.data import training_cases
 from shared_networks.errors import InputError
-from tests.robustness.bad_volumes import GOOD, REFUSED, WARNED
-from tests.robustness.case_tables import assert_only_the_bad_are_refused, assert_said, check_all
 from tests.robustness.file_maker import FileMaker, brain, changed
-
-TABLES = {"refused": REFUSED, "warned": WARNED, "ok": {name: (make, "") for name, make in GOOD.items()}}
-CASES = [(status, name) for status, table in TABLES.items() for name in table]
 
 
 def white():
@@ -23,21 +18,6 @@ def white():
     for name in "RGB":
         shown[name] = (brain() > 0) * 255
     return shown
-
-
-@pytest.fixture(scope="module")
-def checked(tmp_path_factory):
-    return check_all(tmp_path_factory.mktemp("volumes"), TABLES, CASES, ("t1", "flair", "subject"))
-
-
-def test_one_bad_case_does_not_end_the_others(checked):
-    assert_only_the_bad_are_refused(checked, TABLES, least=90)
-
-
-@pytest.mark.parametrize(("status", "name"), CASES, ids=[f"{status}: {name}" for status, name in CASES])
-def test_case(checked, status, name):
-    entry = checked[1][f"{status}_{name}".replace(" ", "_").replace("^", "_")]
-    assert_said(entry, status, TABLES[status][name][1])
 
 
 def test_names_that_leave_the_folder_are_refused_and_the_others_are_not(tmp_path, capsys):

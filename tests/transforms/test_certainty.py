@@ -35,6 +35,13 @@ def test_mean_probability_and_uncertain_volume_inside_the_brain():
     assert changed == pytest.approx(np.mean([0.8001, 0.7999, 0.5, 0.79, 1.0]), abs=1e-4)
 
 
+def test_of_the_uncertain_probabilities_the_lowest_counts_and_the_highest_does_not():
+    output = torch.full((6, 2, 1, 1), -torch.inf)
+    output[1:5, 0], output[3:5, 1], output[5] = 0.0, 0.0, 0.5  # one of four classes, one of two
+    item = {"pred": output, "brain": torch.ones(1, 2, 1, 1)}
+    assert SegmentationCertaintyd(uncertain=(0.25, 0.5))(item)["certainty"]["uncertain_lesion_ml"] == 0.001
+
+
 def test_other_classes_and_an_empty_brain():
     item = SegmentationCertaintyd(lesion_class=None)({"pred": logits_of([0.2]), "brain": torch.ones(1, 1, 1, 1)})
     assert item["certainty"] == {"mean_probability": pytest.approx(0.8)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared_networks.transforms.lesion_rules import flair_brightness, lesions_by_rule
+from shared_networks.transforms.lesion_rules import flair_brightness, lesions_by_rule, probable_lesions
 
 
 def test_brightness_is_the_distance_to_the_median_of_grey_matter_in_its_deviations():
@@ -33,6 +33,13 @@ def test_deviation_of_normal_values_is_one():
 def test_nothing_is_bright_without_a_scale(flair):
     assert not flair_brightness(flair, torch.ones_like(flair) > 0).any()
     assert not flair_brightness(flair, torch.zeros_like(flair) > 0).any()
+
+
+def test_a_threshold_itself_counts_and_the_least_brightness_does_not():
+    probability = torch.tensor([0.25, 0.25, 0.125, 0.5])
+    assert probable_lesions(probability, None, 0.5, None, None).tolist() == [False, False, False, True]
+    brightness = torch.tensor([2.0, 3.0, 3.0, 0.0])
+    assert probable_lesions(probability, brightness, 0.5, 0.25, 2.0).tolist() == [False, True, False, True]
 
 
 def test_a_lesion_stays_in_white_matter_or_where_it_is_bright():

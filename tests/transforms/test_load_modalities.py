@@ -1,6 +1,7 @@
 """The loader of T1 and FLAIR: what it makes of good cases in its three forms, and what it refuses."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,20 +14,11 @@ from shared_networks.clinical.bias_field import correct_bias_field
 from shared_networks.errors import InputError
 from shared_networks.transforms import LoadModalitiesd
 from tests.affines import AFFINES
+from tests.robustness.file_maker import AXIAL, brain, turned
 
-AXIAL = np.diag([1.0, 1.0, 3.0, 1.0])
 LPS = np.array([[-1, 0, 0, 50], [0, -1, 0, 60], [0, 0, 3, -20], [0, 0, 0, 1.0]])
-ANGLE = np.deg2rad(12)
-TURN = np.eye(4)
-TURN[:2, :2] = [[np.cos(ANGLE), -np.sin(ANGLE)], [np.sin(ANGLE), np.cos(ANGLE)]]
 SHAPE = (9, 10, 8)
-
-
-def voxels(seed=0, shape=SHAPE):
-    """A stripped volume: values 100 to 1000 in a box, 0 around."""
-    values = np.zeros(shape, np.int16)
-    values[1:-1, 1:-1, 1:-1] = np.random.default_rng(seed).integers(100, 1000, [n - 2 for n in shape])
-    return values
+voxels = partial(brain, shape=SHAPE)
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def test_background_is_zero_beside_negative_foreground(write_volume):
     assert torch.allclose(d["image"], plain["image"], atol=1e-5)
 
 
-@pytest.mark.parametrize("affine", [AXIAL, AFFINES["sagittal"], LPS, TURN @ AXIAL, TURN @ LPS])
+@pytest.mark.parametrize("affine", [AXIAL, AFFINES["sagittal"], LPS, turned(12), turned(12, LPS)])
 def test_ras_and_back_is_the_input_grid(pair, affine):
     chain = Compose([LoadModalitiesd(), Orientationd(["image", "brain"], axcodes="RAS", labels=None)])
     d = chain({"case": "a", "image": pair(affine)})

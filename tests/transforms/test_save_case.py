@@ -5,6 +5,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import SaveImaged
 
+from shared_networks.errors import InputError
 from shared_networks.transforms import LoadFusionPaird, LoadModalitiesd, SaveFusedd, SaveFusedSegmentationd
 
 FILES = {
@@ -64,6 +65,16 @@ def test_a_file_that_cannot_be_written_leaves_what_was_there(save, kind, tmp_pat
         assert refused["refused"].endswith("cannot be written (No space left on device); check space and permissions.")
         assert {path: path.read_bytes() for path in tmp_path.rglob("out/**/*.*")} == before
     assert (tmp_path / "out" / "p1").exists() == earlier
+
+
+def test_what_is_refused_while_a_case_is_written_is_its_reason(save, kind, tmp_path, monkeypatch):
+    """Such as a series whose headers are not fit for DICOM output."""
+
+    def refuse(*arguments):
+        raise InputError("its headers are not fit")
+
+    monkeypatch.setattr(f"shared_networks.transforms.save_{kind}.readable_json", refuse)
+    assert save(tmp_path / "out")["refused"] == "its headers are not fit" and not (tmp_path / "out" / "p1").exists()
 
 
 def test_a_folder_that_is_a_file_refuses_the_case(save, tmp_path):

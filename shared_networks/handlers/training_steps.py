@@ -1,10 +1,35 @@
-"""Stop a training before a loss that is no number reaches the weights."""
+"""What looks at each step of a training: its gradient, whether its numbers are finite, and the parts of its loss."""
+
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 
 from shared_networks.errors import InputError
+
+
+class GradientClip:
+    """Clip the total gradient norm after every backward pass; a ``maximal_norm`` of 0 leaves gradients alone.
+
+    With automatic mixed precision the gradients are unscaled first, so that the limit means the same.
+    """
+
+    def __init__(self, network: torch.nn.Module, maximal_norm: float) -> None:
+        self.network = network
+        self.maximal_norm = maximal_norm
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        if self.maximal_norm <= 0:
+            return
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(engine.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.maximal_norm)
 
 
 class FiniteTraining:
@@ -63,6 +88,23 @@ class FiniteTraining:
         if scale < self.least_scale:
             fault = f"loss or gradients overflow step after step: the scale of mixed precision fell to {scale:g}"
             _stop(engine, fault, "those steps were not made; --amp False trains without mixed precision")
+
+
+class LossParts:
+    """``output_transform`` of MONAI's logging handlers: the parts of the last call of a loss as numbers.
+
+    The losses keep their :attr:`parts`, name -> scalar tensor, on the device. Here all of them come over in one
+    transfer, and only when the handler logs (its ``iteration_log``): every number that is read makes the host wait for
+    a GPU.
+    """
+
+    def __init__(self, loss: torch.nn.Module) -> None:
+        self.loss = loss
+
+    def __call__(self, output: Any = None) -> dict[str, float]:
+        """Return name -> value; the engine's output is not looked at."""
+        parts = self.loss.parts
+        return dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True)) if parts else {}
 
 
 def _scales(engine: Engine) -> bool:

@@ -1,9 +1,23 @@
-"""Closing of a mask by a ball whose radius is in mm."""
+"""Masks of volumes: the box around one, and its closing by a ball whose radius is in mm."""
 
 import numpy as np
+from monai.transforms import generate_spatial_bounding_box
 from scipy.ndimage import distance_transform_edt
 
-from shared_networks.utils.bounding_box import bounding_box
+
+def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
+    """The smallest box that holds all of a mask, grown on each side as far as the array reaches.
+
+    Args:
+        mask: bool, any number of axes.
+        margin: voxels added on each side.
+
+    Returns:
+        A slice for each axis; the whole array where nothing is true.
+    """
+    if not mask.any():
+        return tuple(slice(0, length) for length in mask.shape)
+    return tuple(map(slice, *generate_spatial_bounding_box(mask[None], margin=margin, allow_smaller=True)))
 
 
 def closed(mask: np.ndarray, spacing: np.ndarray, radius: float) -> np.ndarray:

@@ -1,10 +1,21 @@
-"""Closing by a ball in mm, against the definition."""
+"""Boxes around masks, and closing by a ball in mm against its definition."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import binary_closing
 
-from shared_networks.utils.closing import closed
+from shared_networks.utils.masks import bounding_box, closed
+
+
+@pytest.mark.parametrize(("margin", "box"), [(0, ((2, 4), (0, 1), (1, 5))), (1, ((1, 5), (0, 2), (0, 5)))])
+def test_the_box_holds_everything_and_ends_with_the_array(margin, box):
+    mask = np.zeros((7, 6, 5), bool)
+    mask[2, 0, 4] = mask[3, 0, 1] = True
+    assert bounding_box(mask, margin) == tuple(slice(*side) for side in box)
+
+
+def test_nothing_gives_the_whole_array():
+    assert bounding_box(np.zeros((3, 1), bool), 2) == (slice(0, 3), slice(0, 1))
 
 
 def by_definition(mask, spacing, radius):
