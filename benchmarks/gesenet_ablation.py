@@ -139,9 +139,9 @@ def principal_shares(name: str, checkpoint: Path, datalist: Path) -> dict[str, f
 
 def table(result: Mapping[str, Any]) -> str:
     """Markdown of what :func:`main` returns."""
+    # Every modality counts the same, whatever its number of pairs.
     quality = [
-        [f"{modality} ({count})", VARIANTS[name].title, *(f"{entry['metrics'][modality][m]:.3f}" for m in METRICS)]
-        for modality, count in result["pairs"].items()
+        [VARIANTS[name].title, *(f"{fmean(values[m] for values in entry['metrics'].values()):.3f}" for m in METRICS)]
         for name, entry in result["variants"].items()
     ]
     costs = []
@@ -149,9 +149,11 @@ def table(result: Mapping[str, Any]) -> str:
         shares = (entry["principal_mri"], entry["principal_other"])
         share = "no masks" if shares[0] is None else ", ".join(f"{value:.0%}" for value in shares)
         costs.append([VARIANTS[name].title, f"{entry['parameters']:,}", f"{entry['seconds_per_image']:.3f}", share])
-    parts = [markdown_table(["pairs", "variant", *METRICS], quality)]
+    parts = [markdown_table(["variant", *METRICS], quality)]
     parts.append(markdown_table(["variant", "parameters", "s a picture", "principal regions: MRI, other"], costs))
-    return "\n\n".join([*parts, f"{result['steps']} steps each from scratch, seed 0, weights of the last step."])
+    pairs = ", ".join(f"{modality} {count}" for modality, count in result["pairs"].items())
+    how = f"{result['steps']} steps each from scratch, seed 0, weights of the last step"
+    return "\n\n".join([*parts, f"{how}; mean of the modalities ({pairs} pairs)."])
 
 
 if __name__ == "__main__":

@@ -50,8 +50,11 @@ def _table(
     published: Mapping[str, Mapping[str, float]],
     published_name: str,
 ) -> list[str]:
+    """Rows of those that measured one of the columns."""
     lines = [f"| method | input | cases | {' | '.join(columns)} |", "|---" * (len(columns) + 3) + "|"]
     for summary in summaries:
+        if not set(columns) & summary["metrics"].keys():
+            continue
         cells = [_cell(summary["metrics"].get(name)) for name in columns]
         lines.append(f"| {summary['method']} | {summary['condition']} | {summary['cases']} | {' | '.join(cells)} |")
     for condition, values in published.items():

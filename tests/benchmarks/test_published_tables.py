@@ -34,7 +34,7 @@ def rows_of(text):
 @pytest.mark.parametrize(
     ("benchmark", "stem", "page", "rows"),
     [
-        (gesenet_ablation, "gesenet_ablation", "studies.md", 25),
+        (gesenet_ablation, "gesenet_ablation", "studies.md", 9),
         (gesenet_rivals, "gesenet_rivals_harvard_benchmark", "studies.md", 7),
         (gesenet_rivals, "gesenet_rivals_harvard_test", "studies.md", 7),
         (gesenet_speed, "gesenet_speed", "speed.md", 15),

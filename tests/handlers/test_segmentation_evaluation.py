@@ -77,6 +77,14 @@ def test_conditions_stand_below_each_other_with_the_drop_and_the_papers_figures(
     assert summary["weights"] == {"file": "model.pt", "sha256": hashlib.sha256(b"weights").hexdigest()}
 
 
+def test_a_method_without_segmentation_has_no_row_there(tmp_path):
+    evaluate(tmp_path)
+    evaluate(tmp_path, {"EN": [1.0, 2.0, 3.0]}, method="average")
+    segmentation, fusion = (tmp_path / "tiny_comparison.md").read_text().split("## Fusion")
+    assert "| ours | clean |" in segmentation and "average" not in segmentation
+    assert "| average | clean | 3 | 2.0000 ± 1.0000 |" in " ".join(fusion.split())
+
+
 def test_no_drop_without_both_conditions(tmp_path):
     evaluate(tmp_path)
     lines = (tmp_path / "tiny_comparison.md").read_text().splitlines()
