@@ -116,6 +116,8 @@ def _from_datalist(
 def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
     paths: Any = item if isinstance(item, str) else None
     if isinstance(item, Mapping):
+        if CaseStatus.REFUSED in item:
+            return refused_item(number, item[CaseStatus.REFUSED], item)
         named = [item.get(name, item.get(name.lower())) for name in modalities]
         paths = item.get("image", named)
         if "image" in item and any(named) and named != paths:

@@ -44,9 +44,14 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
     try:
         lines = read_text(table).splitlines()
         delimiter = max(",;\t", key=lines[0].count) if lines else ","  # a spreadsheet's depends on the language
-        rows = [_in_lower_case(row) for row in csv.DictReader(lines, delimiter=delimiter)]
+        table_rows = csv.DictReader(lines, delimiter=delimiter)
+        names = [name.strip().lower() for name in table_rows.fieldnames or () if name.strip()]
+        rows = [_in_lower_case(row) for row in table_rows]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: not a readable table ({error}); save it as comma-separated text.") from error
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled:
+        raise InputError(f"{table}: two columns are named {doubled}; keep one of them.")
     for number, row in enumerate(rows, 1):
         missing = [name for name in modalities if not row.get(name.lower())]
         if missing:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
-from shared_networks.data import ModalityCases, resolve_cases
+from shared_networks.data import ModalityCases, resolve_cases, resolve_pairs
 from shared_networks.errors import InputError
 
 
@@ -333,15 +333,42 @@ def test_names_in_lists_as_people_write_them(tmp_path, touch, monkeypatch):
     touch("~/a/t1.nii")
     (case,) = resolve_cases(datalist=path)
     assert case["image"][0] == str(tmp_path / "~/a/t1.nii")
-    path.write_text(json.dumps([item | {"t1": "x" * 5000, "flair": "y"}]))
+    path.write_text(json.dumps([{"t1": "x" * 5000, "flair": "y"}]))
     assert resolve_cases(datalist=path)[0]["image"] == [str(tmp_path / ("x" * 5000)), str(tmp_path / "y")]
 
 
 def test_a_section_that_stands_twice_is_refused(tmp_path):
     path = tmp_path / "d.json"
     path.write_text('{"test": [{"t1": "a", "flair": "b"}], "test": [{"t1": "c", "flair": "d"}]}')
-    with pytest.raises(InputError, match=r'd.json: not a readable JSON file .*"test" stands twice in one object'):
+    with pytest.raises(InputError, match=r'd.json: "test" stands twice in one object; make one list of the two'):
         resolve_cases(datalist=path)
+
+
+@pytest.mark.parametrize(
+    ("item", "doubled"),
+    [
+        ('"T1": "a", "t1": "b", "flair": "c", "name": "n"', '"t1"'),
+        ('"t1": "a", "FLAIR": "b", "flair": "c", "name": "n"', '"flair"'),
+        ('"t1": "a", "t1": "b", "flair": "c", "name": "n"', '"t1"'),
+        ('"mri": "a", "MRI": "b", "other": "c", "name": "n"', '"MRI"'),
+        ('"mri": "a", "other": "b", "other": "c", "name": "n"', '"other"'),
+    ],
+)
+def test_an_item_with_two_values_for_one_key_is_refused_and_the_rest_done(tmp_path, item, doubled):
+    path = tmp_path / "d.json"
+    good = '{"T1": "a", "t1": "a", "flair": "b", "mri": "a", "other": "b", "subject": "s", "name": "s", "refused": "x"}'
+    path.write_text(f'{{"test": [{{{item}}}, {good}]}}')
+    resolve = resolve_pairs if "mri" in item else resolve_cases
+    bad, fine = resolve(datalist=path)
+    assert bad["refused"] == f"{path}: an item holds {doubled} twice, with different values; keep one of them."
+    assert (bad["case"], fine["case"]) == ("n", "s") and "refused" not in fine
+    assert fine["image"] == [str(tmp_path / name) for name in "ab"]
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path):
+    (tmp_path / "test.csv").write_text("ID,t1, T1,flair\n1,a,b,c\n")
+    with pytest.raises(InputError, match=r"test.csv: two columns are named t1; keep one of them."):
+        resolve_cases(dataset_dir=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["t1", "label"])
