@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -33,7 +34,7 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
     """Read a JSON data list: an object whose ``training``, ``validation``, ``test`` ... are lists, or one such list.
 
     Returns section (a value of :data:`SECTIONS`, whatever capitals the file has; '' for a file that is one list) -> its
-    items, unchecked, with every key in lower case too; other keys of the file are passed over. An item that gives two
+    items, unchecked, with every key in lower case; other keys of the file are passed over. An item that gives two
     values for one key has ``refused``, the reason. Raises InputError when the file is missing or is no such JSON.
     """
     if path.is_dir():
@@ -55,30 +56,35 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
         section = SECTIONS.get(name.strip().lower())
         if section and isinstance(items, list):
             sections.setdefault(section, []).extend(_in_lower_case(item, path) for item in items)
+    if not sections:
+        names = ", ".join(json.dumps(name) for name in content)[:100]
+        raise InputError(f"{path}: expected lists training, validation or test in it, got {names or 'nothing'}.")
     return sections
 
 
 class _Object(dict):
-    """An object of a JSON file, with the keys that it gives more than once: Python keeps the last value of each."""
+    """An object of a JSON file, with the keys that it gives several values: Python keeps the last one of each."""
 
     def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.doubled = [json.dumps(name) for name in self if names.count(name) > 1]
+        self.doubled = _with_several_values(pairs)
 
 
 def _in_lower_case(item: Any, path: Path) -> Any:
-    """An item with every key in lower case too, refused where that, or the file itself, gives a key two values."""
-    if not isinstance(item, dict):
+    """An item with its keys in lower case, refused where that, or the file itself, gives a key several values."""
+    if not isinstance(item, _Object):
         return item
-    lower: dict[str, Any] = {}
-    doubled = list(item.doubled)
-    for key, value in item.items():
-        doubled += [json.dumps(key)] if lower.setdefault(key.lower(), value) != value else []
+    doubled = item.doubled or _with_several_values([(key.lower(), value) for key, value in item.items()])
+    lower = {key.lower(): value for key, value in item.items() if key.lower() != CaseStatus.REFUSED}
     if doubled:
-        reason = f"{path}: an item holds {doubled[0]} twice, with different values; keep one of them."
-        return lower | item | {CaseStatus.REFUSED: reason}
-    return {key: value for key, value in (lower | item).items() if key != CaseStatus.REFUSED}
+        lower[CaseStatus.REFUSED] = f"{path}: an item gives {doubled[0]} several values; keep one of them."
+    return lower
+
+
+def _with_several_values(pairs: Sequence[tuple[str, Any]]) -> list[str]:
+    """The names, as JSON, that stand more than once and not always with one value."""
+    last, counts = dict(pairs), Counter(name for name, _ in pairs)
+    return [json.dumps(name) for name, value in pairs if counts[name] > 1 and value != last[name]]
 
 
 def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:
