@@ -66,8 +66,11 @@ def run_bundle(kind: str, keys: dict[str, str], bundle_root: str = "", others: S
     config = root / "configs" / "inference.json"
     if not config.is_file():
         raise InputError(f"{config}: not found; give the folder of {_BUNDLES[kind]} as --bundle_root.")
-    words = ["run", "inferring", "--config_file", str(config), "--bundle_root", str(root)]
-    for key, value in keys.items():
+    # A config file that was given stands instead of the bundle's, as an overlay names both.
+    is_given = any(word.partition("=")[0] == "--config_file" for word in others)
+    own = {} if is_given else {"config_file": str(config)}
+    words = ["run", "inferring"]
+    for key, value in (own | {"bundle_root": str(root)} | keys).items():
         words += [f"--{key}", value]
     return [*words, *others]
 

@@ -35,9 +35,19 @@ def test_the_arguments_choose_the_bundle(tmp_path):
     assert split(fuse_arguments(["fuse", "--gesenet", "--dataset_dir", str(folder)]))[0] == "gesenet_bundle"
 
 
+def test_a_config_file_of_the_users_and_other_spellings():
+    """An overlay stands instead of the bundle's own config file, so that none is given twice."""
+    words = fuse_arguments(["fuse", "--t1=a", "--flair", "b", "--output-dir", "o", "--config_file", "c.json"])
+    keys = ["--bundle_root", "--t1", "--flair", "--output_dir", "--config_file"]
+    assert [word for word in words if word.startswith("--")] == keys
+    assert words[-1] == "c.json" and words[words.index("--output_dir") + 1] == "o"
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
+        (["fuse", "--t1", "a", "--flair", "b", "--t1=c"], "^--t1: given more than once; keep one of each"),
+        (["fuse", "--t1", "a", "--flair", "b", "--output-dir", "c", "--output_dir", "d"], "^--output_dir: given more"),
         (["fuse"], "nothing to fuse: give --t1 and --flair"),
         (["join"], "invalid choice: 'join'"),
         (["fuse", "a.nii.gz", "--t1", "b"], "unexpected 'a.nii.gz'"),

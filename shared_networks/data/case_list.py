@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -33,41 +34,57 @@ def read_datalist(path: Path) -> dict[str, list[Any]]:
     """Read a JSON data list: an object whose ``training``, ``validation``, ``test`` ... are lists, or one such list.
 
     Returns section (a value of :data:`SECTIONS`, whatever capitals the file has; '' for a file that is one list) -> its
-    items, unchecked, with every key in lower case too; other keys of the file are passed over. Raises InputError when
-    the file is missing or is no such JSON.
+    items, unchecked, with every key in lower case; other keys of the file are passed over. An item that gives two
+    values for one key has ``refused``, the reason. Raises InputError when the file is missing or is no such JSON.
     """
     if path.is_dir():
         raise InputError(f"{path}: a folder; give it as dataset_dir, or a JSON file as datalist.")
     if not path.is_file():
         raise InputError(f"{path}: not found; datalist must be a JSON file.")
     try:
-        content = json.loads(read_text(path), object_pairs_hook=_each_once)
+        content = json.loads(read_text(path), object_pairs_hook=_Object)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file ({error}); correct it, or save it in UTF-8.") from error
     if isinstance(content, list):
-        return {"": [_in_lower_case(item) for item in content]}
+        return {"": [_in_lower_case(item, path) for item in content]}
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object with lists training, validation or test.")
+    if content.doubled:
+        raise InputError(f"{path}: {content.doubled[0]} stands twice in one object; make one list of the two.")
     sections: dict[str, list[Any]] = {}
     for name, items in content.items():
         section = SECTIONS.get(name.strip().lower())
         if section and isinstance(items, list):
-            sections.setdefault(section, []).extend(map(_in_lower_case, items))
+            sections.setdefault(section, []).extend(_in_lower_case(item, path) for item in items)
+    if not sections:
+        names = ", ".join(json.dumps(name) for name in content)[:100]
+        raise InputError(f"{path}: expected lists training, validation or test in it, got {names or 'nothing'}.")
     return sections
 
 
-def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file; of two lists ``test`` Python would keep the last one without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{json.dumps(doubled)} stands twice in one object")
-    return found
+class _Object(dict):
+    """An object of a JSON file, with the keys that it gives several values: Python keeps the last one of each."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.doubled = _with_several_values(pairs)
 
 
-def _in_lower_case(item: Any) -> Any:
-    return {key.lower(): value for key, value in item.items()} | item if isinstance(item, dict) else item
+def _in_lower_case(item: Any, path: Path) -> Any:
+    """An item with its keys in lower case, refused where that, or the file itself, gives a key several values."""
+    if not isinstance(item, _Object):
+        return item
+    doubled = item.doubled or _with_several_values([(key.lower(), value) for key, value in item.items()])
+    lower = {key.lower(): value for key, value in item.items() if key.lower() != CaseStatus.REFUSED}
+    if doubled:
+        lower[CaseStatus.REFUSED] = f"{path}: an item gives {doubled[0]} several values; keep one of them."
+    return lower
+
+
+def _with_several_values(pairs: Sequence[tuple[str, Any]]) -> list[str]:
+    """The names, as JSON, that stand more than once and not always with one value."""
+    last, counts = dict(pairs), Counter(name for name, _ in pairs)
+    return [json.dumps(name) for name, value in pairs if counts[name] > 1 and value != last[name]]
 
 
 def refused_item(number: int, reason: str, item: Any = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ _BIDS_SUFFIXES = {"t1": "T1w", "t2": "T2w", "pd": "PDw", "flair": "FLAIR"}
 _BIDS_FOLDERS = ("anat", "pet", "ct")
 _ENDINGS = {"t1": ("t1", "t1w", "t1n"), "t2": ("t2", "t2w"), "flair": ("flair", "t2f"), "t1ce": ("t1ce", "t1c")}
 """What names end with, before and since BraTS 2023."""
+_NO_MAGNITUDE = re.compile(r"_part-(?:phase|real|imag)_")
 _DEPTH = 3
 
 
@@ -21,7 +22,7 @@ def bids_cases(root: Path, modalities: Sequence[str], allow_missing: bool = Fals
 
     Each session is a case. Where a modality has several images, those of both modalities are paired by their entities
     (``run-1`` with ``run-1``), or the case is refused; images with a contrast agent (``ce-``) stand back behind those
-    without. ``derivatives``, ``sourcedata`` and the like are not looked into.
+    without; phase, real and imaginary parts are passed over, and so are ``derivatives``, ``sourcedata`` and the like.
 
     Args:
         root: folder of the data set, the one above its ``rawdata``, or that of one subject.
@@ -52,6 +53,7 @@ def _session_cases(
     for modality in modalities:
         suffix = _BIDS_SUFFIXES.get(modality.lower(), modality).lower()
         images = {path: file_stem(path) for path in files if file_stem(path).lower().endswith(f"_{suffix}")}
+        images = {path: stem for path, stem in images.items() if not _NO_MAGNITUDE.search(stem)}
         plain = [path for path, stem in images.items() if "_ce-" not in stem]
         found.append({path: _entities(images[path]) for path in plain or images})
     first, second = found

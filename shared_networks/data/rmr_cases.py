@@ -119,7 +119,9 @@ def _from_datalist(
 def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: bool, number: int) -> dict[str, Any]:
     paths: Any = item if isinstance(item, str) else None
     if isinstance(item, Mapping):
-        named = [item.get(name, item.get(name.lower())) for name in modalities]
+        if CaseStatus.REFUSED in item:
+            return refused_item(number, item[CaseStatus.REFUSED], item)
+        named = [item.get(name.lower()) for name in modalities]
         paths = item.get("image", named)
         if "image" in item and any(named) and named != paths:
             reason = f"{path}: an item names its images twice, by image and by {' and '.join(modalities)}; keep one."
@@ -141,7 +143,7 @@ def _from_item(item: Any, path: Path, modalities: Sequence[str], allow_missing: 
     label = item.get("label")
     if label:
         names = [label] if isinstance(label, str) else label
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, list) or len(names) > 2 or not all(isinstance(name, str) for name in names):
             reason = f"{path}: label must be a path, or a list of a map and a mask, got {json.dumps(label)[:100]}."
             return case | {CaseStatus.REFUSED: reason}
         labels = [path_in_list(path.parent, name) for name in names]

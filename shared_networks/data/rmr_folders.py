@@ -44,9 +44,14 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
     try:
         lines = read_text(table).splitlines()
         delimiter = max(",;\t", key=lines[0].count) if lines else ","  # a spreadsheet's depends on the language
-        rows = [_in_lower_case(row) for row in csv.DictReader(lines, delimiter=delimiter)]
+        table_rows = csv.DictReader(lines, delimiter=delimiter)
+        names = [name.strip().lower() for name in table_rows.fieldnames or () if name.strip()]
+        rows = [_in_lower_case(row) for row in table_rows]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: not a readable table ({error}); save it as comma-separated text.") from error
+    doubled = next((name for name in names if names.count(name) > 1), None)
+    if doubled:
+        raise InputError(f"{table}: two columns are named {doubled}; keep one of them.")
     for number, row in enumerate(rows, 1):
         missing = [name for name in modalities if not row.get(name.lower())]
         if missing:
@@ -99,15 +104,15 @@ def _candidates(root: Path) -> Iterator[tuple[str, Path]]:
 def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[str, Any] | None:
     """The case in a folder, or None when it holds neither modality."""
     images = folder / "pre" if (folder / "pre").is_dir() else folder
-    volumes = [_volumes(images, (f"reg_{name}", name, f"{name}w")) for name in modalities]
+    volumes = [_volumes(images, (f"reg_{name}",)) or _volumes(images, (name, f"{name}w")) for name in modalities]
     if not any(volumes):
         return None
     found = [paths[0] if paths else None for paths in volumes]
     item: dict[str, Any] = {"image": [str(path or "") for path in found], "subject": folder.name}
-    labels = _volumes(folder, _LABELS)
+    labels = next(filter(None, (_volumes(folder, (name,)) for name in _LABELS)), [])
     doubled = next((paths for paths in (*volumes, labels) if len(paths) > 1), None)
     if doubled:
-        item[CaseStatus.REFUSED] = f"{doubled[0]} and {doubled[1].name}: two images of one name; keep one of them."
+        item[CaseStatus.REFUSED] = f"{doubled[0]} and {doubled[1].name}: two images of one kind; keep one of them."
     if not all(found) and not allow_missing:
         item[CaseStatus.REFUSED] = (
             f"{images}: no {modalities[found.index(None)]} in it; expected {' and '.join(modalities)}."
@@ -118,9 +123,7 @@ def _case(folder: Path, modalities: Sequence[str], allow_missing: bool) -> dict[
 
 
 def _volumes(folder: Path, names: Sequence[str]) -> list[Path]:
-    """The volumes with the first of these names that is there (without suffix, any mix of capitals)."""
-    volumes: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if file_stem(path).lower() in [name.lower() for name in names] and file_kind(path) in ("volume", "series"):
-            volumes.setdefault(file_stem(path).lower(), []).append(path)
-    return next((volumes[name.lower()] for name in names if name.lower() in volumes), [])
+    """The volumes with one of these names (without suffix, any mix of capitals)."""
+    lower = [name.lower() for name in names]
+    named = (path for path in sorted(folder.iterdir()) if file_stem(path).lower() in lower)
+    return [path for path in named if file_kind(path) in ("volume", "series")]

@@ -11,7 +11,7 @@ from monai.transforms import Orientation
 from shared_networks.data.case_list import path_in_list, read_datalist
 from shared_networks.data.gesenet_cases import pair_folders
 from shared_networks.data.tissue_classes import pair_tissue_classes
-from shared_networks.errors import CaseStatus, InputError
+from shared_networks.errors import CaseStatus, InputError, raise_refusal
 from shared_networks.io.file_names import file_kind
 from shared_networks.io.geometry_checks import check_affine, check_same_grid
 from shared_networks.io.reading import read_source
@@ -83,6 +83,7 @@ def brain_slices(brain_dir: str, section: str) -> list[dict]:
     for entry in read_datalist(listing).get(section, []):
         if not isinstance(entry, Mapping):
             raise InputError(f"{listing}: every item must hold t1, flair and label, got {json.dumps(entry)[:100]}.")
+        raise_refusal(entry)
         scaled, label = _volumes(listing.parent, entry)
         name = str(entry.get("subject", Path(entry["t1"]).parent.name))
         for index in range(label.shape[2]):

@@ -15,6 +15,7 @@ from shared_networks.inferers.background_skipping import BackgroundSkipping
 from shared_networks.inferers.memory_fallback import first_that_fits, on_processor
 from shared_networks.inferers.memory_plan import slices_at_a_time
 from shared_networks.utils.number_checks import check_number
+from shared_networks.utils.slice_axis import slice_axis
 
 
 class FusionInferer(Inferer):
@@ -27,7 +28,7 @@ class FusionInferer(Inferer):
     in the log.
 
     Args:
-        spatial_dim: axis along which a volume is cut: 0, 1 or 2.
+        spatial_dim: axis along which a volume is cut: 0, 1 or 2; one of a single slice is cut as that slice was.
         sw_batch_size: slices in the network at a time.
         return_masks: ask the network for its principal masks as further channels.
         skip_background: compute only the rectangle of a picture or slice that is not black, see
@@ -91,7 +92,7 @@ class FusionInferer(Inferer):
         at_once = self.sw_batch_size if inputs.ndim == 5 else inputs.shape[0]
         if self.memory_limit_gb is not None and inputs.device.type == "cpu":
             size = tuple(inputs.shape[2:])
-            pixels = math.prod(size) // (size[self.spatial_dim] if inputs.ndim == 5 else 1)
+            pixels = math.prod(size) // (size[slice_axis(size, self.spatial_dim)] if inputs.ndim == 5 else 1)
             at_once = slices_at_a_time(size, pixels, at_once, self.memory_limit_gb)
         yield "", partial(run, inputs, call, at_once, None)
         while at_once > 1:
@@ -115,7 +116,7 @@ class FusionInferer(Inferer):
         self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], at_once: int, device: str | None
     ) -> torch.Tensor:
         inferer = SliceInferer(
-            spatial_dim=self.spatial_dim,
+            spatial_dim=slice_axis(inputs.shape[2:], self.spatial_dim),
             roi_size=(-1, -1),
             sw_batch_size=at_once,
             overlap=0.0,

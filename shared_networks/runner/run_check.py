@@ -32,7 +32,7 @@ from shared_networks.runner.config_keys import (
 )
 from shared_networks.runner.devices import check_devices
 from shared_networks.runner.one_line_errors import find_input_error, runs_as_bundle_command, shorten_errors
-from shared_networks.runner.typed_arguments import as_typed, texts_with_marks, typed_values
+from shared_networks.runner.typed_arguments import as_typed, refuse_doubled, texts_with_marks, typed_values
 
 
 def check_run(
@@ -151,7 +151,11 @@ def _refusals_as_lines() -> Iterator[None]:
 
 
 def _typed() -> dict[str, str | None]:
-    return typed_values(sys.argv[1:]) if runs_as_bundle_command() else {}
+    """What was typed, where this process is the stock runner; raises InputError for a key that was given twice."""
+    if not runs_as_bundle_command():
+        return {}
+    refuse_doubled(sys.argv[1:])
+    return typed_values(sys.argv[1:])
 
 
 def _check_keys(

@@ -16,6 +16,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ReferenceResolver
 
+from shared_networks.errors import InputError
 from shared_networks.runner.config_keys import look_up
 
 _EXPRESSION = ("$", "@", "%")
@@ -41,7 +42,23 @@ def typed_values(arguments: Sequence[str]) -> dict[str, str | None]:
 
     The rules are Fire's: a flag begins with ``--``, or with ``-`` and a letter; the last one of a name counts.
     """
-    found: dict[str, str | None] = {}
+    return dict(_typed_pairs(arguments))
+
+
+def refuse_doubled(arguments: Sequence[str]) -> None:
+    """Refuse a command line that gives a key more than once: the last one would count, without a word.
+
+    Raises:
+        InputError: one line with the keys.
+    """
+    keys = [key.replace("::", "#") for key, _ in _typed_pairs(arguments)]
+    doubled = list(dict.fromkeys(key for key in keys if keys.count(key) > 1))
+    if doubled:
+        raise InputError(f"{', '.join(doubled)}: given more than once on the command line; keep one of each.")
+
+
+def _typed_pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Key and value of every flag, see :func:`typed_values`."""
     words = list(arguments)
     for number, word in enumerate(words):
         if not _is_flag(word):
@@ -49,8 +66,7 @@ def typed_values(arguments: Sequence[str]) -> dict[str, str | None]:
         key, equals, value = word.lstrip("-").partition("=")
         following = words[number + 1 : number + 2]
         has_next = not equals and following and not _is_flag(following[0])
-        found[key.replace("-", "_")] = value if equals else following[0] if has_next else None
-    return found
+        yield key.replace("-", "_"), value if equals else following[0] if has_next else None
 
 
 def as_typed(

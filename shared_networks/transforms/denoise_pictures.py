@@ -13,6 +13,7 @@ from scipy.stats import norm
 from skimage.restoration import denoise_nl_means
 
 from shared_networks.errors import join_remarks
+from shared_networks.utils.slice_axis import slice_axis
 
 _SECOND_DIFFERENCES = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
 """Blind to edges and slopes along both axes; the factor leaves white noise its standard deviation."""
@@ -50,7 +51,7 @@ class DenoisePicturesd(MapTransform):
     object.
 
     Args:
-        keys: pairs, 2 x H x W or 2 x H x W x D (slice by slice), in [0, 1].
+        keys: pairs, 2 x H x W or 2 x H x W x D (slice by slice, a single slice as it was cut), in [0, 1].
         warning_key: where warnings are, one string; the noise that was found is added to them.
         least_noise: standard deviations from which the MRI and the other source are denoised. The 489 training pairs of
             the Harvard atlas stay below 0.028 and 0.011 as they are: an MRI has finer anatomy.
@@ -86,12 +87,14 @@ class DenoisePicturesd(MapTransform):
             pair = d[key]
             for channel, which in enumerate(("filename_or_obj", "other_filename")):
                 source = np.asarray(pair[channel], dtype=np.float32)
+                axis = slice_axis(source.shape, source.ndim - 1)
+                source = np.moveaxis(source, axis, -1)
                 noise = estimate_noise(source)
                 if not self.least_noise[channel] <= noise < self.largest_noise:
                     continue
                 if d[key] is pair:
                     d[key] = pair.clone()
-                d[key][channel] = torch.from_numpy(self._denoised(source, noise)).to(pair.dtype)
+                d[key][channel] = torch.from_numpy(np.moveaxis(self._denoised(source, noise), -1, axis)).to(pair.dtype)
                 name = Path(getattr(pair, "meta", {}).get(which, "")).name or f"source {channel + 1}"
                 remark = f"{name}: noise of {noise:.2f} of the range taken out (denoise_pictures)"
                 d[self.warning_key] = join_remarks(d[self.warning_key], remark)

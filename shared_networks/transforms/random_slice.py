@@ -8,6 +8,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
+from shared_networks.utils.slice_axis import slice_axis
+
 
 class RandSliced(Randomizable, MapTransform):
     """Replace a volume by one of its slices; pictures stay as they are.
@@ -17,7 +19,7 @@ class RandSliced(Randomizable, MapTransform):
 
     Args:
         keys: images, C x X x Y x Z or C x H x W; volumes of one item must have the same size, and give the same slice.
-        spatial_axis: axis that the slices are counted along: 0, 1 or 2.
+        spatial_axis: axis that the slices are counted along: 0, 1 or 2; a single slice along another one is that slice.
 
     Raises:
         ValueError: when ``spatial_axis`` is not 0, 1 or 2.
@@ -32,7 +34,7 @@ class RandSliced(Randomizable, MapTransform):
 
     def randomize(self, volume: torch.Tensor) -> None:
         """Draw the slice, by the contents of the first volume."""
-        occupied = _occupied(volume, self.spatial_axis)
+        occupied = _occupied(volume, slice_axis(volume.shape[1:], self.spatial_axis))
         total = occupied.sum()
         self._index = int(self.R.choice(len(occupied), p=occupied / total if total else None))
 
@@ -43,7 +45,7 @@ class RandSliced(Randomizable, MapTransform):
         if volumes:
             self.randomize(d[volumes[0]])
         for key in volumes:
-            d[key] = d[key].select(1 + self.spatial_axis, self._index)
+            d[key] = d[key].select(1 + slice_axis(d[key].shape[1:], self.spatial_axis), self._index)
         return d
 
 
@@ -72,9 +74,10 @@ class TakeSliced(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             if d[key].ndim == 4:
-                passed = np.cumsum(_occupied(d[key], self.spatial_axis))
+                axis = slice_axis(d[key].shape[1:], self.spatial_axis)
+                passed = np.cumsum(_occupied(d[key], axis))
                 index = int(np.searchsorted(passed, float(d.get(self.share_key, 0.5)) * passed[-1]))
-                d[key] = d[key].select(1 + self.spatial_axis, min(index, len(passed) - 1))
+                d[key] = d[key].select(1 + axis, min(index, len(passed) - 1))
         return d
 
 

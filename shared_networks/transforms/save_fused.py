@@ -16,6 +16,7 @@ from shared_networks.io.dicom_output import write_dicom_results
 from shared_networks.io.source_geometry import like_source
 from shared_networks.transforms.save_case import SaveCased, readable_json
 from shared_networks.utils.atomic import atomic_files, write_text
+from shared_networks.utils.slice_axis import slice_axis
 from shared_networks.visualize.side_by_side import side_by_side
 
 
@@ -102,7 +103,7 @@ class SaveFusedd(SaveCased):
             fused=fused,
             masks=None if masks is None else np.asarray(masks.as_subclass(torch.Tensor).cpu()),
             affine=np.asarray(d[self.image_key].affine),
-            spatial_dim=self.spatial_dim,
+            spatial_dim=slice_axis(image.shape[1:], self.spatial_dim),
         )
 
 

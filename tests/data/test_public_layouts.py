@@ -55,6 +55,7 @@ def test_bids_runs_are_paired_by_their_entities_or_refused(touch):
         (["acq-mprage_T1w", "acq-space_FLAIR"], ["acq-mprage_T1w", "acq-space_FLAIR"]),
         (["T1w", "ce-gadolinium_T1w", "FLAIR"], ["T1w", "FLAIR"]),
         (["ce-gadolinium_T1w", "FLAIR"], ["ce-gadolinium_T1w", "FLAIR"]),
+        (["part-mag_T1w", "part-phase_T1w", "part-real_FLAIR", "FLAIR"], ["part-mag_T1w", "FLAIR"]),
         (["run-1_T1w", "run-2_T1w", "FLAIR"], "2 of t1 and 1 of flair"),
         (["acq-a_T1w", "acq-b_T1w", "acq-a_FLAIR", "acq-c_FLAIR"], "2 of t1 and 2 of flair"),
         (["T1w"], "sub-1 has no flair there; expected t1 and flair."),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
-from shared_networks.data import ModalityCases, resolve_cases
+from shared_networks.data import ModalityCases, resolve_cases, resolve_pairs
 from shared_networks.errors import InputError
 
 
@@ -170,7 +170,8 @@ def test_paths_of_windows_are_taken_where_no_file_has_such_a_name(tmp_path, touc
         ("3", "expected an object with lists"),
         (None, "d.json: a folder; give it as dataset_dir"),
         ('{"training": []}', "no cases found"),
-        ("{}", "no cases found"),
+        ("{}", "expected lists training, validation or test in it, got nothing"),
+        ('{"cases": [], "Test2": []}', 'in it, got "cases", "Test2"'),
     ],
 )
 def test_datalists_that_are_none(tmp_path, text, message):
@@ -306,6 +307,7 @@ def test_another_encoding_is_one_line(tmp_path):
         ({"t1": 1, "flair": 2, "subject": 3}, "item_2"),
         ({"t1": "a", "flair": "b", "label": 7, "case": "c"}, "c"),
         ({"t1": "a", "flair": "b", "label": [7], "subject": "d"}, "d"),
+        ({"t1": "a", "flair": "b", "label": ["l", "m", "n"], "subject": "e"}, "e"),
     ],
 )
 def test_a_bad_item_does_not_end_the_batch(tmp_path, item, name):
@@ -333,19 +335,55 @@ def test_names_in_lists_as_people_write_them(tmp_path, touch, monkeypatch):
     touch("~/a/t1.nii")
     (case,) = resolve_cases(datalist=path)
     assert case["image"][0] == str(tmp_path / "~/a/t1.nii")
-    path.write_text(json.dumps([item | {"t1": "x" * 5000, "flair": "y"}]))
+    path.write_text(json.dumps([{"t1": "x" * 5000, "flair": "y"}]))
     assert resolve_cases(datalist=path)[0]["image"] == [str(tmp_path / ("x" * 5000)), str(tmp_path / "y")]
 
 
 def test_a_section_that_stands_twice_is_refused(tmp_path):
     path = tmp_path / "d.json"
     path.write_text('{"test": [{"t1": "a", "flair": "b"}], "test": [{"t1": "c", "flair": "d"}]}')
-    with pytest.raises(InputError, match=r'd.json: not a readable JSON file .*"test" stands twice in one object'):
+    with pytest.raises(InputError, match=r'd.json: "test" stands twice in one object; make one list of the two'):
         resolve_cases(datalist=path)
+
+
+@pytest.mark.parametrize(
+    ("item", "doubled"),
+    [
+        ('"T1": "a", "t1": "b", "flair": "c", "name": "n"', '"t1"'),
+        ('"t1": "a", "FLAIR": "b", "flair": "c", "name": "n"', '"flair"'),
+        ('"t1": "a", "t1": "b", "flair": "c", "name": "n"', '"t1"'),
+        ('"mri": "a", "MRI": "b", "other": "c", "name": "n"', '"mri"'),
+        ('"mri": "a", "other": "b", "other": "c", "name": "n"', '"other"'),
+    ],
+)
+def test_an_item_with_two_values_for_one_key_is_refused_and_the_rest_done(tmp_path, item, doubled):
+    path = tmp_path / "d.json"
+    good = '"T1": "a", "t1": "a", "flair": "b", "mri": "a", "other": "b", "subject": "s", "name": "s"'
+    good = f'{{{good}, "name": "s", "age": NaN, "refused": 1}}'
+    path.write_text(f'{{"test": [{{{item}}}, {good}]}}')
+    resolve = resolve_pairs if "mri" in item else resolve_cases
+    bad, fine = resolve(datalist=path)
+    assert bad["refused"] == f"{path}: an item gives {doubled} several values; keep one of them."
+    assert (bad["case"], fine["case"]) == ("n", "s") and "refused" not in fine
+    assert fine["image"] == [str(tmp_path / name) for name in "ab"]
+
+
+def test_a_table_with_two_columns_of_one_name_is_refused(tmp_path):
+    (tmp_path / "test.csv").write_text("ID,t1, T1,flair\n1,a,b,c\n")
+    with pytest.raises(InputError, match=r"test.csv: two columns are named t1; keep one of them."):
+        resolve_cases(dataset_dir=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["t1", "label"])
 def test_two_volumes_of_one_name_in_a_folder_are_refused(touch, name):
     root = touch("a/t1.nii.gz", "a/flair.nii.gz", "a/label.nii.gz", f"a/{name}.nii")
     (case,) = resolve_cases(dataset_dir=root)
-    assert case["refused"] == f"{root}/a/{name}.nii and {name}.nii.gz: two images of one name; keep one of them."
+    assert case["refused"] == f"{root}/a/{name}.nii and {name}.nii.gz: two images of one kind; keep one of them."
+
+
+def test_t1_and_t1w_in_one_folder_are_refused(touch):
+    """Nothing says which of the two is meant; a registered one beside the original is."""
+    root = touch("a/T1.nii.gz", "a/T1w.nii.gz", "a/FLAIR.nii.gz", "b/pre/T1.nii", "b/pre/reg_T1.nii", "b/pre/FLAIR.nii")
+    first, second = resolve_cases(dataset_dir=root)
+    assert first["refused"] == f"{root}/a/T1.nii.gz and T1w.nii.gz: two images of one kind; keep one of them."
+    assert Path(second["image"][0]).name == "reg_T1.nii" and "refused" not in second

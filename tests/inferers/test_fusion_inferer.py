@@ -37,6 +37,15 @@ def test_volume_equals_its_slices(spatial_dim, return_masks):
     assert sum(shape[0] for shape in network.shapes) == 2 * (6, 7, 9)[spatial_dim]
 
 
+@pytest.mark.parametrize("thin", [0, 1, 2])
+def test_a_single_slice_is_cut_as_it_is(thin):
+    """A sagittal slice, 1 x Y x Z, is one picture and not Z pictures of a line each."""
+    picture = torch.rand(1, 2, 7, 9)
+    network = Recorder()
+    output = FusionInferer(spatial_dim=2)(picture.unsqueeze(thin + 2), network)
+    assert torch.equal(output, Recorder()(picture).unsqueeze(thin + 2)) and network.shapes == [(1, 2, 7, 9)]
+
+
 def test_gesenet_on_odd_slices():
     torch.manual_seed(0)
     network = GeSeNet().eval()

@@ -11,7 +11,16 @@ import fire
 import pytest
 from monai.bundle import run
 
-from shared_networks.runner.typed_arguments import as_typed, shell_line, texts_with_marks, typed_command, typed_values
+from shared_networks import check
+from shared_networks.errors import InputError
+from shared_networks.runner.typed_arguments import (
+    as_typed,
+    refuse_doubled,
+    shell_line,
+    texts_with_marks,
+    typed_command,
+    typed_values,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"t1": "", "output_dir": "$os.path.join(@bundle_root, 'eval')", "label_map": "tissue", "epochs": 3}
@@ -23,6 +32,17 @@ def test_typed_values_reads_flags_as_fire_does():
     assert typed_values(words) == expected
     by_fire = fire.Fire(lambda *_, **keys: keys, command=words, serialize=lambda _: "")
     assert {key: str(value) for key, value in by_fire.items()} == expected | {"last": "True"}
+
+
+def test_a_key_given_twice_is_refused():
+    """Also where it is written in another way; the last one would count."""
+    for words in (["--t1", "a", "--t1", "b"], ["--net#b", "1", "--net::b=2"], ["--out-dir", "a", "--out_dir", "a"]):
+        key = words[0].lstrip("-").replace("-", "_")
+        with pytest.raises(InputError, match=f"^{key}: given more than once on the command line; keep one of each.$"):
+            refuse_doubled(["run", "--flair", "c", *words])
+    refuse_doubled(["run", "--t1", "a", "--t2", "a", "--net#a", "1", "--net#b", "1"])
+    with pytest.raises(InputError, match=r"^--mri: given more than once"):
+        check.main(["--mri", "a", "--other", "b", "--mri", "c"])
 
 
 @pytest.mark.parametrize(
@@ -139,3 +159,13 @@ def test_stock_runner_takes_paths_as_typed(config):
     subprocess.run([*command, "--names", "['b', 'c']"], env=environment, capture_output=True, check=True)
     part = {"literal": "", "folder": "run#2"}
     assert json.loads(Path("seen.json").read_text()) == ["2024_06_30", "run#2", "out,a", ["b", "c"], part]
+
+
+def test_stock_runner_refuses_a_key_given_twice(config):
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config, "--dataset_dir", "a"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*command, "--dataset_dir=b"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and not Path("seen.json").exists()
+    assert done.stderr.splitlines()[-1] == (
+        "error: dataset_dir: given more than once on the command line; keep one of each."
+    )

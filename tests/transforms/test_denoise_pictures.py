@@ -32,6 +32,15 @@ def test_white_noise_is_measured_whatever_the_background(disc, std):
     assert estimate_noise(volume) == pytest.approx(std, rel=0.13)
 
 
+def test_a_single_slice_of_any_direction_is_denoised_like_the_picture(disc):
+    pair = torch.from_numpy(np.stack([disc, noisy(disc, 0.06)]))
+    expected = DenoisePicturesd()({"image": pair, "warning": ""})
+    for axis in (1, 2, 3):
+        d = DenoisePicturesd()({"image": pair.unsqueeze(axis), "warning": ""})
+        assert torch.equal(d["image"], expected["image"].unsqueeze(axis))
+        assert d["warning"] == expected["warning"] and "noise of 0.06" in d["warning"]
+
+
 def test_edges_slopes_and_black_pictures_are_no_noise(disc):
     assert estimate_noise(disc) == 0.0
     slope = np.linspace(0.1, 0.9, 100, dtype=np.float32) * np.ones((96, 1), np.float32)

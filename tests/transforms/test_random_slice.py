@@ -25,6 +25,13 @@ def test_slices_are_drawn_by_their_contents(axis):
     assert abs(share - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 200)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_is_taken_whole(axis):
+    picture = torch.rand(2, 4, 5)
+    for transform in (RandSliced("image").set_random_state(0), TakeSliced("image")):
+        assert torch.equal(transform({"image": picture.unsqueeze(1 + axis)})["image"], picture)
+
+
 def test_images_of_one_item_give_the_same_slice_and_an_empty_volume_gives_one():
     volume = torch.zeros(1, 3, 3, 9) + torch.arange(9)
     d = RandSliced(["a", "b"]).set_random_state(1)({"a": volume, "b": volume + 10})
