@@ -26,7 +26,8 @@ class SplitSegmentationd(MapTransform):
         fused_key: where the fused volume goes, 1 x X x Y x Z, clamped to [0, 1].
         lesion_class: class of the lesions; None where there is none, which leaves the class with the largest logit.
         lesion_threshold: probability from which a voxel is lesion, in (0, 1); None for the largest logit.
-        bright_lesion_threshold: the same for bright voxels, in (0, 1), not above ``lesion_threshold``; only with that.
+        bright_lesion_threshold: the same for bright voxels, in (0, 1); only with ``lesion_threshold``, and without
+            effect where it is higher than that.
         lesion_brightness: :func:`flair_brightness` above which a voxel is bright, and from which on a lesion stays
             wherever it is, above 0; None where brightness does not count.
         smallest_lesion_ml: volume of the smallest lesion that stays, in ml; 0 keeps all.
@@ -42,8 +43,8 @@ class SplitSegmentationd(MapTransform):
         image_key: what the network saw, 2 x X x Y x Z, FLAIR second; for the brightness.
 
     Raises:
-        ValueError: for a threshold outside (0, 1), one of bright voxels above the other one, a brightness that is not
-            above 0, a negative volume, or a share outside [0, 1].
+        ValueError: for a threshold outside (0, 1), a brightness that is not above 0, a negative volume, or a share
+            outside [0, 1].
         InputError: in the call, when the output has no such lesion class.
     """
 
@@ -70,12 +71,6 @@ class SplitSegmentationd(MapTransform):
         for name, value in thresholds.items():
             if value is not None and not 0.0 < value < 1.0:
                 raise ValueError(f"{name} must be in (0, 1) or None, got {value!r}.")
-        is_bright_rule = lesion_brightness is not None and None not in thresholds.values()
-        if is_bright_rule and bright_lesion_threshold > lesion_threshold:
-            raise ValueError(
-                f"bright_lesion_threshold {bright_lesion_threshold:g} is above lesion_threshold {lesion_threshold:g}, "
-                "where brightness would change nothing; set it to that or less, or to None."
-            )
         # A missing FLAIR has a brightness of 0 everywhere: nothing of it may count as bright.
         if lesion_brightness is not None and not lesion_brightness > 0:
             raise ValueError(f"lesion_brightness must be above 0 or None, got {lesion_brightness!r}.")

@@ -135,11 +135,6 @@ def test_arguments_are_checked():
         SplitSegmentationd(lesion_threshold=1.5)
     with pytest.raises(ValueError, match=r"bright_lesion_threshold must be in \(0, 1\)"):
         SplitSegmentationd(bright_lesion_threshold=0.0)
-    with pytest.raises(ValueError, match=r"bright_lesion_threshold 0.9 is above lesion_threshold 0.8"):
-        SplitSegmentationd(lesion_threshold=0.8, bright_lesion_threshold=0.9, lesion_brightness=2.0)
-    for unused in ({"lesion_threshold": None}, {"lesion_brightness": None}):
-        settings = {"lesion_threshold": 0.8, "bright_lesion_threshold": 0.9, "lesion_brightness": 2.0} | unused
-        assert SplitSegmentationd(**settings).bright_lesion_threshold == 0.9
     for brightness in (0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="lesion_brightness must be above 0 or None"):
             SplitSegmentationd(lesion_brightness=brightness)
