@@ -27,6 +27,14 @@ from shared_networks.utils.atomic import atomic_text
 
 _MID_GREY = 0.45  # as in GeSeNet's inference.json
 _NOT_LABELLED, _WHITE_MATTER = 255, 3  # as in RMR-Fusion's train.json
+_SWITCHES = {
+    "resample": "let grids differ",
+    "align": "register the two first",
+    "bias_correction": "correct the bias field first",
+    "dicom_output": "refuse what no DICOM output can be made of",
+    "allow_missing": "for RMR-Fusion: one modality is enough",
+}
+"""Keys that mean here what they mean for inference; True where nothing follows."""
 
 
 def check_cases(cases: Sequence[dict[str, Any]], loader: Any, log: CaseLog) -> Iterator[dict[str, str]]:
@@ -74,7 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="python -m shared_networks.check", description=__doc__.splitlines()[0])
     for name in ("t1", "flair", "mri", "other", "datalist", "dataset_dir"):
         parser.add_argument(f"--{name}", default="", help="as for the bundles' inference.json")
-    parser.add_argument("--section", default="", help="section of the data list; the test section where there is one")
+    parser.add_argument(
+        *("--datalist_section", "--section"),
+        default="",
+        dest="section",
+        help="section of the data list; the test section where there is one",
+    )
     parser.add_argument("--modalities", nargs=2, metavar="NAME", help="for RMR-Fusion: other names than t1 and flair")
     parser.add_argument("--label_map", default="", help="for RMR-Fusion: refuse labels that this map does not know")
     parser.add_argument("--classes", type=int, help="for RMR-Fusion: labels are 0 to this less one (t1 and flair: 5)")
@@ -85,13 +98,18 @@ def _parser() -> argparse.ArgumentParser:
         help="for RMR-Fusion: a label that means not labelled, or None (255, as in a training)",
     )
     parser.add_argument("--gesenet", action="store_true", help="a folder that both bundles can read is GeSeNet's")
-    parser.add_argument("--resample", action="store_true", help="let grids differ, as --resample True does")
-    parser.add_argument("--align", action="store_true", help="register the two first, as --align True does")
+    for name, meaning in _SWITCHES.items():
+        parser.add_argument(f"--{name}", nargs="?", const=True, default=False, type=_switch, help=meaning)
     parser.add_argument("--brain_mask", default="", help="for RMR-Fusion: as for inference")
     parser.add_argument("--ct_window", default="auto", help="for GeSeNet: auto, dicom, off, or CENTRE,WIDTH")
-    parser.add_argument("--allow_missing", action="store_true", help="for RMR-Fusion: one modality is enough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     return parser
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"must be True or False, got {text!r}")
+    return text.lower() == "true"
 
 
 def _label_or_none(text: str) -> int | None:
@@ -112,7 +130,7 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
         load = LoadFusionPaird(
             resample=given.resample,
             ct_window=given.ct_window,
-            prepare=PreparePair(align=given.align),
+            prepare=PreparePair(given.align, given.bias_correction, False, dicom_output=given.dicom_output),
             mid_grey=_MID_GREY,
         )
         return cases, Compose([load, DenoisePicturesd(), AlignPicturesd()])
@@ -127,7 +145,9 @@ def _what_to_check(given: argparse.Namespace) -> tuple[list[dict[str, Any]], Any
         auxiliary_of=_WHITE_MATTER,
         auxiliary_value=_WHITE_MATTER,
         resample=given.resample,
-        prepare=PreparePair(align=given.align, brain_mask=given.brain_mask),
+        prepare=PreparePair(
+            given.align, given.bias_correction, brain_mask=given.brain_mask, dicom_output=given.dicom_output
+        ),
         brain_checks=modalities == ("t1", "flair"),
         allow_missing=given.allow_missing,
     )

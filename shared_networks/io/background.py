@@ -22,6 +22,9 @@ _THICK = 1.0
 """The same in voxels for each voxel of the surface: smoothing spreads the contents over a background that may be large.
 In 96 stripped volumes it was .16 and less, after a Gaussian of half a voxel 1.7 and more."""
 
+_NEGATIVE = 0.25  # of the 99th percentile: contents that are further below 0 have negative values of their own
+_LOWEST = 0.1  # percentile that stands for the lowest value where that may be an outlier
+
 _MOST_OF_SURFACE = 0.8
 _LEAST_SHARE, _LEAST_EDGE = 0.05, 0.5  # of the volume, and of the edges of its box, that a background has
 _ISLAND = 0.01  # of the largest part; smaller ones in a background that is not flat are ripples
@@ -194,8 +197,13 @@ def _level(values: np.ndarray, edges: np.ndarray) -> float:
     """Value of the background."""
     found, counts = np.unique(values[edges], return_counts=True)
     usual = float(found[counts.argmax()])
-    # One value that is the lowest of all is background, whatever it is; 0 needs no majority.
-    return usual if counts.max() >= _LEAST_EDGE * counts.sum() and usual == float(values.min()) else 0.0
+    if counts.max() >= _LEAST_EDGE * counts.sum():
+        # One value that is the lowest of all is background, whatever it is; 0 needs no majority.
+        return usual if usual == float(values.min()) else 0.0
+    low, high = (float(level) for level in np.percentile(values, [_LOWEST, 99]))
+    # A standardised image whose surroundings are noise, or were rounded: negative, low and nearly flat.
+    is_flat = np.mean(values[edges] <= low + _RIPPLE * (high - low)) >= _LEAST_EDGE
+    return low if low < -_NEGATIVE * abs(high) and is_flat else 0.0
 
 
 def _ripple(moved: np.ndarray, edges: np.ndarray, exact: np.ndarray) -> float:
@@ -204,7 +212,7 @@ def _ripple(moved: np.ndarray, edges: np.ndarray, exact: np.ndarray) -> float:
     if not contents.size:
         return 0.0
     low, high = np.percentile(contents, [1, 99])
-    if not high > 0 or low < -0.25 * high:
+    if not high > 0 or low < -_NEGATIVE * high:
         return 0.0
     most = _MOST_RIPPLE * high
     noise = float(np.percentile(moved[edges], 99))

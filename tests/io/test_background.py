@@ -63,6 +63,19 @@ def test_standardised_inside_only():
     assert found.values is values and np.array_equal(found.mask, ball()) and values.min() < -300
 
 
+@pytest.mark.parametrize("noise", [1e-6, 0.005])
+def test_a_standardised_image_whose_background_is_not_exactly_one_value(noise):
+    """Rounded, or noise, at the lowest values; a few outliers inside are lower still."""
+    values = (brain() - 250) / 300 + noise * np.random.default_rng(1).standard_normal(SHAPE)
+    values[20, 22, 10:14] = -50
+    found = find_foreground(values.astype(np.float32))
+    assert "the background is not one value" in found.remark and not found.values[~ball()].any()
+    assert np.array_equal(found.mask, ball())
+    assert np.allclose(found.values[20, 22, 24:30] * 300, brain()[20, 22, 24:30], atol=0.02 * 1000)
+    skull = np.random.default_rng(2).normal(0, 1, SHAPE)  # no low edges: all of it may be contents
+    assert find_foreground(skull).mask.mean() > 0.9
+
+
 def test_a_crop_that_cuts_the_brain():
     values = brain()[:, 12:, 8:-8] - 1
     found = find_foreground(values)
