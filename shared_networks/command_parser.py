@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from shared_networks.errors import InputError
+from shared_networks.errors import InputError, repeated
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -17,8 +17,7 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As argparse; raises InputError for a command line that means nothing."""
         words = [_underlined(word) for word in (sys.argv[1:] if args is None else args)]
-        keys = [word.partition("=")[0] for word in words if word.startswith("--")]
-        doubled = list(dict.fromkeys(key for key in keys if keys.count(key) > 1))
+        doubled = repeated([word.partition("=")[0] for word in words if word.startswith("--")])
         if doubled:
             raise InputError(f"{', '.join(doubled)}: given more than once; keep one of each.")
         return super().parse_known_args(words, namespace)

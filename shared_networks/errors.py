@@ -1,7 +1,7 @@
 """What is wrong with an input, as opposed to the code: the one error class for it, and what becomes of a case."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -18,6 +18,11 @@ def one_line(text: object) -> str:
 def join_remarks(*remarks: str) -> str:
     """What is said about a case, as one text; '' is no remark."""
     return "; ".join(filter(None, remarks))
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """Names that stand more than once, each once and in their order, for a refusal that lists them."""
+    return list(dict.fromkeys(name for name in names if names.count(name) > 1))
 
 
 class InputError(ValueError):

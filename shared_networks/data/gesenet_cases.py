@@ -95,11 +95,11 @@ def _from_datalist(path: Path, section: str) -> list[dict[str, Any]]:
 
 
 def _from_item(item: Any, path: Path, number: int) -> dict[str, Any]:
-    if isinstance(item, dict) and CaseStatus.REFUSED in item:
-        refused = refused_item(number, item[CaseStatus.REFUSED], item)
-        return refused | {"name": refused["subject"]}
-    if not (isinstance(item, dict) and all(isinstance(item.get(key), str) and item[key] for key in ("mri", "other"))):
+    given = item if isinstance(item, dict) else {}
+    reason = given.get(CaseStatus.REFUSED, "")
+    if not reason and not all(isinstance(given.get(key), str) and given[key] for key in ("mri", "other")):
         reason = f"{path}: every item must hold the paths mri and other, got {json.dumps(item)[:100]}."
+    if reason:
         refused = refused_item(number, reason, item)
         return refused | {"name": refused["subject"]}
     pair = {"image": [path_in_list(path.parent, item[key]) for key in ("mri", "other")]}

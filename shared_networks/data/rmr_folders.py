@@ -13,7 +13,7 @@ from shared_networks.data.case_list import (
     refuse_path_names,
     refused_item,
 )
-from shared_networks.errors import CaseStatus, InputError
+from shared_networks.errors import CaseStatus, InputError, repeated
 from shared_networks.io.file_names import file_kind, file_stem
 
 _LABELS = ("label", "segm", "seg")
@@ -49,9 +49,8 @@ def _rows(table: Path, modalities: Sequence[str]) -> Iterator[dict[str, Any]]:
         rows = [_in_lower_case(row) for row in table_rows]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{table}: not a readable table ({error}); save it as comma-separated text.") from error
-    doubled = next((name for name in names if names.count(name) > 1), None)
-    if doubled:
-        raise InputError(f"{table}: two columns are named {doubled}; keep one of them.")
+    if doubled := repeated(names):
+        raise InputError(f"{table}: two columns are named {doubled[0]}; keep one of them.")
     for number, row in enumerate(rows, 1):
         missing = [name for name in modalities if not row.get(name.lower())]
         if missing:

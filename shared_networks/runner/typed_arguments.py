@@ -16,7 +16,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ReferenceResolver
 
-from shared_networks.errors import InputError
+from shared_networks.errors import InputError, repeated
 from shared_networks.runner.config_keys import look_up
 
 _EXPRESSION = ("$", "@", "%")
@@ -51,8 +51,7 @@ def refuse_doubled(arguments: Sequence[str]) -> None:
     Raises:
         InputError: one line with the keys.
     """
-    keys = [key.replace("::", "#") for key, _ in _typed_pairs(arguments)]
-    doubled = list(dict.fromkeys(key for key in keys if keys.count(key) > 1))
+    doubled = repeated([key.replace("::", "#") for key, _ in _typed_pairs(arguments)])
     if doubled:
         raise InputError(f"{', '.join(doubled)}: given more than once on the command line; keep one of each.")
 
